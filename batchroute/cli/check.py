@@ -1,0 +1,68 @@
+"""`batchroute check JOB`: whether a job would run, without sending a record."""
+
+import asyncio
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from batchroute.job.jobs import Job
+
+from batchroute.cli.options import job_argument, overrides_option
+
+PING_TIMEOUT_S = 10.0
+
+
+@click.command(short_help="Check a job file, its environment and its input.")
+@job_argument
+@overrides_option
+@click.option("--ping", is_flag=True, help="Ask each provider for its list of models, which costs nothing.")
+def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
+    """Check JOB without sending a record: the file, the environment, the first rows of its input.
+
+    Shows how the first records are classified and routed, and the first request as it would be sent.
+    """
+    from batchroute.engine.runs import preview
+    from batchroute.job.loading import load_job
+
+    loaded = load_job(job, overrides=overrides)
+    for warning in loaded.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    seen = asyncio.run(preview(loaded))
+    for warning in seen.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    click.echo(f"{job}: the job file is right.")
+    click.echo(
+        f"input: {len(seen.files)} file(s), {seen.bytes_total:,} bytes; looked at {seen.records:,} records"
+    )
+    for route, count in Counter(seen.routes).most_common():
+        click.echo(f"  route {route}: {count:,}")
+    for place, fault in seen.faults[:5]:
+        click.echo(f"  {place}: {fault.error_type}: {fault.message}", err=True)
+    if seen.unpriced:
+        click.echo(
+            f"Warning: no price is known for {', '.join(seen.unpriced)}: their cost will be null.", err=True
+        )
+    if seen.request is not None:
+        click.echo(f"first request: {seen.request}")
+    if ping and not _ping(loaded):
+        sys.exit(5)
+
+
+def _ping(job: "Job") -> bool:
+    """Ask every provider; True when all of them answer."""
+    from batchroute.providers.connections import connected
+
+    async def ask() -> bool:
+        async with connected(job) as providers:
+            failures = {name: await provider.ping(PING_TIMEOUT_S) for name, provider in providers.items()}
+        for name, failure in failures.items():
+            click.echo(
+                f"{name}: {'answers' if failure is None else failure.message}", err=failure is not None
+            )
+        return not any(failures.values())
+
+    return asyncio.run(ask())

@@ -1,0 +1,171 @@
+"""What a person sees of a run: live tables on a terminal, a plain line every 30 s in a log."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from time import monotonic
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from batchroute.core.money import usd
+from batchroute.engine.tally import Progress
+from batchroute.report.summary import Summary
+
+LINE_EVERY_S = 30.0
+
+
+@contextmanager
+def display(job: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Something that shows the progress it is told, on stderr; None when quiet."""
+    if quiet:
+        yield None
+    elif sys.stderr is not None and sys.stderr.isatty():
+        console = Console(stderr=True)
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            yield lambda progress: live.update(screen(job, progress))
+    else:
+        yield _Lines(job)
+
+
+class _Lines:
+    """One plain line every 30 s."""
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+        self._next = monotonic() + LINE_EVERY_S
+
+    def __call__(self, progress: Progress) -> None:
+        if monotonic() >= self._next:
+            self._next += LINE_EVERY_S
+            sys.stderr.write(f"{self._job}: {headline(progress)}{_troubles(progress)}\n")
+            sys.stderr.flush()
+
+
+def headline(progress: Progress) -> str:
+    """One line: how far, how fast, how dear, how long."""
+    done = progress.skipped + progress.succeeded + progress.failed + progress.degraded
+    of = f"/{progress.total:,}" if progress.total is not None else f" ({progress.share_read:.0%} read)"
+    failed = f", {progress.failed:,} failed" if progress.failed else ""
+    left = f", {_duration(progress.left_s)} left" if progress.left_s is not None else ""
+    stopping = ", stopping" if progress.stopping else ""
+    cost = money(usd(progress.cost)) + ("+" if progress.unpriced else "")
+    return f"{done:,}{of} records{failed}, {progress.per_second:,.0f}/s, {cost}{left}{stopping}"
+
+
+def _troubles(progress: Progress) -> str:
+    troubled = [
+        f"{pool.model} {pool.state}" + (f" for {_duration(pool.paused_s)}" if pool.paused_s else "")
+        for pool in progress.pools
+        if pool.state != "closed"
+    ]
+    return f" [{', '.join(troubled)}]" if troubled else ""
+
+
+def screen(job: str, progress: Progress) -> Group:
+    """The live display: the headline, and a row for each pool."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table.add_column("model")
+    for title in ("in flight", "queued", "attempts", "errors"):
+        table.add_column(title, justify="right")
+    table.add_column("state")
+    for pool in progress.pools:
+        error_share = pool.errors / pool.attempts if pool.attempts else 0.0
+        table.add_row(
+            pool.model,
+            f"{pool.in_flight:,}",
+            f"{pool.waiting:,}",
+            f"{pool.attempts:,}",
+            f"{error_share:.1%}",
+            _state(pool.state, pool.paused_s),
+        )
+    return Group(Text(f"{job}: {headline(progress)}", style="bold"), table)
+
+
+def _state(state: str, paused_s: float) -> Text:
+    words = {"closed": "ok", "open": "cooling down", "half_open": "probing"}.get(state, state)
+    style = {"closed": "green", "disabled": "red"}.get(state, "yellow")
+    return Text(f"{words} {_duration(paused_s)}" if paused_s else words, style=style)
+
+
+def closing_table(summary: Summary) -> None:
+    """Print what a run did, per route and model, on stdout."""
+    console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+    if summary.routes:
+        console.print(_routes_table(summary))
+    records = summary.records
+    parts = [f"{records.succeeded:,} succeeded"]
+    parts += [
+        f"{count:,} {word}"
+        for word, count in (
+            ("degraded", records.degraded),
+            ("failed", records.failed),
+            ("finished before", records.skipped),
+            ("pending", records.pending),
+        )
+        if count
+    ]
+    console.print(f"{records.total:,} records: {', '.join(parts)} in {_duration(summary.duration_s)}.")
+    console.print(_spent(summary))
+    for model, why in summary.disabled.items():
+        console.print(Text(f"{model} was left out: {why}", style="yellow"))
+    console.print(f"Results, ledger and routes are in {summary.output}", highlight=False)
+
+
+def _spent(summary: Summary) -> str:
+    spent = f"{summary.attempts:,} attempts cost {money(summary.cost_usd)}"
+    if summary.unpriced_attempts:
+        spent += f" ({summary.unpriced_attempts:,} of unknown price not counted)"
+    if summary.baseline_cost_usd and summary.cost_usd is not None:
+        saved = 1 - summary.cost_usd / summary.baseline_cost_usd
+        spent += (
+            f"; the same tokens on {summary.baseline} {money(summary.baseline_cost_usd)} ({saved:.0%} saved)"
+        )
+    return spent + "."
+
+
+def _routes_table(summary: Summary) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    table.add_column("route")
+    table.add_column("model")
+    for title in ("records", "attempts", "success", "failovers", "cost", "p50", "p95", "saved"):
+        table.add_column(title, justify="right")
+    for line in summary.routes:
+        table.add_row(
+            line.route,
+            line.model,
+            f"{line.records:,}",
+            f"{line.attempts:,}",
+            f"{line.success_share:.1%}",
+            f"{line.failovers:,}",
+            money(line.cost_usd),
+            _seconds(line.latency_p50_s),
+            _seconds(line.latency_p95_s),
+            money(line.saving_usd),
+        )
+    return table
+
+
+def money(amount: Decimal | None) -> str:
+    """USD with as many places as it takes to see something; a dash for unknown."""
+    if amount is None:
+        return "-"
+    places = 2 if abs(amount) >= 1 or not amount else 4 if abs(amount) >= Decimal("0.01") else 6
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.{places}f}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

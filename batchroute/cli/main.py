@@ -1,0 +1,51 @@
+"""`batchroute`: the group of commands, and how their errors become exit codes."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from batchroute import __version__
+from batchroute.core.errors import BatchrouteError
+
+COMMANDS = ("run", "check", "status", "simulate", "init", "schema")
+
+
+class Commands(click.Group):
+    """Loads a command when it is asked for, and turns our errors into a message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return super().get_command(ctx, name)
+        command: click.Command = getattr(import_module(f"batchroute.cli.{name}"), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BatchrouteError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="batchroute")
+def batchroute() -> None:
+    """Batch jobs for language models: classify, route, fail over, and a ledger of every attempt."""
+
+
+def main() -> None:
+    """The console script. A closed stdout (`| head`) ends quietly."""
+    try:
+        batchroute(prog_name="batchroute")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

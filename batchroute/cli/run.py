@@ -1,0 +1,57 @@
+"""`batchroute run JOB`: bring an output directory up to date with its input."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from batchroute.cli.options import job_argument, json_option, overrides_option
+
+
+@click.command(short_help="Bring a job's output up to date with its input.")
+@job_argument
+@overrides_option
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Read only the first N records of the input."
+)
+@click.option(
+    "--fresh", is_flag=True, help="Start over: remove what earlier runs have written, answers included."
+)
+@click.option("--no-retry-failed", is_flag=True, help="Leave records alone that failed in an earlier run.")
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no table; errors still show.")
+def run(
+    job: Path,
+    overrides: tuple[str, ...],
+    limit: int | None,
+    fresh: bool,
+    no_retry_failed: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Bring the output directory of JOB up to date with its input.
+
+    Records that are finished are not sent again, failed ones are. Interrupt it as you like: the same command
+    goes on where it stopped, and pays for nothing twice but what was in flight.
+
+    \b
+    Exit codes: 0 all records succeeded, 2 usage or job file, 3 finished with failed records,
+    4 stopped by budget or deadline, 5 no model can serve, 65 input unusable, 74 output I/O error,
+    75 another run holds the directory, 130/143 interrupted.
+    """
+    from batchroute.api import load_job
+    from batchroute.api import run as run_job
+    from batchroute.cli.display import closing_table, display
+
+    loaded = load_job(job, overrides=overrides)
+    for warning in loaded.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    with display(loaded.job, quiet=quiet) as watch:
+        summary = run_job(loaded, limit=limit, fresh=fresh, retry_failed=not no_retry_failed, watch=watch)
+    if as_json:
+        sys.stdout.buffer.write(summary.json() + b"\n")
+    elif not quiet:
+        closing_table(summary)
+    if summary.reason and not as_json:
+        click.echo(f"{summary.reason}", err=True)
+    sys.exit(summary.exit_code)

@@ -1,0 +1,1 @@
+"""Values that every floor shares; no files, no network, no event loop."""

@@ -1,0 +1,55 @@
+"""The ledger's line: one request to one model for one record."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from batchroute.core.responses import Usage
+
+
+class CostBasis(StrEnum):
+    """What an attempt's cost was computed from."""
+
+    USAGE = "usage"
+    ESTIMATE = "estimate"
+    UPPER_BOUND = "upper_bound"
+    CACHE = "cache"
+    NONE = "none"
+
+
+class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
+    """One request to one model, with times, usage, cost and outcome; also when it failed.
+
+    `started_at` is seconds since the epoch (UTC), durations are seconds. `cost` is picodollars and the prices
+    are picodollars a token: None when the price is unknown, never 0 for unknown. Fields are encoded by
+    position: new ones go last.
+    """
+
+    run_id: str
+    record_id: str
+    attempt: int
+    purpose: str
+    task: str | None
+    complexity: str | None
+    route: str
+    model: str
+    provider: str
+    request_model: str
+    response_model: str | None
+    response_id: str | None
+    started_at: float
+    queued_s: float
+    latency_s: float | None
+    outcome: str
+    verdict: str | None
+    error_type: str | None
+    flag: str | None
+    http_status: int | None
+    finish_reason: str | None
+    usage: Usage | None
+    cost: int | None
+    cost_basis: CostBasis
+    price_input: int | None
+    price_output: int | None
+    service_tier: str | None
+    lane: str = "online"

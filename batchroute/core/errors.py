@@ -1,0 +1,51 @@
+"""Why a run stops. An expected failure of one record is a row, not an exception.
+
+BatchrouteError
+├── JobError              2    the job file or the command line is wrong
+├── InputError            65   the input cannot be used
+├── OutputError           74   the output cannot be written, or is damaged
+├── OutputLockedError     75   another run holds the output directory
+└── NoModelError          5    no model can serve
+"""
+
+from typing import ClassVar
+
+
+class BatchrouteError(Exception):
+    """Something a person must mend. The message says what is wrong and what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class JobError(BatchrouteError):
+    """The job file, the environment it names or an override is wrong; nothing was read or sent."""
+
+    exit_code = 2
+
+
+class InputError(BatchrouteError):
+    """The input is missing, unreadable or not what it claims to be."""
+
+    exit_code = 65
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class OutputError(BatchrouteError):
+    """The output directory cannot be written, or what it holds does not fit together."""
+
+    exit_code = 74
+
+
+class OutputLockedError(BatchrouteError):
+    """Another run holds the output directory."""
+
+    exit_code = 75
+
+
+class NoModelError(BatchrouteError):
+    """Every model was disabled: credentials, billing, or names that no provider knows."""
+
+    exit_code = 5

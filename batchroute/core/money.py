@@ -1,0 +1,77 @@
+"""Prices and costs. Inside, a cost is an integer of picodollars (1e-12 USD), so that sums are exact."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from batchroute.core.responses import Usage
+
+PICODOLLARS = 10**12
+_PER_TOKEN = 10**6  # USD per million tokens, times this, is picodollars per token
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """USD per million tokens. What is cached or written to the cache costs as much as input unless told."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+    cache_write: Decimal | None = None
+    above: tuple["Threshold", ...] = ()
+    """Dearer prices of long requests, by ascending threshold: the whole request moves to the last one passed."""
+
+
+class Threshold(Struct, frozen=True, kw_only=True):
+    """The price of every token of a request whose input is longer than `input_tokens`."""
+
+    input_tokens: int
+    price: Price
+
+
+class Rates(Struct, frozen=True, kw_only=True):
+    """A price as picodollars per token, for arithmetic in integers."""
+
+    input: int
+    output: int
+    cached: int
+    cache_write: int
+    above: tuple[tuple[int, "Rates"], ...] = ()
+
+    @classmethod
+    def of(cls, price: Price) -> "Rates":
+        """Raises ValueError for a price finer than a picodollar a token."""
+        cached = price.input if price.cached is None else price.cached
+        written = price.input if price.cache_write is None else price.cache_write
+        return cls(
+            input=_per_token(price.input),
+            output=_per_token(price.output),
+            cached=_per_token(cached),
+            cache_write=_per_token(written),
+            above=tuple((tier.input_tokens, cls.of(tier.price)) for tier in price.above),
+        )
+
+    def cost(self, usage: Usage) -> int:
+        """Picodollars of one attempt. Cached and written tokens are part of input, reasoning of output."""
+        rates = self
+        for threshold, dearer in self.above:
+            if usage.input_tokens > threshold:
+                rates = dearer
+        plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
+        return (
+            plain * rates.input
+            + usage.cached_tokens * rates.cached
+            + usage.cache_write_tokens * rates.cache_write
+            + usage.output_tokens * rates.output
+        )
+
+
+def usd(picodollars: int) -> Decimal:
+    """Exact USD of an integer of picodollars."""
+    return Decimal(picodollars).scaleb(-12)
+
+
+def _per_token(price: Decimal) -> int:
+    scaled = price * _PER_TOKEN
+    if scaled != scaled.to_integral_value():
+        raise ValueError(f"price {price} is finer than 0.000001 USD per million tokens")
+    return int(scaled)

@@ -1,0 +1,131 @@
+"""What came back from a model: a response, or a failure. Both are values; neither is raised."""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+
+class Usage(Struct, frozen=True, gc=False, kw_only=True):
+    """Token counts as reported. Cached and written tokens are part of input, reasoning is part of output."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class RateLimits(Struct, frozen=True, gc=False, kw_only=True):
+    """What the provider's rate limit headers say; None where it does not. Resets are seconds from now to full."""
+
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    reset_requests: float | None = None
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+    reset_tokens: float | None = None
+
+
+class Response(Struct, frozen=True, gc=False, kw_only=True):
+    """An answer that passed the transport's checks. `flag` names what was odd about it, or is None."""
+
+    content: str
+    finish_reason: str | None
+    usage: Usage | None
+    response_model: str | None
+    response_id: str | None
+    service_tier: str | None = None
+    http_status: int = 200
+    flag: str | None = None
+    rate_limits: RateLimits | None = None
+
+
+class ErrorType(StrEnum):
+    """Why an attempt failed: the public vocabulary of `error_type`. Words are added, never renamed."""
+
+    DNS_FAILURE = "dns_failure"
+    DNS_TIMEOUT = "dns_timeout"
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_TIMEOUT = "connect_timeout"
+    NETWORK_UNREACHABLE = "network_unreachable"
+    POOL_EXHAUSTED = "pool_exhausted"
+    LOCAL_RESOURCE = "local_resource"
+    TLS_VERIFY_FAILED = "tls_verify_failed"
+    TLS_HANDSHAKE_FAILED = "tls_handshake_failed"
+    PROXY_AUTH_REQUIRED = "proxy_auth_required"
+    PROXY_ERROR = "proxy_error"
+    WRITE_TIMEOUT = "write_timeout"
+    CONNECTION_LOST = "connection_lost"
+    ATTEMPT_TIMEOUT = "attempt_timeout"
+    PROTOCOL_VIOLATION = "protocol_violation"
+    BODY_TRUNCATED = "body_truncated"
+    NOT_JSON = "not_json"
+    DECODE_FAILED = "decode_failed"
+    DECODE_BOMB = "decode_bomb"
+    BODY_TOO_LARGE = "body_too_large"
+    BODY_NOT_UTF8 = "body_not_utf8"
+    EMPTY_BODY = "empty_body"
+    HTML_BODY = "html_body"
+    WRONG_SHAPE = "wrong_shape"
+    NESTING_TOO_DEEP = "nesting_too_deep"
+    UNEXPECTED_STREAM = "unexpected_stream"
+    ERROR_IN_200 = "error_in_200"
+    PROVIDER_ERROR_MID_ANSWER = "provider_error_mid_answer"
+    REDIRECT_REFUSED = "redirect_refused"
+    BAD_REQUEST = "bad_request"
+    UNPROCESSABLE = "unprocessable"
+    UNSUPPORTED_PARAMETER = "unsupported_parameter"
+    CONTEXT_EXCEEDED = "context_exceeded"
+    REQUEST_TOO_LARGE = "request_too_large"
+    REQUEST_EXCEEDS_QUOTA = "request_exceeds_quota"
+    CONTENT_BLOCKED = "content_blocked"
+    AUTH_REJECTED = "auth_rejected"
+    PERMISSION_DENIED = "permission_denied"
+    BILLING_EXHAUSTED = "billing_exhausted"
+    WAF_BLOCKED = "waf_blocked"
+    MODEL_NOT_FOUND = "model_not_found"
+    ENDPOINT_MISMATCH = "endpoint_mismatch"
+    UNEXPECTED_4XX = "unexpected_4xx"
+    SERVER_TIMEOUT = "server_timeout"
+    CONFLICT = "conflict"
+    OVERLOADED = "overloaded"
+    ORIGIN_UNREACHABLE = "origin_unreachable"
+    SERVER_ERROR = "server_error"
+    BAD_GATEWAY = "bad_gateway"
+    GATEWAY_TIMEOUT = "gateway_timeout"
+    RATE_LIMITED = "rate_limited"
+    SLOW_DOWN = "slow_down"
+    TIER_UNAVAILABLE = "tier_unavailable"
+    CHOICES_MISSING = "choices_missing"
+    MESSAGE_MISSING = "message_missing"
+    EMPTY_ANSWER = "empty_answer"
+    CONTENT_WRONG_TYPE = "content_wrong_type"
+    FINISH_UNKNOWN = "finish_unknown"
+    UNEXPECTED_TOOL_CALL = "unexpected_tool_call"
+    OUTPUT_TRUNCATED = "output_truncated"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    CANCELLED_BY_RUN = "cancelled_by_run"
+    UNCLASSIFIED = "unclassified"
+
+
+class Failure(Struct, frozen=True, gc=False, kw_only=True):
+    """An attempt that gave no answer.
+
+    `sent` tells whether the request may have reached the model and be billed; False only when it
+    certainly was not, or was definitely refused. `retry_after_s` is the provider's wish in seconds.
+    """
+
+    error_type: ErrorType
+    message: str
+    sent: bool
+    http_status: int | None = None
+    retry_after_s: float | None = None
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    response_model: str | None = None
+    response_id: str | None = None
+    rate_limits: RateLimits | None = None
+
+
+Outcome: TypeAlias = Response | Failure

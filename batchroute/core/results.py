@@ -1,0 +1,69 @@
+"""What a record ends with: one result, whatever happened on its way."""
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from batchroute.core.attempts import Attempt
+
+
+class Status(StrEnum):
+    """How a record ended. A failed record is a dead letter: a row with its error and its whole cost."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DEGRADED = "degraded"
+
+
+class Totals(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
+    """What all attempts of one record add up to. `cost` is picodollars, None when a price was unknown."""
+
+    attempts: int = 0
+    failovers: int = 0
+    escalations: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: int | None = 0
+
+    def plus(self, attempt: Attempt) -> "Totals":
+        """Add one ended attempt. Its verdict tells whether a failover or an escalation follows it."""
+        usage = attempt.usage
+        return Totals(
+            attempts=self.attempts + 1,
+            failovers=self.failovers + (attempt.verdict == "failover"),
+            escalations=self.escalations + (attempt.verdict == "escalate"),
+            input_tokens=self.input_tokens + (usage.input_tokens if usage else 0),
+            output_tokens=self.output_tokens + (usage.output_tokens if usage else 0),
+            cost=None if self.cost is None or attempt.cost is None else self.cost + attempt.cost,
+        )
+
+
+NOTHING_SPENT = Totals()
+
+
+class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
+    """The one output of a record.
+
+    `latency_s` is the accepted attempt's, `finished_at` seconds since the epoch (UTC), `kept` the values of
+    the carried input columns, in their declared order. Fields are encoded by position: new ones go last.
+    """
+
+    record_id: str
+    status: Status
+    task: str | None
+    complexity: str | None
+    classified_by: str | None
+    route: str | None
+    model: str | None
+    provider: str | None
+    response: str | None
+    finish_reason: str | None
+    flag: str | None
+    error_type: str | None
+    error_message: str | None
+    totals: Totals
+    latency_s: float | None
+    run_id: str
+    finished_at: float
+    kept: list[Any]

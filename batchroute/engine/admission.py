@@ -1,0 +1,86 @@
+"""Which records are in motion: the window, and what was read ahead of it.
+
+Each pool has its own share of the window, counted where a record's route begins. A pool that is slow or
+paused fills its share and then its spool; the reader goes on for the others.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from batchroute.engine.journey import Admitted
+from batchroute.io.spools import Spool
+
+LEAST_SHARE = 64
+
+
+def shares(concurrency: Mapping[str, int], window: int | None) -> dict[str, int]:
+    """How many records each model may have admitted: twice its slots and some, or its part of a declared window."""
+    wanted = {model: 2 * slots + LEAST_SHARE for model, slots in concurrency.items()}
+    if window is None:
+        return wanted
+    return {model: max(1, window * share // sum(wanted.values())) for model, share in wanted.items()}
+
+
+class Window:
+    """The shares, and how much of each is taken."""
+
+    def __init__(self, shares: Mapping[str, int]) -> None:
+        self._shares = dict(shares)
+        self._taken = dict.fromkeys(shares, 0)
+        self._freed = asyncio.Event()
+
+    @property
+    def taken(self) -> int:
+        """Records admitted and not yet committed."""
+        return sum(self._taken.values())
+
+    def free(self, model: str) -> bool:
+        return self._taken[model] < self._shares[model]
+
+    def take(self, model: str) -> None:
+        self._taken[model] += 1
+
+    def give_back(self, model: str) -> None:
+        """Wake the reader once a quarter of the share is free: it admits many at a time."""
+        self._taken[model] -= 1
+        if self._taken[model] <= self._shares[model] * 3 // 4:
+            self._freed.set()
+
+    def wake(self) -> None:
+        self._freed.set()
+
+    async def freed(self) -> None:
+        """Wait until some pool has room again."""
+        self._freed.clear()
+        await self._freed.wait()
+
+
+class Backlog:
+    """Records that are ready and wait for room in their pool's share, oldest first."""
+
+    def __init__(self, spools: Mapping[str, Spool[Admitted]], window: Window) -> None:
+        self._spools = spools
+        self._window = window
+
+    def __len__(self) -> int:
+        return sum(map(len, self._spools.values()))
+
+    def put(self, record: Admitted) -> None:
+        self._spools[record.models[0]].append(record)
+
+    def ready(self) -> list[Admitted]:
+        """Take out as many as there is room for, and note them in the window."""
+        taken = []
+        for model, spool in self._spools.items():
+            while spool and self._window.free(model):
+                self._window.take(model)
+                taken.append(spool.take())
+        return taken
+
+    def hungry(self) -> bool:
+        """Whether some pool has room and nothing is ready for it: time to read on."""
+        return any(not spool and self._window.free(model) for model, spool in self._spools.items())
+
+    def close(self) -> None:
+        for spool in self._spools.values():
+            spool.close()

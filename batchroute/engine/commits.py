@@ -1,0 +1,72 @@
+"""Group commit: whatever happened in one turn of the event loop reaches the store in one transaction."""
+
+import asyncio
+
+from batchroute.core.attempts import Attempt
+from batchroute.core.results import Result
+from batchroute.io.store import Group, Store
+
+FLUSH_INTERVAL_S = 0.05
+
+
+class Commits:
+    """Gathers what is to be committed; everybody who waits, waits for the same commit.
+
+    A failed commit fails all who wait for it, and every later one: after that nothing is known to be stored.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._group = Group.empty()
+        self._done: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+        self._dirty = asyncio.Event()
+
+    def started(self, seq: int, attempt: Attempt) -> asyncio.Future[None]:
+        """Enter an attempt that is about to start; send it when the future is done."""
+        self._group.started.append((seq, attempt))
+        return self._soon()
+
+    def ended(self, seq: int, attempt: Attempt) -> asyncio.Future[None]:
+        """Enter an attempt that ended while its record goes on."""
+        self._group.ended.append((seq, attempt))
+        return self._soon()
+
+    def finished(self, seq: int, attempt: Attempt | None, result: Result) -> asyncio.Future[None]:
+        """Enter a record's result together with the attempt that ended it, if one did."""
+        if attempt is not None:
+            self._group.ended.append((seq, attempt))
+        self._group.results.append((seq, result))
+        return self._soon()
+
+    def _soon(self) -> asyncio.Future[None]:
+        if self._done is None:
+            self._done = self._loop.create_future()
+            self._loop.call_soon(self._commit)
+        return self._done
+
+    def _commit(self) -> None:
+        group, done = self._group, self._done
+        assert done is not None
+        self._group, self._done = Group.empty(), None
+        if self._failure is None:
+            try:
+                self._store.commit(group)
+            except Exception as error:  # noqa: BLE001  it is raised in everyone who waits
+                self._failure = error
+        if self._failure is None:
+            self._dirty.set()
+            done.set_result(None)
+        else:
+            done.set_exception(self._failure)
+            done.exception()  # seen: whoever waits gets it, even if nobody does
+
+    async def flush_regularly(self) -> None:
+        """Force commits to the disk at most every 50 ms, until cancelled. Raises OutputError when the disk fails."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            await asyncio.to_thread(self._store.flush)
+            self._store.checkpoint()
+            await asyncio.sleep(FLUSH_INTERVAL_S)

@@ -1,0 +1,114 @@
+"""Projecting the journal into parts, a range at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from msgspec import structs
+
+from batchroute.core.attempts import Attempt
+from batchroute.core.results import Result, Status
+from batchroute.io.manifest import Manifest, write_manifest
+from batchroute.io.parts import Part, remove, write_part
+from batchroute.io.store import Export, Store
+from batchroute.io.tables import ledger_frame, results_frame
+
+PART_RECORDS = 25_000
+SLICE_ATTEMPTS = 2_000
+DEAD_LETTERS = "results/part-failed.parquet"
+
+
+@dataclass(kw_only=True)
+class Exporter:
+    """Writes parts and the manifest of one output directory.
+
+    Answered records go into parts that never change. Dead letters may be tried again, so they stay in the
+    store and are projected into one part that is replaced as a whole when a run ends; `retract` takes it away
+    while they are tried again, so that no reader sees a record twice.
+    """
+
+    directory: Path
+    store: Store
+    kept: Mapping[str, pl.DataType]
+    manifest: Manifest
+
+    async def export(self) -> None:
+        """Move what is in the journal into parts; twice is as good as once. Raises OutputError."""
+        export = self.store.begin_export()
+        if export is None:
+            return
+        results, ledger = await self._frames(export)
+        parts = [
+            await asyncio.to_thread(
+                write_part, self.directory, f"{folder}/part-{export.number:05}.parquet", frame
+            )
+            for folder, frame in (("results", results), ("ledger", ledger))
+            if frame.height
+        ]
+        self._list(parts)
+        self.store.finish_export(export)
+
+    async def _frames(self, export: Export) -> tuple[pl.DataFrame, pl.DataFrame]:
+        results, ledger = [results_frame([], self.kept)], [ledger_frame([])]
+        async for answered, attempts in _slices(self.store, export):
+            results.append(results_frame(answered, self.kept))
+            ledger.append(ledger_frame(attempts))
+        return pl.concat(results), pl.concat(ledger)
+
+    def _list(self, parts: list[Part]) -> None:
+        self.manifest = structs.replace(
+            self.manifest,
+            results=_with(
+                self.manifest.results, [part for part in parts if part.path.startswith("results/")]
+            ),
+            ledger=_with(self.manifest.ledger, [part for part in parts if part.path.startswith("ledger/")]),
+        )
+        write_manifest(self.directory, self.manifest)
+
+    def retract_dead_letters(self) -> None:
+        """Take the part of dead letters away."""
+        listed = tuple(part for part in self.manifest.results if part.path != DEAD_LETTERS)
+        if listed != self.manifest.results:
+            self.update(lambda manifest: structs.replace(manifest, results=listed))
+        remove(self.directory, DEAD_LETTERS)
+
+    async def write_dead_letters(self) -> None:
+        """Write the part of dead letters, if there are any."""
+        frames = []
+        chunk: list[Result] = []
+        for result in self.store.dead_letters():
+            chunk.append(result)
+            if len(chunk) == SLICE_ATTEMPTS:
+                frames.append(results_frame(chunk, self.kept))
+                chunk = []
+                await asyncio.sleep(0)
+        if chunk:
+            frames.append(results_frame(chunk, self.kept))
+        if frames:
+            self._list([await asyncio.to_thread(write_part, self.directory, DEAD_LETTERS, pl.concat(frames))])
+
+    def update(self, change: Callable[[Manifest], Manifest]) -> None:
+        """Change the manifest and write it."""
+        self.manifest = change(self.manifest)
+        write_manifest(self.directory, self.manifest)
+
+
+async def _slices(store: Store, export: Export) -> AsyncIterator[tuple[list[Result], list[Attempt]]]:
+    """The range as answered results and attempts, some thousand at a time, letting others run in between."""
+    results: list[Result] = []
+    attempts: list[Attempt] = []
+    for group in store.journal(export):
+        results += [result for _, result in group.results if result.status is not Status.FAILED]
+        attempts += [attempt for _, attempt in group.ended]
+        if len(attempts) >= SLICE_ATTEMPTS:
+            yield results, attempts
+            results, attempts = [], []
+            await asyncio.sleep(0)
+    yield results, attempts
+
+
+def _with(listed: tuple[Part, ...], new: list[Part]) -> tuple[Part, ...]:
+    names = {part.path for part in new}
+    return (*(part for part in listed if part.path not in names), *new)

@@ -1,0 +1,145 @@
+"""From the source to the backlog: register, classify, route and render, a batch at a time."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record, Reject
+from batchroute.core.results import Result, Status
+from batchroute.engine.admission import Backlog
+from batchroute.engine.clock import Clock
+from batchroute.engine.commits import Commits
+from batchroute.engine.journey import Admitted, dead_letter
+from batchroute.engine.tally import Tally
+from batchroute.io.store import Known, State, Store
+from batchroute.routing.classifiers import Classifier
+from batchroute.routing.prompts import Prompts
+from batchroute.routing.routes import Router
+
+_SKIPPED = {State.SUCCEEDED: Status.SUCCEEDED, State.DEGRADED: Status.DEGRADED, State.FAILED: Status.FAILED}
+RENDERED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """Turns batches into admitted records, and what cannot be sent into dead letters."""
+
+    run_id: str
+    store: Store
+    commits: Commits
+    classifier: Classifier
+    prompts: Prompts
+    router: Router
+    backlog: Backlog
+    clock: Clock
+    tally: Tally
+    keep: tuple[str, ...]
+    carry: Callable[[Any], Any]
+    retry_failed: bool
+    _width: list[None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_width", [None] * len(self.keep))
+
+    async def take(self, batch: Batch) -> None:
+        """Bring one batch into the backlog. What an earlier run finished is skipped."""
+        self.tally.read += len(batch.records) + len(batch.rejects)
+        fresh = self._fresh(batch.records)
+        if fresh:
+            labels = await asyncio.to_thread(self.classifier.classify, [record for record, _ in fresh])
+            await self._admit(fresh, labels)
+        self._refuse(batch.rejects)
+
+    def _fresh(self, records: list[Record]) -> list[tuple[Record, Known]]:
+        """The records that this run has to answer."""
+        if not records:
+            return []
+        known = self.store.register([(record.record_id, record.file, record.line) for record in records])
+        fresh = []
+        for record, place in zip(records, known, strict=True):
+            if place.first is not None:
+                self._bury_duplicate(record, place.first)
+            elif self._is_due(place.state):
+                fresh.append((record, place))
+        return fresh
+
+    def _is_due(self, state: State) -> bool:
+        if state is State.PENDING or (state is State.FAILED and self.retry_failed):
+            return True
+        self.tally.skipped[_SKIPPED[state]] += 1
+        return False
+
+    async def _admit(self, fresh: list[tuple[Record, Known]], labels: list[Labels]) -> None:
+        for start in range(0, len(fresh), RENDERED_AT_ONCE):
+            stop = start + RENDERED_AT_ONCE
+            for (record, known), label in zip(fresh[start:stop], labels[start:stop], strict=True):
+                self._render(record, known, label)
+            await asyncio.sleep(0)  # requests in flight go on in between
+
+    def _render(self, record: Record, known: Known, labels: Labels) -> None:
+        route = self.router.route(labels)
+        request = self.prompts.render(record)
+        if isinstance(request, Fault):
+            self._bury(known, record.record_id, request, record=record, labels=labels, route=route.name)
+            return
+        self.backlog.put(
+            Admitted(
+                seq=known.seq,
+                record_id=record.record_id,
+                labels=labels,
+                route=route.name,
+                models=route.models,
+                request=request,
+                kept=self._kept(record),
+                carried=self.store.carried(known.seq),
+            )
+        )
+
+    def _refuse(self, rejects: Iterable[Reject]) -> None:
+        for reject in rejects:
+            self._bury_place(reject.record_id, reject.file, reject.line, reject.fault)
+
+    def _bury_duplicate(self, record: Record, first: str) -> None:
+        fault = Fault("id_duplicate", f"id {record.record_id!r} was read before, at {first}")
+        self._bury_place(f"{record.file}:{record.line}", record.file, record.line, fault, record)
+
+    def _bury_place(
+        self, record_id: str, file: str, line: int, fault: Fault, record: Record | None = None
+    ) -> None:
+        """Bury what has no id of its own under its place in the input."""
+        [known] = self.store.register([(record_id, file, line)])
+        if known.first is None and self._is_due(known.state):
+            self._bury(known, record_id, fault, record=record)
+
+    def _bury(
+        self,
+        known: Known,
+        record_id: str,
+        fault: Fault,
+        *,
+        record: Record | None,
+        labels: Labels = UNLABELLED,
+        route: str | None = None,
+    ) -> None:
+        result = dead_letter(
+            fault,
+            record_id=record_id,
+            labels=labels,
+            route=route,
+            totals=self.store.carried(known.seq),
+            run_id=self.run_id,
+            finished_at=self.clock.wall(),
+            kept=self._width if record is None else self._kept(record),
+        )
+        self._count_when_committed(self.commits.finished(known.seq, None, result), result)
+
+    def _count_when_committed(self, committed: asyncio.Future[None], result: Result) -> None:
+        def count(future: asyncio.Future[None]) -> None:
+            if future.exception() is None:
+                self.tally.count(result, result.totals)
+
+        committed.add_done_callback(count)
+
+    def _kept(self, record: Record) -> list[Any]:
+        return [self.carry(record.fields.get(name)) for name in self.keep]

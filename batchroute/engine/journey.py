@@ -1,0 +1,344 @@
+"""One record, from its request to its result. The page to read first.
+
+choose a model ─▶ attempt ─▶ verdict ─▶ accept ─▶ result
+     ▲                          │
+     └── retry, fail over, ─────┤
+         escalate, wait         └─▶ give up ─▶ dead letter
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import Struct, structs
+
+from batchroute.core.attempts import Attempt, CostBasis
+from batchroute.core.errors import NoModelError
+from batchroute.core.money import Rates
+from batchroute.core.records import UNLABELLED, Fault, Labels
+from batchroute.core.requests import Request
+from batchroute.core.responses import Failure, Outcome, Response, Usage
+from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
+from batchroute.engine.clock import Clock
+from batchroute.engine.commits import Commits
+from batchroute.engine.halts import Halt
+from batchroute.engine.pools import Pool, Slot
+from batchroute.routing.retries import backoff
+from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose
+from batchroute.routing.verdicts import POLICIES, Action, Effect, Elsewhere, Situation, decide, effect
+
+BYTES_BESIDE_A_MESSAGE = 64
+
+
+class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """A record that is ready to be sent: what is left of it once it was read, classified and rendered.
+
+    `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns.
+    """
+
+    seq: int
+    record_id: str
+    labels: Labels
+    route: str
+    models: tuple[str, ...]
+    request: Request
+    kept: list[Any]
+    carried: Totals = NOTHING_SPENT
+
+
+@dataclass(slots=True)
+class Trail:
+    """A record in motion: what was tried for it, and what that has cost."""
+
+    record: Admitted
+    totals: Totals
+    tries: dict[str, int] = field(default_factory=dict)
+    spent: frozenset[str] = frozenset()
+    stay: str | None = None
+    failure: Failure | None = None
+    failed: Pool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Journey:
+    """The way of every record of a run. A record holds at most one slot, and none while it waits."""
+
+    run_id: str
+    pools: Mapping[str, Pool]
+    commits: Commits
+    halt: Halt
+    clock: Clock
+    done: Callable[[Result, Totals], None]
+    """Told of every committed result, and of what the record had cost before this run."""
+
+    async def walk(self, record: Admitted) -> None:
+        """Bring one record to its result. Returns without one only when the run is stopping."""
+        trail = Trail(record, record.carried)
+        while not self.halt.stopping:
+            choice = self._choose(trail)
+            if isinstance(choice, Send):
+                verdict = await self._attempt(trail, self.pools[choice.model])
+                if verdict is Action.ACCEPT or verdict is Action.GIVE_UP:
+                    return
+                if verdict is Action.RETRY:
+                    await self.halt.sleep(self._delay(trail))
+            elif isinstance(choice, Wait):
+                await self.halt.sleep_until(choice.until)
+            else:
+                await self._bury(trail)
+                return
+
+    def _choose(self, trail: Trail) -> Choice:
+        now = self.clock.now()
+        if trail.stay is not None:
+            opens_at = self._opens_at(trail.stay)
+            if opens_at is not None and opens_at <= now:
+                return Send(trail.stay)
+        return choose(trail.record.models, trail.tries, trail.spent, self._opens_at, now)
+
+    def _opens_at(self, model: str) -> float | None:
+        return self.pools[model].opens_at()
+
+    async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
+        """One request to one model; None when the pool turned the record away before it was sent."""
+        record = trail.record
+        async with pool.slot(record.request.estimated_tokens()) as slot:
+            if not slot.granted or self.halt.stopping:
+                return None
+            attempt = self._started(trail, pool, slot)
+            await self.commits.started(record.seq, attempt)
+            started = self.clock.now()
+            outcome = await pool.provider.send(
+                record.request, pool.spec.request_model, timeout_s=pool.spec.timeout_s
+            )
+            latency_s = self.clock.now() - started
+            verdict = self._judge(trail, pool, slot, outcome)
+            attempt = _ended(attempt, outcome, verdict, latency_s, pool.spec.rates)
+            await self._enter(trail, attempt, outcome, verdict)
+            return verdict
+
+    def _judge(self, trail: Trail, pool: Pool, slot: Slot, outcome: Outcome) -> Action:
+        """Tell the pool what happened, then decide what the record does next."""
+        probe = slot.probe
+        pool.learn(slot, outcome)
+        if isinstance(outcome, Response):
+            pool.succeed(slot)
+            return Action.ACCEPT
+        trail.failure, trail.failed = outcome, pool
+        self._tell(pool, slot, outcome)
+        usable = not pool.ejected and pool.disabled is None
+        if usable and not probe and effect(outcome) is not Effect.PAUSE:
+            trail.tries[pool.spec.model] = trail.tries.get(pool.spec.model, 0) + 1
+        verdict = decide(outcome, self._situation(trail, pool, usable=usable))
+        trail.stay = pool.spec.model if verdict is Action.RETRY else None
+        if POLICIES[outcome.error_type].dead and verdict is not Action.RETRY:
+            trail.spent |= {pool.spec.model}
+        return verdict
+
+    def _situation(self, trail: Trail, pool: Pool, *, usable: bool) -> Situation:
+        model = pool.spec.model
+        for tried in [tried for tried in trail.tries if self.pools[tried].ejected]:
+            del trail.tries[tried]  # it was down: that was not the record's fault
+        without = trail.spent | {model}
+        other = choose(trail.record.models, trail.tries, without, self._opens_at, self.clock.now())
+        return Situation(
+            tries=trail.tries.get(model, 0),
+            tries_in_all=sum(trail.tries.values()),
+            elsewhere=_ELSEWHERE[type(other)],
+            usable=usable,
+            pause_s=pool.pause_s,
+            stopping=self.halt.stopping,
+        )
+
+    def _tell(self, pool: Pool, slot: Slot, failure: Failure) -> None:
+        match effect(failure):
+            case Effect.NONE if failure.http_status is not None:
+                pool.succeed(slot)  # it answered; what it answered is the record's affair
+            case Effect.FAILED:
+                pool.fail(slot)
+            case Effect.PAUSE:
+                pool.pause(failure.retry_after_s)
+            case Effect.DISABLE_MODEL:
+                pool.disable(failure.message)
+            case Effect.DISABLE_PROVIDER:
+                for other in self.pools.values():
+                    if other.spec.provider == pool.spec.provider:
+                        other.disable(failure.message)
+        if pool.disabled and all(other.disabled for other in self.pools.values()):
+            reasons = "; ".join(f"{model}: {other.disabled}" for model, other in self.pools.items())
+            self.halt.stop(NoModelError(f"every model is out: {reasons}"))
+
+    async def _enter(self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action) -> None:
+        """Commit the attempt, and the record's result if this ended it. Only then is it counted."""
+        trail.totals = trail.totals.plus(attempt)
+        if isinstance(outcome, Response):
+            result = self._succeeded(trail, attempt, outcome)
+        elif verdict is Action.GIVE_UP:
+            result = self._dead(trail)
+        else:
+            await self.commits.ended(trail.record.seq, attempt)
+            return
+        await self.commits.finished(trail.record.seq, attempt, result)
+        self.done(result, trail.record.carried)
+
+    async def _bury(self, trail: Trail) -> None:
+        """End the record as a dead letter without a further attempt."""
+        result = self._dead(trail)
+        await self.commits.finished(trail.record.seq, None, result)
+        self.done(result, trail.record.carried)
+
+    def _delay(self, trail: Trail) -> float:
+        wish_s = trail.failure.retry_after_s if trail.failure else None
+        return backoff(sum(trail.tries.values()), self.clock.random, wish_s)
+
+    def _started(self, trail: Trail, pool: Pool, slot: Slot) -> Attempt:
+        """The attempt as it stands in the ledger if nothing is ever heard of it: paid for at its upper bound."""
+        record, spec = trail.record, pool.spec
+        return Attempt(
+            run_id=self.run_id,
+            record_id=record.record_id,
+            attempt=trail.totals.attempts + 1,
+            purpose="answer",
+            task=record.labels.task,
+            complexity=record.labels.complexity,
+            route=record.route,
+            model=spec.model,
+            provider=spec.provider,
+            request_model=spec.request_model,
+            response_model=None,
+            response_id=None,
+            started_at=self.clock.wall(),
+            queued_s=slot.queued_s,
+            latency_s=None,
+            outcome="unknown",
+            verdict=None,
+            error_type="unknown_outcome",
+            flag=None,
+            http_status=None,
+            finish_reason=None,
+            usage=None,
+            cost=_upper_bound(record.request, spec.rates),
+            cost_basis=CostBasis.UPPER_BOUND,
+            price_input=spec.rates.input if spec.rates else None,
+            price_output=spec.rates.output if spec.rates else None,
+            service_tier=None,
+        )
+
+    def _succeeded(self, trail: Trail, attempt: Attempt, response: Response) -> Result:
+        record = trail.record
+        return Result(
+            record_id=record.record_id,
+            status=Status.SUCCEEDED,
+            task=record.labels.task,
+            complexity=record.labels.complexity,
+            classified_by=record.labels.classified_by,
+            route=record.route,
+            model=attempt.model,
+            provider=attempt.provider,
+            response=response.content,
+            finish_reason=response.finish_reason,
+            flag=response.flag,
+            error_type=None,
+            error_message=None,
+            totals=trail.totals,
+            latency_s=attempt.latency_s,
+            run_id=self.run_id,
+            finished_at=self.clock.wall(),
+            kept=record.kept,
+        )
+
+    def _dead(self, trail: Trail) -> Result:
+        spec = trail.failed.spec if trail.failed else None
+        return dead_letter(
+            _last_fault(trail),
+            record_id=trail.record.record_id,
+            labels=trail.record.labels,
+            route=trail.record.route,
+            model=spec.model if spec else None,
+            provider=spec.provider if spec else None,
+            totals=trail.totals,
+            run_id=self.run_id,
+            finished_at=self.clock.wall(),
+            kept=trail.record.kept,
+        )
+
+
+def dead_letter(
+    fault: Fault,
+    *,
+    record_id: str,
+    run_id: str,
+    finished_at: float,
+    kept: list[Any],
+    labels: Labels = UNLABELLED,
+    route: str | None = None,
+    model: str | None = None,
+    provider: str | None = None,
+    totals: Totals = NOTHING_SPENT,
+) -> Result:
+    """The result of a record that has no answer: why, and what it has cost."""
+    return Result(
+        record_id=record_id,
+        status=Status.FAILED,
+        task=labels.task,
+        complexity=labels.complexity,
+        classified_by=labels.classified_by,
+        route=route,
+        model=model,
+        provider=provider,
+        response=None,
+        finish_reason=None,
+        flag=None,
+        error_type=fault.error_type,
+        error_message=fault.message,
+        totals=totals,
+        latency_s=None,
+        run_id=run_id,
+        finished_at=finished_at,
+        kept=kept,
+    )
+
+
+_ELSEWHERE = {Send: Elsewhere.NOW, Wait: Elsewhere.LATER, Exhausted: Elsewhere.NEVER}
+
+
+def _last_fault(trail: Trail) -> Fault:
+    if trail.failure is None or trail.failed is None:
+        return Fault("no_model", "every model of the route is out for the rest of the run")
+    return Fault(trail.failure.error_type, f"{trail.failed.spec.model}: {trail.failure.message}")
+
+
+def _upper_bound(request: Request, rates: Rates | None) -> int | None:
+    """The most an attempt can cost: a token for every byte sent, and all the output that was allowed."""
+    if rates is None or request.max_output_tokens is None:
+        return None
+    sent = len(request.messages) + BYTES_BESIDE_A_MESSAGE
+    return rates.cost(Usage(input_tokens=sent, output_tokens=request.max_output_tokens))
+
+
+def _ended(
+    attempt: Attempt, outcome: Outcome, verdict: Action, latency_s: float, rates: Rates | None
+) -> Attempt:
+    """The attempt as it stands in the ledger for good."""
+    cost, basis = attempt.cost, CostBasis.UPPER_BOUND
+    if outcome.usage is not None:
+        cost, basis = (rates.cost(outcome.usage) if rates else None), CostBasis.USAGE
+    elif isinstance(outcome, Failure) and not outcome.sent:
+        cost, basis = 0, CostBasis.NONE
+    answered = isinstance(outcome, Response)
+    return structs.replace(
+        attempt,
+        response_model=outcome.response_model,
+        response_id=outcome.response_id,
+        latency_s=latency_s,
+        outcome="ok" if answered else "error",
+        verdict=verdict.value,
+        error_type=None if isinstance(outcome, Response) else outcome.error_type,
+        flag=outcome.flag if isinstance(outcome, Response) else None,
+        http_status=outcome.http_status,
+        finish_reason=outcome.finish_reason,
+        usage=outcome.usage,
+        cost=cost,
+        cost_basis=basis,
+        service_tier=outcome.service_tier if isinstance(outcome, Response) else None,
+    )

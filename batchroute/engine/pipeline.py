@@ -1,0 +1,329 @@
+"""All journeys of one job: in which order it runs, and how it ends.
+
+source ─▶ feed ─▶ backlog ─▶ journeys ─▶ commits ─▶ exporter
+                    ▲ window ──┘
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import signal
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import Struct, structs
+
+from batchroute.core.errors import BatchrouteError, InputError, OutputError
+from batchroute.core.records import Batch
+from batchroute.core.results import Result, Status, Totals
+from batchroute.engine.admission import Backlog, Window
+from batchroute.engine.clock import Clock
+from batchroute.engine.commits import Commits
+from batchroute.engine.exports import PART_RECORDS, Exporter
+from batchroute.engine.feed import Feed
+from batchroute.engine.halts import Halt
+from batchroute.engine.journey import Admitted, Journey
+from batchroute.engine.pools import Pool
+from batchroute.engine.signals import listening
+from batchroute.engine.tally import Progress, Tally
+from batchroute.io.manifest import LastRun
+from batchroute.io.sources.source import Source
+from batchroute.io.store import Group, Store
+
+GRACE_S = 30.0
+WATCH_INTERVAL_S = 0.5
+
+Watch = Callable[[Progress], None]
+Attendant = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What a run is asked beyond the job. `limit`: read only the first records; `fresh`: start over."""
+
+    limit: int | None = None
+    fresh: bool = False
+    retry_failed: bool = True
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """How a run ended. Counts are records of the input; `cost` is what this run spent, picodollars."""
+
+    run_id: str
+    exit_code: int
+    reason: str | None
+    started_at: dt.datetime
+    duration_s: float
+    total: int
+    succeeded: int
+    failed: int
+    degraded: int
+    skipped: int
+    pending: int
+    cost: int
+    unpriced: int
+    disabled: dict[str, str]
+    """Models that were left out for the rest of the run, and why."""
+
+
+@dataclass(kw_only=True)
+class Pipeline:
+    """One run, opened and ready."""
+
+    run_id: str
+    options: Options
+    clock: Clock
+    source: Source
+    store: Store
+    exporter: Exporter
+    pools: Mapping[str, Pool]
+    halt: Halt
+    commits: Commits
+    tally: Tally
+    window: Window
+    backlog: Backlog
+    feed: Feed
+    _part_due: asyncio.Event = field(default_factory=asyncio.Event)
+    _read_all: bool = False
+    _signal: signal.Signals | None = None
+    _deadline: asyncio.Timeout | None = None
+
+    def __post_init__(self) -> None:
+        self._started_at, self._began = self.clock.wall(), self.clock.now()
+        self.halt.on_stop(self._wake_all)
+        self._journey = Journey(
+            run_id=self.run_id,
+            pools=self.pools,
+            commits=self.commits,
+            halt=self.halt,
+            clock=self.clock,
+            done=self._done,
+        )
+
+    async def run(self, watch: Watch | None) -> Ended:
+        """Run to the end, or to the stop; whatever happens, what is committed is exported."""
+        await self._recover()
+        self._note("running", None)
+        try:
+            with _listening(self._heard):
+                await self._travel(watch)
+        except* BatchrouteError as group:
+            self.halt.stop(_first(group))
+        if isinstance(self.halt.reason, OutputError):
+            raise self.halt.reason
+        await self._conclude()
+        ended = self._ended()
+        self._note("stopped" if ended.pending else "finished", ended.exit_code)
+        return ended
+
+    async def _recover(self) -> None:
+        """Put in order what an interrupted run has left: open attempts end unknown, the journal goes to parts."""
+        unknown = [
+            (seq, structs.replace(attempt, verdict="retry")) for seq, attempt in self.store.unfinished()
+        ]
+        if unknown:
+            self.store.commit(Group([], unknown, []))
+        await self.exporter.export()
+        if self.options.retry_failed:
+            self.exporter.retract_dead_letters()
+
+    async def _travel(self, watch: Watch | None) -> None:
+        async with _background(*self._attendants(watch)):
+            try:
+                async with asyncio.timeout(None) as self._deadline, asyncio.TaskGroup() as journeys:
+                    await self._admit(journeys)
+            except TimeoutError:
+                pass  # the grace after a stop is over; what was in flight is entered as cancelled
+
+    def _attendants(self, watch: Watch | None) -> list[Attendant]:
+        pacers = [pool.pace for pool in self.pools.values()]
+        attendants = [*pacers, self.commits.flush_regularly, self._export_regularly]
+        return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
+
+    async def _admit(self, journeys: asyncio.TaskGroup) -> None:
+        """Start journeys as the window allows, reading on whenever a pool has nothing ready."""
+        batches = self.source.batches()
+        async with contextlib.aclosing(batches):
+            while not self.halt.stopping:
+                for record in self.backlog.ready():
+                    journeys.create_task(self._walk(record))
+                if not self._read_all and self.backlog.hungry():
+                    await self._read(batches)
+                    await asyncio.sleep(0)
+                elif self._read_all and not self.backlog:
+                    return
+                else:
+                    await self.window.freed()
+
+    async def _read(self, batches: AsyncGenerator[Batch, None]) -> None:
+        """Read one batch into the backlog. Unusable input stops the run; what is in flight still finishes."""
+        try:
+            batch = await anext(batches, None)
+        except InputError as error:
+            self.halt.stop(error)
+            return
+        limit = self.options.limit
+        left = None if limit is None else limit - self.tally.read
+        self._read_all = batch is None or (left is not None and len(batch) >= left)
+        if batch is not None:
+            await self.feed.take(batch if left is None else batch.first(left))
+
+    async def _walk(self, record: Admitted) -> None:
+        try:
+            await self._journey.walk(record)
+        finally:
+            self.window.give_back(record.models[0])
+
+    def _done(self, result: Result, carried: Totals) -> None:
+        self.tally.count(result, carried)
+        if self.store.unexported >= PART_RECORDS:
+            self._part_due.set()
+
+    async def _export_regularly(self) -> None:
+        while True:
+            await self._part_due.wait()
+            self._part_due.clear()
+            await self.exporter.export()
+
+    async def _watch(self, watch: Watch) -> None:
+        while True:
+            watch(self.progress())
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    def _heard(self, number: signal.Signals) -> None:
+        """The first signal lets what is in flight finish; the second one does not."""
+        assert self._deadline is not None
+        now = self.clock.now()
+        self._deadline.reschedule(now if self._signal else now + GRACE_S)
+        self._signal = self._signal or number
+        self.halt.stop()
+
+    def _wake_all(self) -> None:
+        """Let everybody who waits see that the run is stopping."""
+        self.window.wake()
+        for pool in self.pools.values():
+            pool.turn_away()
+
+    async def _conclude(self) -> None:
+        """Enter what was cancelled, export the rest of the journal and the dead letters."""
+        cancelled = [
+            (seq, structs.replace(attempt, error_type="cancelled_by_run", outcome="error", verdict="retry"))
+            for seq, attempt in self.store.unfinished()
+        ]
+        if cancelled:
+            self.store.commit(Group([], cancelled, []))
+        await self.exporter.export()
+        await self.exporter.write_dead_letters()
+
+    def progress(self) -> Progress:
+        """How far the run is."""
+        now = self.clock.now()
+        tally, reading = self.tally, self.source.statistics()
+        total = tally.read if self._read_all else self.source.rows
+        per_second = tally.per_second(now)
+        done = tally.finished + tally.skipped.total()
+        share_read = 1.0 if self._read_all else reading.bytes_read / max(1, self.source.bytes_total)
+        expected = total if total is not None else (tally.read / share_read if share_read else None)
+        return Progress(
+            elapsed_s=now - self._began,
+            read=tally.read,
+            total=total,
+            share_read=share_read,
+            skipped=tally.skipped.total(),
+            succeeded=tally.statuses[Status.SUCCEEDED],
+            failed=tally.statuses[Status.FAILED],
+            degraded=tally.statuses[Status.DEGRADED],
+            in_motion=self.window.taken,
+            per_second=per_second,
+            cost=tally.cost,
+            unpriced=tally.unpriced,
+            left_s=(expected - done) / per_second if expected is not None and per_second else None,
+            pools=tuple(pool.statistics() for pool in self.pools.values()),
+            stopping=self.halt.stopping,
+        )
+
+    def _ended(self) -> Ended:
+        tally = self.tally
+        total = tally.read if self._read_all or self.options.limit else max(tally.read, self.source.rows or 0)
+        return Ended(
+            run_id=self.run_id,
+            exit_code=self._exit_code(),
+            reason=self._reason(),
+            started_at=dt.datetime.fromtimestamp(self._started_at, dt.UTC),
+            duration_s=self.clock.now() - self._began,
+            total=total,
+            succeeded=tally.statuses[Status.SUCCEEDED],
+            failed=tally.statuses[Status.FAILED],
+            degraded=tally.statuses[Status.DEGRADED],
+            skipped=tally.skipped.total(),
+            pending=total - tally.finished - tally.skipped.total(),
+            cost=tally.cost,
+            unpriced=tally.unpriced,
+            disabled={model: pool.disabled for model, pool in self.pools.items() if pool.disabled},
+        )
+
+    def _exit_code(self) -> int:
+        if self._signal is not None:
+            return 128 + self._signal
+        if isinstance(self.halt.reason, BatchrouteError):
+            return self.halt.reason.exit_code
+        failed = self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED]
+        return 3 if failed else 0
+
+    def _reason(self) -> str | None:
+        if self._signal is not None:
+            return f"stopped by {self._signal.name}; the same command goes on"
+        return str(self.halt.reason) if self.halt.reason else None
+
+    def _note(self, state: str, exit_code: int | None) -> None:
+        """Write into the manifest how the run stands."""
+        counts = {state.name.lower(): count for state, count in self.store.counts().items()}
+        last_run = LastRun(
+            run_id=self.run_id,
+            state=state,
+            started_at=_iso(self._started_at),
+            updated_at=_iso(self.clock.wall()),
+            exit_code=exit_code,
+        )
+        self.exporter.update(lambda manifest: structs.replace(manifest, counts=counts, last_run=last_run))
+
+
+@asynccontextmanager
+async def _background(*attendants: Attendant) -> AsyncIterator[None]:
+    """Run coroutines beside the body and cancel them after it; what one of them raises ends the body."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(attendant()) for attendant in attendants]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+@contextlib.contextmanager
+def _listening(heard: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Signals reach only the main thread; a run in another one is stopped by its caller."""
+    if threading.current_thread() is threading.main_thread():
+        with listening(heard):
+            yield
+    else:
+        yield
+
+
+def _first(group: BaseExceptionGroup[BatchrouteError]) -> BatchrouteError:
+    """The error that matters most of those that happened together: a failing disk before all else."""
+    leaves = list(_leaves(group))
+    return next((error for error in leaves if isinstance(error, OutputError)), leaves[0])
+
+
+def _leaves(group: BaseExceptionGroup[BatchrouteError]) -> Iterator[BatchrouteError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _iso(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds")

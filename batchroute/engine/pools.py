@@ -1,0 +1,293 @@
+"""The live side of a model: its slots, its pace, its pauses and its health."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from msgspec import Struct
+
+from batchroute.core.money import Rates
+from batchroute.core.responses import Failure, Outcome, Response
+from batchroute.engine.clock import Clock
+from batchroute.engine.pacing import TokenBudget, throttler
+from batchroute.providers.provider import Provider
+from batchroute.routing.health import Breaker, BreakerPolicy, State
+from batchroute.routing.verdicts import WORTH_WAITING_S
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolSpec:
+    """What is declared of a model: names, limits (requests and tokens per minute), timeout in seconds, price."""
+
+    model: str
+    provider: str
+    request_model: str
+    concurrency: int
+    rpm: int | None
+    tpm: int | None
+    timeout_s: float
+    rates: Rates | None
+
+
+class PoolStatistics(Struct, frozen=True, kw_only=True):
+    """How a pool stands: requests out, records waiting for a slot, attempts ended and failed so far, its state."""
+
+    model: str
+    in_flight: int
+    waiting: int
+    attempts: int
+    errors: int
+    state: str
+    paused_s: float
+    reason: str | None
+
+
+class Slot:
+    """Permission for one request. `granted` is False when the pool turned the record away instead."""
+
+    __slots__ = ("_future", "_pool", "granted", "probe", "queued_s", "tokens")
+
+    def __init__(self, pool: "Pool", tokens: int) -> None:
+        self._pool = pool
+        self._future: asyncio.Future[bool] | None = None
+        self.tokens = tokens
+        self.granted = False
+        self.probe = False
+        self.queued_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        pool = self._pool
+        if not pool.take(self):
+            asked = pool.clock.now()
+            self._future = asyncio.get_running_loop().create_future()
+            pool.queue(self)
+            try:
+                await self._future
+            except asyncio.CancelledError:
+                pool.leave_queue(self)
+                raise
+            self.queued_s = pool.clock.now() - asked
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.granted:
+            self._pool.give_back(self)
+
+    def wake(self) -> None:
+        """Let the waiting record go on, granted or turned away."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(True)
+
+
+class Pool:
+    """What one provider limits together: an account, an endpoint and a model.
+
+    The whole state is who is out, who waits, and how much may start: `_grant` alone starts requests, and it
+    runs after everything that may have opened the way.
+    """
+
+    def __init__(self, spec: PoolSpec, provider: Provider, clock: Clock, changed: Callable[[], None]) -> None:
+        self.spec = spec
+        self.provider = provider
+        self.clock = clock
+        self._changed = changed
+        self._in_flight = 0
+        self._waiting: deque[Slot] = deque()
+        self._throttler = throttler(spec.rpm) if spec.rpm else None
+        self._permits = 0
+        self._hungry = asyncio.Event()
+        self._tokens = TokenBudget(spec.tpm, clock.now()) if spec.tpm else None
+        self._paused_until = 0.0
+        self._pauses_in_row = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._breaker = Breaker(BreakerPolicy(), clock.random)
+        self._attempts = 0
+        self._errors = 0
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.statistics()}>"
+
+    # What a record asks
+
+    def slot(self, estimated_tokens: int) -> Slot:
+        """`async with pool.slot(tokens) as slot:` waits for a slot and a permit, first come, first served."""
+        return Slot(self, estimated_tokens)
+
+    def opens_at(self) -> float | None:
+        """When a record may count on this model: now, when its cooldown ends, or never again (None).
+
+        A probe that is out is waited for; its end wakes everyone who waits.
+        """
+        if self._breaker.disabled is not None:
+            return None
+        cools_until = self._breaker.cools_until
+        if cools_until is None:
+            return self._paused_until if self.pause_s > WORTH_WAITING_S else 0.0
+        now = self.clock.now()
+        if self._breaker.admits(now):
+            return now
+        return cools_until if cools_until > now else now + self.spec.timeout_s
+
+    @property
+    def ejected(self) -> bool:
+        """Whether the breaker is anything but closed."""
+        return self._breaker.cools_until is not None
+
+    @property
+    def disabled(self) -> str | None:
+        """Why the model is out for the rest of the run, or None."""
+        return self._breaker.disabled
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds until the pool's pause ends; 0 when it is not paused."""
+        return max(0.0, self._paused_until - self.clock.now()) if self._paused_until else 0.0
+
+    def statistics(self) -> PoolStatistics:
+        now = self.clock.now()
+        state = self._breaker.state(now)
+        paused = state is State.CLOSED and self._paused_until > now
+        return PoolStatistics(
+            model=self.spec.model,
+            in_flight=self._in_flight,
+            waiting=len(self._waiting),
+            attempts=self._attempts,
+            errors=self._errors,
+            state="paused" if paused else state.value,
+            paused_s=max(0.0, self._paused_until - now, (self._breaker.cools_until or 0.0) - now),
+            reason=self._breaker.disabled,
+        )
+
+    # What the pool does with slots
+
+    def take(self, slot: Slot) -> bool:
+        """Grant the slot at once if nothing stands in the way and nobody waits."""
+        if self._waiting or not self._may_start():
+            return False
+        self._start(slot)
+        return True
+
+    def queue(self, slot: Slot) -> None:
+        self._waiting.append(slot)
+        self._grant()
+
+    def leave_queue(self, slot: Slot) -> None:
+        """Forget a cancelled waiter, or take back the slot that it was granted in the same moment."""
+        if slot.granted:
+            self.give_back(slot)
+        else:
+            self._waiting.remove(slot)
+
+    def give_back(self, slot: Slot) -> None:
+        slot.granted = False
+        self._in_flight -= 1
+        if slot.probe:
+            self._breaker.abandon_probe()
+            self._changed()
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting and self._may_start():
+            slot = self._waiting.popleft()
+            self._start(slot)
+            slot.wake()
+        if self._waiting and not self._breaker.admits(self.clock.now()):
+            self.turn_away()
+
+    def _start(self, slot: Slot) -> None:
+        slot.granted = True
+        slot.probe = self._breaker.start()
+        self._in_flight += 1
+        if self._throttler is not None:
+            self._permits -= 1
+        if self._tokens is not None:
+            self._tokens.reserve(slot.tokens)
+
+    def _may_start(self) -> bool:
+        if self._in_flight >= self.spec.concurrency:
+            return False
+        if self._throttler is None and self._tokens is None and not self._paused_until:
+            return self._breaker.admits(0.0) if not self.ejected else self._breaker.admits(self.clock.now())
+        return self._breaker.admits(self.clock.now()) and self._open_now() and self._permitted()
+
+    def _open_now(self) -> bool:
+        now = self.clock.now()
+        opens_at = max(self._paused_until, self._tokens.opens_at(now) if self._tokens else now)
+        if opens_at <= now:
+            self._paused_until = 0.0
+            return True
+        self._grant_at(opens_at)
+        return False
+
+    def _permitted(self) -> bool:
+        if self._throttler is None or self._permits:
+            return True
+        self._hungry.set()
+        return False
+
+    def _grant_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._grant)
+
+    async def pace(self) -> None:
+        """Fetch one permit at a time from the throttler while records wait for one, until cancelled."""
+        if self._throttler is None:
+            return
+        while True:
+            await self._hungry.wait()
+            self._hungry.clear()
+            await self._throttler.acquire()  # type: ignore[no-untyped-call]  # published without
+            self._permits += 1
+            self._grant()
+
+    def turn_away(self) -> None:
+        """Send every waiting record back to choose again."""
+        turned, self._waiting = self._waiting, deque()
+        for slot in turned:
+            slot.wake()
+
+    # What the pool learns
+
+    def learn(self, slot: Slot, outcome: Outcome) -> None:
+        """Count an ended attempt and settle its tokens."""
+        self._attempts += 1
+        self._errors += not isinstance(outcome, Response)
+        if self._tokens is None:
+            return
+        if outcome.usage is not None:
+            self._tokens.settle(slot.tokens, outcome.usage.input_tokens + outcome.usage.output_tokens)
+        elif isinstance(outcome, Failure) and not outcome.sent:
+            self._tokens.settle(slot.tokens, 0)
+
+    def succeed(self, slot: Slot) -> None:
+        """The model answered: it is healthy."""
+        self._pauses_in_row = 0
+        probe, slot.probe = slot.probe, False
+        if self._breaker.succeed(self.clock.now(), probe=probe):
+            self._changed()
+
+    def fail(self, slot: Slot) -> None:
+        """The model failed; this may eject it."""
+        probe, slot.probe = slot.probe, False
+        if self._breaker.fail(self.clock.now(), probe=probe):
+            self.turn_away()
+            self._changed()
+
+    def pause(self, wish_s: float | None) -> None:
+        """Start nothing for the time the provider asks for, or a growing one of our own, plus jitter."""
+        self._pauses_in_row += 1
+        seconds = wish_s if wish_s is not None else min(60.0, 2.0 ** (self._pauses_in_row - 1))
+        jitter = self.clock.random.random() * max(0.1 * seconds, 0.05)
+        self._paused_until = max(self._paused_until, self.clock.now() + seconds + jitter)
+        if self.pause_s > WORTH_WAITING_S:
+            self.turn_away()
+
+    def disable(self, reason: str) -> None:
+        """Leave the model out for the rest of the run."""
+        if self._breaker.disabled is None:
+            self._breaker.disable(reason)
+            self.turn_away()
+            self._changed()

@@ -1,0 +1,280 @@
+"""Opening everything that a run needs, and running it."""
+
+import datetime as dt
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from batchroute.core.errors import OutputError
+from batchroute.core.money import Price, Rates
+from batchroute.core.records import Batch, Fault, Record
+from batchroute.core.requests import Request
+from batchroute.engine.admission import Backlog, Window, shares
+from batchroute.engine.clock import Clock
+from batchroute.engine.commits import Commits
+from batchroute.engine.exports import Exporter
+from batchroute.engine.feed import Feed
+from batchroute.engine.halts import Halt
+from batchroute.engine.journey import Admitted
+from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
+from batchroute.engine.pools import Pool, PoolSpec
+from batchroute.engine.tally import Tally
+from batchroute.io.locks import locked
+from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
+from batchroute.io.parts import TEMPORARY, clear_temporary
+from batchroute.io.prices import resolve_price
+from batchroute.io.sources.source import Source, open_source
+from batchroute.io.spools import Spool
+from batchroute.io.store import STORE_NAME, Store
+from batchroute.io.tables import carried_text, carried_value, kept_types
+from batchroute.job.jobs import Job
+from batchroute.providers.connections import connected
+from batchroute.providers.provider import Provider
+from batchroute.routing.classifiers import Classifier
+from batchroute.routing.prompts import Prompts
+from batchroute.routing.routes import Router, RouteRule
+
+BATCH_RECORDS = 2048
+ROUTES_NAME = "routes.parquet"
+
+Connect = Callable[[Job], AbstractAsyncContextManager[Mapping[str, Provider]]]
+
+
+async def run(
+    job: Job,
+    options: Options = Options(),  # noqa: B008  frozen
+    *,
+    clock: Clock | None = None,
+    connect: Connect = connected,
+    watch: Watch | None = None,
+) -> Ended:
+    """Bring the job's output directory up to date with its input.
+
+    Raises BatchrouteError for what prevents the run from starting, or damages its output; what stops it in
+    between is told by the result. `watch` is called about twice a second.
+    """
+    clock = clock or Clock()
+    with locked(job.output.path):
+        if options.fresh:
+            start_over(job.output.path)
+        async with AsyncExitStack() as stack:
+            pipeline = await _assemble(job, options, clock, connect, stack)
+            return await pipeline.run(watch)
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """What a run would begin with. `faults` are the places that would become dead letters, with the reason."""
+
+    files: tuple[str, ...]
+    bytes_total: int
+    records: int
+    routes: tuple[str, ...]
+    faults: tuple[tuple[str, Fault], ...]
+    unpriced: tuple[str, ...]
+    request: str | None
+    warnings: tuple[str, ...]
+
+
+async def preview(job: Job, records: int = 1000) -> Preview:
+    """Read, classify, route and render the first records, and send nothing.
+
+    Raises BatchrouteError for what would prevent the run.
+    """
+    prompts, classifier, source = _opened(job)
+    router = Router([_rule(name, job) for name in job.routes])
+    async with aclosing(source.batches()) as batches:
+        batch = (await anext(batches, Batch(records=[], rejects=[]))).first(records)
+    rendered = [(record, prompts.render(record)) for record in batch.records]
+    faults = [(f"{reject.file}:{reject.line}", reject.fault) for reject in batch.rejects]
+    faults += [
+        (f"{record.file}:{record.line}", found) for record, found in rendered if isinstance(found, Fault)
+    ]
+    routes = [router.route(labels) for labels in classifier.classify(batch.records)]
+    first = next((found for _, found in rendered if isinstance(found, Request)), None)
+    today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
+    return Preview(
+        files=tuple(file.name for file in source.files),
+        bytes_total=source.bytes_total,
+        records=len(batch),
+        routes=tuple(route.name for route in routes),
+        faults=tuple(faults),
+        unpriced=tuple(name for name in job.models if model_price(job, name, today) is None),
+        request=first.body(job.provider_model(routes[0].models[0])).decode() if first else None,
+        warnings=source.warnings,
+    )
+
+
+def _opened(job: Job) -> tuple[Prompts, Classifier, Source]:
+    prompts = Prompts(job.prompt)
+    classifier = Classifier(job.classify, text=_texts(job, prompts))
+    columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
+    return (
+        prompts,
+        classifier,
+        open_source(job.input.path, id_column=job.input.id, columns=columns, batch_records=BATCH_RECORDS),
+    )
+
+
+def _columns_classified(job: Job) -> set[str]:
+    """The input columns that classification reads, beside those of the prompt."""
+    named = [getattr(stage, key, None) for stage in job.classify for key in ("column", "complexity", "text")]
+    return {name for name in (job.input.text, *named) if name is not None}
+
+
+def start_over(directory: Path) -> None:
+    """Remove everything that earlier runs have written to an output directory. Raises OutputError."""
+    try:
+        for name in ("results", "ledger", TEMPORARY):
+            shutil.rmtree(directory / name, ignore_errors=True)
+        for file in (*directory.glob(f"{STORE_NAME}*"), directory / MANIFEST_NAME, directory / ROUTES_NAME):
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{directory}: {error.strerror}") from error
+
+
+async def _assemble(
+    job: Job, options: Options, clock: Clock, connect: Connect, stack: AsyncExitStack
+) -> "Pipeline":
+    """Open everything that a run needs, cheapest refusals first; the stack closes it."""
+    prompts, classifier, source = _opened(job)
+    manifest = _own_manifest(job)
+    store = Store(job.output.path)
+    stack.callback(store.close)
+    clear_temporary(job.output.path)
+    kept = kept_types(job.output.keep, source.schema)
+    exporter = Exporter(directory=job.output.path, store=store, kept=kept, manifest=manifest)
+    providers = await stack.enter_async_context(connect(job))
+    halt = Halt()
+    pools = _pools(job, providers, clock, halt)
+    run_id = _run_id(clock)
+    commits = Commits(store)
+    tally = Tally()
+    heads = {route.models[0] for route in job.routes.values()}
+    window = Window(shares({model: pools[model].spec.concurrency for model in heads}, job.window))
+    backlog = Backlog({model: _spool(job.output.path, model) for model in heads}, window)
+    stack.callback(backlog.close)
+    feed = Feed(
+        run_id=run_id,
+        store=store,
+        commits=commits,
+        classifier=classifier,
+        prompts=prompts,
+        router=Router([_rule(name, job) for name in job.routes]),
+        backlog=backlog,
+        clock=clock,
+        tally=tally,
+        keep=job.output.keep,
+        carry=carried_text if source.schema is None else carried_value,
+        retry_failed=options.retry_failed,
+    )
+    return Pipeline(
+        run_id=run_id,
+        options=options,
+        clock=clock,
+        source=source,
+        store=store,
+        exporter=exporter,
+        pools=pools,
+        halt=halt,
+        commits=commits,
+        tally=tally,
+        window=window,
+        backlog=backlog,
+        feed=feed,
+    )
+
+
+def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:
+    on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
+    return {
+        name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
+        for name, model in job.models.items()
+    }
+
+
+def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
+    model = job.models[name]
+    price = model_price(job, name, on)
+    return PoolSpec(
+        model=name,
+        provider=model.provider,
+        request_model=job.provider_model(name),
+        concurrency=model.limits.concurrency,
+        rpm=model.limits.rpm,
+        tpm=model.limits.tpm,
+        timeout_s=model.timeout,
+        rates=Rates.of(price) if price else None,
+    )
+
+
+def model_price(job: Job, name: str, on: dt.date) -> Price | None:
+    """What a declared model costs: as the job says, as its simulation says, or as the price list says."""
+    model, known_as = job.models[name], job.provider_model(name)
+    if model.price is not None:
+        return model.price.price()
+    provider = job.providers[model.provider]
+    if provider.simulation is not None:
+        simulated = provider.simulation.models.get(known_as)
+        return simulated.price.value if simulated and simulated.price else None
+    return resolve_price(
+        None, provider_url=provider.base_url, provider_name=model.provider, model=known_as, on=on
+    )
+
+
+def _rule(name: str, job: Job) -> RouteRule:
+    route = job.routes[name]
+    return RouteRule(
+        name=name,
+        tasks=None if route.when.task is None else frozenset(route.when.task),
+        complexities=None if route.when.complexity is None else frozenset(route.when.complexity),
+        models=route.models,
+    )
+
+
+def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:
+    """Where classification reads: the column that the job names, else what the prompt shows."""
+    column = job.input.text
+    if column is None:
+        return prompts.texts
+
+    def texts(records: Sequence[Record]) -> list[str | None]:
+        values = [record.fields.get(column) for record in records]
+        return [value if isinstance(value, str) else None for value in values]
+
+    return texts
+
+
+def _own_manifest(job: Job) -> Manifest:
+    """The directory's manifest, or a new one. Raises OutputError for another job's."""
+    manifest = read_manifest(job.output.path) or Manifest(job=job.job, fingerprint=job.fingerprint())
+    if manifest.job != job.job:
+        raise OutputError(
+            f"output {job.output.path} holds the results of job {manifest.job!r}, this is {job.job!r}. "
+            "Name another output directory, or start over with --fresh."
+        )
+    return manifest
+
+
+_encode_spooled = msgspec.msgpack.Encoder().encode
+_decode_spooled = msgspec.msgpack.Decoder(list[Admitted]).decode
+
+
+def _spool(directory: Path, model: str) -> Spool[Admitted]:
+    name = hashlib.sha256(model.encode()).hexdigest()[:16]
+    return Spool(
+        directory / TEMPORARY / f"spool-{name}",
+        encode=_encode_spooled,
+        decode=_decode_spooled,
+        size=lambda record: len(record.request.messages),
+    )
+
+
+def _run_id(clock: Clock) -> str:
+    """Sorts by time, and is unique among runs that start in the same second."""
+    started = dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
+    return f"{started:%Y%m%dT%H%M%S}-{clock.random.getrandbits(24):06x}"

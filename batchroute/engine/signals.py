@@ -1,0 +1,21 @@
+"""SIGINT and SIGTERM as events of the loop: the first one asks to stop, the second one insists."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def listening(heard: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Call `heard` in the running event loop for every SIGINT and SIGTERM. Only in the main thread."""
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, heard, number)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,67 @@
+"""The running totals of one run: what is committed, and nothing else."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from batchroute.core.results import Result, Status, Totals
+from batchroute.engine.pools import PoolStatistics
+
+RATE_WINDOW_S = 10.0
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """A moment of a run. Costs are picodollars, times seconds; None where unknown."""
+
+    elapsed_s: float
+    read: int
+    total: int | None
+    share_read: float
+    skipped: int
+    succeeded: int
+    failed: int
+    degraded: int
+    in_motion: int
+    per_second: float
+    cost: int
+    unpriced: int
+    left_s: float | None
+    pools: tuple[PoolStatistics, ...]
+    stopping: bool
+
+
+@dataclass
+class Tally:
+    """Counts what this run has read and, as it is committed, what it has finished.
+
+    `skipped` are records that an earlier run had finished; `cost` is what this run has spent, picodollars;
+    `unpriced` are the results whose cost is unknown.
+    """
+
+    read: int = 0
+    skipped: Counter[Status] = field(default_factory=Counter)
+    statuses: Counter[Status] = field(default_factory=Counter)
+    cost: int = 0
+    unpriced: int = 0
+    _recent: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def count(self, result: Result, carried: Totals) -> None:
+        """Count a committed result, whose record had cost `carried` before this run."""
+        self.statuses[result.status] += 1
+        if result.totals.cost is None or carried.cost is None:
+            self.unpriced += 1
+        else:
+            self.cost += result.totals.cost - carried.cost
+
+    @property
+    def finished(self) -> int:
+        return self.statuses.total()
+
+    def per_second(self, now: float) -> float:
+        """Records finished per second over the last ten seconds or so; ask about once a second."""
+        self._recent.append((now, self.finished))
+        while len(self._recent) > 2 and self._recent[0][0] < now - RATE_WINDOW_S:
+            self._recent.popleft()
+        (then, before), (latest, count) = self._recent[0], self._recent[-1]
+        return (count - before) / (latest - then) if latest > then else 0.0

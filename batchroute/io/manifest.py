@@ -1,0 +1,60 @@
+"""manifest.json: what the dataset consists of. Written last and atomically."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from batchroute.core.errors import OutputError
+from batchroute.io.parts import Part, write_bytes
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+
+class LastRun(Struct, frozen=True, kw_only=True):
+    """How the last run stands: `state` is running, finished or stopped; times are ISO 8601, UTC."""
+
+    run_id: str
+    state: str
+    started_at: str
+    updated_at: str
+    exit_code: int | None = None
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """The dataset: its parts with row counts and SHA-256, and its records by status."""
+
+    schema_version: int = SCHEMA_VERSION
+    job: str
+    fingerprint: str
+    results: tuple[Part, ...] = ()
+    ledger: tuple[Part, ...] = ()
+    counts: dict[str, int] = {}
+    last_run: LastRun | None = None
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """The manifest, or None where there is none. Raises OutputError for one that cannot be understood."""
+    try:
+        content = (directory / MANIFEST_NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OutputError(f"{directory / MANIFEST_NAME}: {error.strerror}") from error
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise OutputError(
+            f"{directory / MANIFEST_NAME} is damaged: {error}. Run with --fresh to start over."
+        ) from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise OutputError(
+            f"{directory} was written by another version of batchroute (schema {manifest.schema_version})."
+        )
+    return manifest
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Replace the manifest atomically. Raises OutputError."""
+    write_bytes(directory, MANIFEST_NAME, msgspec.json.format(msgspec.json.encode(manifest), indent=2))

@@ -1,0 +1,355 @@
+"""state.db: what is committed and not yet in a part, and what a resume needs.
+
+The heart is a journal with one row a group commit: every attempt that is about to start and every attempt
+and result that ended since the last one. A kill -9 loses nothing that was committed; a thread flushes the
+write-ahead log for the case of a power loss. Everything else in the database changes only when the journal
+is projected into parts.
+
+One connection, one thread: SQLite before 3.51.3 can corrupt a database that several connections checkpoint.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from batchroute.core.attempts import Attempt
+from batchroute.core.errors import OutputError
+from batchroute.core.results import Result, Status, Totals
+
+SCHEMA_VERSION = 1
+STORE_NAME = "state.db"
+CHECKPOINT_BYTES = 16 << 20
+
+_SCHEMA = """
+create table meta(key text primary key, value text not null) without rowid;
+create table records(seq integer primary key, record_id text not null unique, state integer not null,
+                     file text not null, line integer not null);
+create table journal(id integer primary key, results integer not null, payload blob not null);
+create table dead_letters(seq integer primary key, payload blob not null);
+create table carried(seq integer primary key, payload blob not null);
+"""
+
+
+class State(IntEnum):
+    """How a record stands in the store."""
+
+    PENDING = 0
+    SUCCEEDED = 1
+    FAILED = 2
+    DEGRADED = 3
+
+
+STATES = {Status.SUCCEEDED: State.SUCCEEDED, Status.FAILED: State.FAILED, Status.DEGRADED: State.DEGRADED}
+
+
+class Known(NamedTuple):
+    """What the store says of a record that was just read.
+
+    `first` names the place where its id was read before in this run; then `seq` and `state` are that record's.
+    """
+
+    seq: int
+    state: State
+    first: str | None = None
+
+
+class Group(Struct, array_like=True):
+    """One group commit. A result stands with the number of its record."""
+
+    started: list[tuple[int, Attempt]]
+    ended: list[tuple[int, Attempt]]
+    results: list[tuple[int, Result]]
+
+    @classmethod
+    def empty(cls) -> "Group":
+        return cls([], [], [])
+
+
+class Export(Struct, frozen=True):
+    """A range of the journal on its way into parts: its last row, and the number that names the parts."""
+
+    last_id: int
+    number: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_group = msgspec.msgpack.Decoder(Group).decode
+_decode_result = msgspec.msgpack.Decoder(Result).decode
+_decode_totals = msgspec.msgpack.Decoder(Totals).decode
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Store:
+    """The state of one output directory. Synchronous; every method raises OutputError when the disk fails."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / STORE_NAME
+        self._db = _open(self._path)
+        self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        self._started: dict[tuple[int, int], Attempt] = {}
+        self._carried: dict[int, Totals] = {}
+        self._seen = bytearray()
+        self.unexported = 0
+        """Results in the journal that no part holds yet."""
+        self._next_seq: int = self._db.execute("select coalesce(max(seq), 0) + 1 from records").fetchone()[0]
+        self._first_seq = self._next_seq
+        self._recover()
+
+    # Reading the input
+
+    def register(self, records: Sequence[tuple[str, str, int]]) -> list[Known]:
+        """Give each record, read as (record_id, file, line), its number; in order, in one transaction.
+
+        A record that the store knows keeps its number. An id that was registered before since the store
+        was opened is a duplicate: `first` says where it stood.
+        """
+        first = self._next_seq
+        rows = [(first + i, record_id, file, line) for i, (record_id, file, line) in enumerate(records)]
+        with _Transaction(self._db):
+            before = self._db.total_changes
+            self._db.executemany("insert or ignore into records values(?, ?, 0, ?, ?)", rows)
+            fresh = self._db.total_changes - before == len(rows)
+        self._next_seq += len(rows)
+        if fresh:
+            self._mark_seen(first, len(rows))
+            return [Known(row[0], State.PENDING) for row in rows]
+        return self._look_up(rows)
+
+    def _mark_seen(self, first: int, count: int) -> None:
+        self._seen.extend(bytes(max(0, first + count - len(self._seen))))
+        self._seen[first : first + count] = b"\x01" * count
+
+    def _look_up(self, rows: Sequence[tuple[int, str, str, int]]) -> list[Known]:
+        ids = json.dumps([row[1] for row in rows])
+        found = {
+            record_id: (seq, state, file, line)
+            for record_id, seq, state, file, line in self._db.execute(
+                "select r.record_id, r.seq, r.state, r.file, r.line"
+                " from json_each(?) j cross join records r on r.record_id = j.value",
+                (ids,),
+            )
+        }
+        self._seen.extend(bytes(max(0, self._next_seq - len(self._seen))))
+        known = []
+        for _, record_id, _, _ in rows:
+            seq, state, file, line = found[record_id]
+            known.append(Known(seq, State(state), f"{file}:{line}" if self._seen[seq] else None))
+            self._seen[seq] = 1
+        return known
+
+    def carried(self, seq: int) -> Totals:
+        """What earlier attempts of this record add up to: those of a run that was stopped, or that failed."""
+        totals = self._carried.get(seq)
+        if totals is None and seq >= self._first_seq:
+            return Totals()
+        if totals is None:
+            row = self._db.execute("select payload from dead_letters where seq = ?", (seq,)).fetchone()
+            totals = _decode_result(row[0]).totals if row else Totals()
+        return totals
+
+    # The journal
+
+    def commit(self, group: Group) -> None:
+        """Append one group to the journal. When it returns, a kill -9 cannot undo it."""
+        with _disk("commit", self._path):
+            self._db.execute(
+                "insert into journal(results, payload) values(?, ?)", (len(group.results), _encode(group))
+            )
+        self._apply(group)
+
+    def _apply(self, group: Group) -> None:
+        finished = {seq for seq, _ in group.results}
+        for seq, attempt in group.started:
+            self._started[seq, attempt.attempt] = attempt
+        for seq, attempt in group.ended:
+            self._started.pop((seq, attempt.attempt), None)
+            if seq not in finished:
+                self._carried[seq] = self.carried(seq).plus(attempt)
+        for seq in finished:
+            self._carried.pop(seq, None)
+        self.unexported += len(group.results)
+
+    def unfinished(self) -> list[tuple[int, Attempt]]:
+        """Attempts that were started and never ended, as they were entered when they started."""
+        return [(seq, attempt) for (seq, _), attempt in self._started.items()]
+
+    def flush(self) -> None:
+        """Force the journal to the disk. Safe in another thread; raises OutputError and then must not be retried."""
+        with _disk("fsync", self._path):
+            os.fdatasync(self._wal)
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database once it has grown; takes some milliseconds then."""
+        if os.fstat(self._wal).st_size > CHECKPOINT_BYTES:
+            with _disk("checkpoint", self._path):
+                self._db.execute("pragma wal_checkpoint(passive)").fetchall()
+
+    # Projecting the journal into parts
+
+    def begin_export(self) -> Export | None:
+        """Fix the range and the name of the next parts, or give back those that a crash left half done.
+
+        None when the journal holds nothing that a part could hold.
+        """
+        if (planned := self.meta("exporting")) is not None:
+            return msgspec.json.decode(planned, type=Export)
+        last = self._db.execute("select max(id) from journal").fetchone()[0]
+        if last is None:
+            return None
+        export = Export(last, int(self.meta("exported") or 0) + 1)
+        with _Transaction(self._db):
+            self._set_meta("exporting", _encode_json(export).decode())
+        self.flush()
+        return export
+
+    def journal(self, export: Export) -> Iterator[Group]:
+        """The groups of the range, in order."""
+        after = -1
+        while rows := self._db.execute(
+            "select id, payload from journal where id > ? and id <= ? order by id limit 256",
+            (after, export.last_id),
+        ).fetchall():
+            after = rows[-1][0]
+            yield from (_decode_group(payload) for _, payload in rows)
+
+    def finish_export(self, export: Export) -> None:
+        """Drop the range from the journal, its results now being in parts, and keep what a resume needs of it."""
+        with _Transaction(self._db):
+            done = 0
+            for group in self.journal(export):
+                self._settle(group)
+                done += len(group.results)
+            self._db.execute("delete from journal where id <= ?", (export.last_id,))
+            self._keep_unfinished()
+            self._db.execute("delete from meta where key = 'exporting'")
+            self._set_meta("exported", str(export.number))
+        self.unexported -= done
+
+    def _settle(self, group: Group) -> None:
+        states = [(STATES[result.status], seq) for seq, result in group.results]
+        self._db.executemany("update records set state = ? where seq = ?", states)
+        failed = [(seq, _encode(result)) for seq, result in group.results if result.status is Status.FAILED]
+        answered = [(seq,) for seq, result in group.results if result.status is not Status.FAILED]
+        self._db.executemany("insert or replace into dead_letters values(?, ?)", failed)
+        self._db.executemany("delete from dead_letters where seq = ?", answered)
+
+    def _keep_unfinished(self) -> None:
+        self._db.execute("delete from carried")
+        kept = [(seq, _encode(totals)) for seq, totals in self._carried.items()]
+        self._db.executemany("insert into carried values(?, ?)", kept)
+        if started := self.unfinished():
+            self._db.execute(
+                "insert into journal(results, payload) values(0, ?)", (_encode(Group(started, [], [])),)
+            )
+
+    def dead_letters(self) -> Iterator[Result]:
+        """Every failed record's result, in the order of their numbers; those still in the journal left out."""
+        for (payload,) in self._db.execute("select payload from dead_letters order by seq"):
+            yield _decode_result(payload)
+
+    def counts(self) -> dict[State, int]:
+        """Records by state, those still in the journal counted as pending."""
+        found = dict(self._db.execute("select state, count(*) from records group by state").fetchall())
+        return {state: found.get(state, 0) for state in State}
+
+    # The rest
+
+    def meta(self, key: str) -> str | None:
+        row = self._db.execute("select value from meta where key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        with _Transaction(self._db):
+            self._set_meta(key, value)
+
+    def close(self) -> None:
+        """Flush and close; the journal stays for the next run."""
+        with _disk("close", self._path):
+            self.flush()
+            os.close(self._wal)
+            self._db.close()
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._db.execute("insert or replace into meta values(?, ?)", (key, value))
+
+    def _recover(self) -> None:
+        """Fold what the journal holds back into memory, as it stood at the last commit."""
+        self._carried = {
+            seq: _decode_totals(payload)
+            for seq, payload in self._db.execute("select seq, payload from carried")
+        }
+        finished: list[tuple[int, int]] = []
+        for (payload,) in self._db.execute("select payload from journal order by id").fetchall():
+            group = _decode_group(payload)
+            self._apply(group)
+            finished += [(STATES[result.status], seq) for seq, result in group.results]
+        with _Transaction(self._db):
+            self._db.executemany("update records set state = ? where seq = ?", finished)
+
+
+class _Transaction:
+    """All or nothing, with the disk's failures as OutputError."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("begin immediate")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            try:
+                self._db.execute("commit")
+            except sqlite3.Error as failed:
+                raise OutputError(
+                    f"state.db: {failed}. Free space or mend the disk, then run again."
+                ) from failed
+            return
+        self._db.execute("rollback")
+        if isinstance(error, sqlite3.Error):
+            raise OutputError(f"state.db: {error}. Free space or mend the disk, then run again.") from error
+
+
+class _disk:  # noqa: N801  a context manager that reads as a verb
+    """Turn the disk's failures into OutputError."""
+
+    def __init__(self, doing: str, path: Path) -> None:
+        self._doing, self._path = doing, path
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError | sqlite3.Error):
+            raise OutputError(
+                f"{self._path}: {self._doing} failed: {error}. Free space or mend the disk, then run again."
+            ) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        fresh = not path.exists()
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db.execute("pragma trusted_schema = off")
+        db.execute("pragma journal_mode = wal")
+        db.execute("pragma synchronous = normal")
+        db.execute("pragma wal_autocheckpoint = 0")
+        db.execute("pragma cache_size = -16000")
+        if fresh or not db.execute("select count(*) from sqlite_master").fetchone()[0]:
+            db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
+        version = db.execute("pragma user_version").fetchone()[0]
+    except (OSError, sqlite3.Error) as error:
+        raise OutputError(f"{path}: {error}. Mend the disk, or run with --fresh to start over.") from error
+    if version != SCHEMA_VERSION:
+        raise OutputError(
+            f"{path} was written by another version of batchroute ({version}). Use that version."
+        )
+    return db

@@ -1,0 +1,195 @@
+"""The columns of the output: one schema for every part of a kind, whatever a part happens to hold."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from batchroute.core.attempts import Attempt
+from batchroute.core.results import Result
+
+COST = pl.Decimal(38, 12)
+TIME = pl.Datetime("us", "UTC")
+
+RESULTS: Mapping[str, pl.DataType] = {
+    "record_id": pl.String(),
+    "status": pl.String(),
+    "task": pl.String(),
+    "complexity": pl.String(),
+    "classified_by": pl.String(),
+    "route": pl.String(),
+    "model": pl.String(),
+    "provider": pl.String(),
+    "response": pl.String(),
+    "finish_reason": pl.String(),
+    "flag": pl.String(),
+    "error_type": pl.String(),
+    "error_message": pl.String(),
+    "attempts": pl.Int32(),
+    "failovers": pl.Int32(),
+    "escalations": pl.Int32(),
+    "input_tokens": pl.Int64(),
+    "output_tokens": pl.Int64(),
+    "cost_usd": COST,
+    "latency_s": pl.Float64(),
+    "run_id": pl.String(),
+    "finished_at": TIME,
+}
+
+LEDGER: Mapping[str, pl.DataType] = {
+    "run_id": pl.String(),
+    "record_id": pl.String(),
+    "attempt": pl.Int32(),
+    "purpose": pl.String(),
+    "task": pl.String(),
+    "complexity": pl.String(),
+    "route": pl.String(),
+    "model": pl.String(),
+    "provider": pl.String(),
+    "request_model": pl.String(),
+    "response_model": pl.String(),
+    "response_id": pl.String(),
+    "started_at": TIME,
+    "queued_s": pl.Float64(),
+    "latency_s": pl.Float64(),
+    "outcome": pl.String(),
+    "verdict": pl.String(),
+    "error_type": pl.String(),
+    "flag": pl.String(),
+    "http_status": pl.Int16(),
+    "finish_reason": pl.String(),
+    "input_tokens": pl.Int64(),
+    "cached_tokens": pl.Int64(),
+    "cache_write_tokens": pl.Int64(),
+    "output_tokens": pl.Int64(),
+    "reasoning_tokens": pl.Int64(),
+    "cost_usd": COST,
+    "cost_basis": pl.String(),
+    "price_input": COST,
+    "price_output": COST,
+    "service_tier": pl.String(),
+    "lane": pl.String(),
+}
+
+# What an integer in a value stands for in its column: picodollars, and picodollars a token as USD per million.
+_UNITS = {
+    "cost_usd": Decimal("0.000000000001"),
+    "price_input": Decimal("0.000001"),
+    "price_output": Decimal("0.000001"),
+}
+
+
+def ledger_frame(attempts: Sequence[Attempt]) -> pl.DataFrame:
+    """Attempts as ledger columns."""
+    usages = [attempt.usage for attempt in attempts]
+    columns: dict[str, Any] = {
+        name: [getattr(attempt, name) for attempt in attempts] for name in _PLAIN_ATTEMPT
+    }
+    for name in _TOKENS:
+        columns[name] = [None if usage is None else getattr(usage, name) for usage in usages]
+    columns["started_at"] = _times(attempt.started_at for attempt in attempts)
+    columns["cost_usd"] = [attempt.cost for attempt in attempts]
+    columns["price_input"] = [attempt.price_input for attempt in attempts]
+    columns["price_output"] = [attempt.price_output for attempt in attempts]
+    return _frame(columns, LEDGER)
+
+
+def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Results as columns, the carried input columns last."""
+    totals = [result.totals for result in results]
+    columns: dict[str, Any] = {name: [getattr(result, name) for result in results] for name in _PLAIN_RESULT}
+    for name in _TOTALS:
+        columns[name] = [getattr(total, name) for total in totals]
+    columns["cost_usd"] = [total.cost for total in totals]
+    columns["finished_at"] = _times(result.finished_at for result in results)
+    frame = _frame(columns, RESULTS)
+    carried = [
+        _carried(name, kind, [result.kept[i] for result in results])
+        for i, (name, kind) in enumerate(kept.items())
+    ]
+    return frame.with_columns(carried) if carried else frame
+
+
+_TOKENS = ("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+_TOTALS = ("attempts", "failovers", "escalations", "input_tokens", "output_tokens")
+_COMPUTED = {"cost_usd", "started_at", "finished_at", "price_input", "price_output"}
+_PLAIN_ATTEMPT = tuple(name for name in LEDGER if name not in {*_TOKENS, *_COMPUTED})
+_PLAIN_RESULT = tuple(name for name in RESULTS if name not in {*_TOTALS, *_COMPUTED})
+
+
+def _times(seconds: Any) -> list[int]:
+    return [round(at * 1e6) for at in seconds]
+
+
+def _frame(columns: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    return pl.DataFrame([_series(name, columns[name], kind) for name, kind in schema.items()])
+
+
+def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
+    if name in _UNITS:
+        whole = pl.DataFrame({name: pl.Series(values, dtype=pl.Int64)})
+        unit = pl.lit(_UNITS[name], dtype=COST)
+        return whole.select((pl.col(name).cast(pl.Decimal(38, 0)) * unit).cast(COST))[name]
+    if kind == TIME:
+        return pl.Series(name, values, dtype=pl.Int64).cast(TIME)
+    return pl.Series(name, values, dtype=kind)
+
+
+def carried_value(value: Any) -> Any:
+    """A kept value of a Parquet column in the form in which it goes through the journal; `results_frame` revives it."""
+    if value is None or isinstance(value, str | bool | float | bytes):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else str(value)
+    if isinstance(value, dt.datetime):
+        return (value.astimezone(dt.UTC) if value.tzinfo else value).isoformat()
+    if isinstance(value, dt.timedelta):
+        return str(value // dt.timedelta(microseconds=1))
+    if isinstance(value, list | dict):
+        return carried_text(value)
+    return str(value)
+
+
+def carried_text(value: Any) -> str | None:
+    """A kept value of a JSONL record as text: strings as they are, everything else in JSON's spelling."""
+    return (
+        value
+        if value is None or isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
+
+
+def kept_types(names: Sequence[str], schema: Mapping[str, pl.DataType] | None) -> dict[str, pl.DataType]:
+    """The types of carried input columns: those of a Parquet input; text for JSONL, whose values have none.
+
+    Nested columns are carried as their JSON text.
+    """
+    if schema is None:
+        return {name: pl.String() for name in names}
+    return {name: pl.String() if schema[name].is_nested() else schema[name] for name in names}
+
+
+def _carried(name: str, kind: pl.DataType, values: list[Any]) -> pl.Series:
+    """A carried column from values that have been through the journal, where dates and decimals became text."""
+    if isinstance(kind, pl.Decimal | pl.Date | pl.Time | pl.Datetime | pl.Duration):
+        return _revived(pl.Series(name, values, dtype=pl.String), kind)
+    if kind.is_integer():
+        values = [int(value) if isinstance(value, str) else value for value in values]
+    return pl.Series(name, values, dtype=kind, strict=True)
+
+
+def _revived(text: pl.Series, kind: pl.DataType) -> pl.Series:
+    if isinstance(kind, pl.Datetime):
+        unit, zone = kind.time_unit, kind.time_zone
+        parsed = text.str.to_datetime(time_unit=unit, time_zone="UTC" if zone else None, strict=True)
+        return parsed.dt.convert_time_zone(zone) if zone else parsed
+    if isinstance(kind, pl.Date):
+        return text.str.to_date("%Y-%m-%d", strict=True)
+    if isinstance(kind, pl.Time):
+        return text.str.to_time("%H:%M:%S%.f", strict=True)
+    if isinstance(kind, pl.Duration):
+        return text.cast(pl.Int64).cast(pl.Duration("us")).cast(kind)
+    return text.cast(kind, strict=True)

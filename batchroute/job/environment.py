@@ -1,0 +1,102 @@
+"""`${NAME}` in the values of a job file, replaced after parsing: a variable can never add a key.
+
+`$${` stands for a literal `${`. Messages name variables and never repeat what they hold.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from batchroute.job.documents import Node
+from batchroute.job.problems import KeyPath, Problem, split
+
+_REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\})?")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET_KEYS: Final = frozenset({"api_key", "headers", "proxy"})
+
+
+def expanded(root: Node, environ: Mapping[str, str]) -> tuple[Node, tuple[Problem, ...]]:
+    """The tree with every reference replaced, beside the references that cannot be."""
+    expansion = _Expansion(environ)
+    tree = expansion.node(root, ())
+    return tree, (*expansion.problems, *_leaks(tree))
+
+
+def is_secret(path: KeyPath) -> bool:
+    """Whether the value at this path is one that nobody may see."""
+    return len(path) > 2 and path[0] == "providers" and path[2] in _SECRET_KEYS
+
+
+def leaves(node: Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
+    """Every plain value of the tree with its path, in the order of the file."""
+    for key, child in node.entries().items():
+        yield from leaves(child, (*path, key))
+    for index, child in enumerate(node.elements()):
+        yield from leaves(child, (*path, index))
+    if not isinstance(node.value, dict | list):
+        yield path, node
+
+
+class _Expansion:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.problems: list[Problem] = []
+        self._environ = environ
+
+    def node(self, node: Node, path: KeyPath) -> Node:
+        if isinstance(node.value, dict):
+            return replace(
+                node, value={key: self.node(child, (*path, key)) for key, child in node.value.items()}
+            )
+        if isinstance(node.value, list):
+            below = [self.node(child, (*path, index)) for index, child in enumerate(node.value)]
+            return replace(node, value=below)
+        if isinstance(node.value, str) and "${" in node.value:
+            return self._text(node, node.value, path)
+        return node
+
+    def _text(self, node: Node, text: str, path: KeyPath) -> Node:
+        names: set[str] = set()
+        try:
+            value = _REFERENCE.sub(lambda match: self._value(match, names), text)
+        except LookupError as error:
+            reason, remedy = split(str(error.args[0]))
+            self.problems.append(Problem(mark=node.mark, path=path, reason=reason, remedy=remedy))
+            return node
+        return replace(node, value=value, variables=frozenset(names))
+
+    def _value(self, match: re.Match[str], names: set[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        name = _name(match)
+        value = self._environ.get(name)
+        if value is None:
+            raise LookupError(
+                f"the variable {name} is not set. Set it, or write $${{{name}}} if you mean the text"
+            )
+        if not value:
+            raise LookupError(f"the variable {name} is empty. Set it before the run")
+        names.add(name)
+        return value
+
+
+def _name(match: re.Match[str]) -> str:
+    name: str = match[1]
+    if "${" in name:
+        raise LookupError("has one ${ inside another. Name the variable itself")
+    if not match[2]:
+        raise LookupError("has ${ without }. Close it, or write $${ if you mean the text")
+    if not _NAME.fullmatch(name):
+        raise LookupError("has ${ without a variable's name. Write ${NAME}, or $${ if you mean the text")
+    return name
+
+
+def _leaks(root: Node) -> Iterator[Problem]:
+    """A variable that holds a key has no business outside its provider."""
+    used = [(path, node) for path, node in leaves(root) if node.variables]
+    keys = frozenset[str]().union(*(node.variables for path, node in used if is_secret(path)))
+    for path, node in used:
+        shared = sorted(node.variables & keys)
+        if shared and path[0] != "providers":
+            reason = f"uses {shared[0]}, which holds a key or another secret of a provider"
+            yield Problem(mark=node.mark, path=path, reason=reason, remedy="Use another variable here")

@@ -1,0 +1,345 @@
+"""The job file as types. What each value may be is said here; how several fit together, in `rules`."""
+
+import hashlib
+import json
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    WithJsonSchema,
+    model_validator,
+)
+
+from batchroute.core.money import Price, Rates
+from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
+from batchroute.job.paths import LocalPath, Origin, PathText
+from batchroute.job.simulation import Simulation
+from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Spec, Text, Usd
+from batchroute.job.stages import Stage
+
+Complexity: TypeAlias = Literal["simple", "medium", "hard"]
+Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+_OWNED_PARAMS = ("model", "messages", "stream", "n")
+_LEAST_PRICE = Decimal("0.0001")  # USD per million tokens; anything lower is a price per token by mistake
+
+
+def _words(value: Any) -> Any:
+    """One word is a list of one."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"names {repeated[0]!r} twice. Remove one of them")
+    return names
+
+
+def _own_params(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    owned = [name for name in _OWNED_PARAMS if name in params]
+    if owned:
+        raise ValueError(f"must not hold {', '.join(owned)}. Remove it: batchroute sets it for each request")
+    return params
+
+
+def _plausible(price: Decimal) -> Decimal:
+    if 0 < price < _LEAST_PRICE:
+        raise ValueError("is too low for USD per million tokens. Multiply a price per token by 1000000")
+    return price
+
+
+class Input(Spec):
+    """Where the records come from."""
+
+    path: PathText = Field(
+        description="A .jsonl, .jsonl.gz, .jsonl.zst or .parquet file, a directory or a glob; relative to the job file."
+    )
+    id: Text | None = Field(
+        default=None,
+        description="The column that names each record, unique in the input. Default: file and line.",
+    )
+    text: Text | None = Field(
+        default=None, description="The column that classification reads. Default: what the prompt uses."
+    )
+
+
+class Output(Spec):
+    """Where results, ledger and manifest go."""
+
+    path: LocalPath = Field(description="A directory, made when it is missing; relative to the job file.")
+    keep: Annotated[tuple[Text, ...], Listed, AfterValidator(_distinct)] = Field(
+        default=(), description="Input columns to carry into the results."
+    )
+
+
+class Message(Spec):
+    """One message of a chat."""
+
+    role: Role = Field(description="Who speaks.")
+    content: Text = Field(description="A template over the record's columns.")
+
+
+class Prompt(Spec):
+    """How a record becomes a request."""
+
+    system: Text | None = Field(
+        default=None, description="A template of the system message; only together with `user`."
+    )
+    user: Text | None = Field(
+        default=None, description='A template of the user message, such as "{{ text }}".'
+    )
+    messages: Annotated[tuple[Message, ...], Listed, Field(min_length=1)] | None = Field(
+        default=None, description="A whole list of templated messages."
+    )
+    column: Text | None = Field(
+        default=None, description="A column that holds a `messages` list, sent as it stands."
+    )
+    body: Text | None = Field(
+        default=None, description="A column that holds a whole request body, sent as it stands."
+    )
+    params: Annotated[dict[str, JsonValue], AfterValidator(_own_params)] = Field(
+        default_factory=dict,
+        description="Members of each request body, such as max_tokens and temperature.",
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        forms = [name for name in ("user", "messages", "column", "body") if getattr(self, name) is not None]
+        if len(forms) != 1:
+            given = " and ".join(forms) or "none"
+            raise ValueError(
+                f"needs exactly one of user, messages, column and body, but has {given}. Keep one"
+            )
+        if self.system is not None and self.user is None:
+            raise ValueError("has system without user. Put it first in messages, as role: system")
+        return self
+
+
+class Provider(Spec):
+    """An endpoint and an account."""
+
+    kind: Literal["openai", "simulator"] = Field(
+        default="openai",
+        description="openai: any OpenAI-compatible server. simulator: the embedded one, free and offline.",
+    )
+    base_url: BaseUrl | None = Field(
+        default=None, description="The root of the API, such as https://api.openai.com/v1."
+    )
+    api_key: ApiKey | None = Field(
+        default=None, description='The key, from the environment: "${OPENAI_API_KEY}".'
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="Further headers of every request."
+    )
+    ca_file: LocalPath | None = Field(
+        default=None, description="PEM file of a private certificate authority."
+    )
+    proxy: ProxyUrl | None = Field(
+        default=None, description="An http(s) proxy URL. Proxy variables of the environment are not read."
+    )
+    transport: Literal["wire", "sdk"] = Field(
+        default="wire", description="wire: fast. sdk: everything through the openai SDK, for unusual hosts."
+    )
+    simulation: Simulation | None = Field(
+        default=None, description="How the simulator behaves; only for kind: simulator."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_simulation(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("kind") == "simulator" and value.get("simulation") is None:
+            return {**value, "simulation": {}}
+        return value
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        if self.kind == "openai" and self.base_url is None:
+            raise ValueError(
+                "needs a base_url. Write base_url: https://api.openai.com/v1, or kind: simulator"
+            )
+        if self.kind == "openai" and self.simulation is not None:
+            raise ValueError("has simulation without kind: simulator. Add the kind or remove simulation")
+        if self.kind == "simulator":
+            self._refuse_network()
+        return self
+
+    def _refuse_network(self) -> None:
+        given = [
+            name for name in ("base_url", "api_key", "ca_file", "proxy") if getattr(self, name) is not None
+        ]
+        if given:
+            raise ValueError(
+                f"is a simulator, which has no {' or '.join(given)}. Remove it, or kind: simulator"
+            )
+
+
+class Limits(Spec):
+    """What the provider allows for this model on this account."""
+
+    concurrency: Annotated[Positive, Field(le=10_000)] = Field(
+        default=32, description="Requests in flight at once."
+    )
+    rpm: Positive | None = Field(default=None, description="Requests per minute. Default: no limit.")
+    tpm: Positive | None = Field(
+        default=None, description="Tokens per minute, input and output. Default: no limit."
+    )
+
+
+class PriceSpec(Spec):
+    """USD per million tokens."""
+
+    input: Annotated[Usd, AfterValidator(_plausible)] = Field(description="Per million input tokens.")
+    output: Annotated[Usd, AfterValidator(_plausible)] = Field(description="Per million output tokens.")
+    cached: Annotated[Usd, AfterValidator(_plausible)] | None = Field(
+        default=None, description="Per million input tokens read from the cache. Default: as input."
+    )
+    cache_write: Annotated[Usd, AfterValidator(_plausible)] | None = Field(
+        default=None, description="Per million input tokens written to the cache. Default: as input."
+    )
+
+    @model_validator(mode="after")
+    def _exact(self) -> Self:
+        Rates.of(self.price())
+        return self
+
+    def price(self) -> Price:
+        """The price, for arithmetic."""
+        return Price(input=self.input, output=self.output, cached=self.cached, cache_write=self.cache_write)
+
+
+class Model(Spec):
+    """One choice to answer with: a provider, the name it knows the model by, limits and a price."""
+
+    provider: Text = Field(description="One of `providers`.")
+    model: Text | None = Field(
+        default=None, description="The provider's name for it. Default: the key of this entry."
+    )
+    limits: Limits = Field(default_factory=Limits, description="What the provider allows.")
+    timeout: Seconds = Field(default=60.0, description="Wall clock of one attempt, such as 30s.")
+    price: PriceSpec | None = Field(
+        default=None,
+        description="USD per million tokens. Default: the shipped price list, if it knows the model.",
+    )
+
+
+class When(Spec):
+    """Which records a route takes: those whose labels are all listed. What is left out is not looked at."""
+
+    task: (
+        Annotated[
+            tuple[Text, ...],
+            BeforeValidator(_words),
+            Field(min_length=1),
+            AfterValidator(_distinct),
+            WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+        ]
+        | None
+    ) = Field(default=None, description="A task label, or a list of them.")
+    complexity: (
+        Annotated[
+            tuple[Complexity, ...],
+            BeforeValidator(_words),
+            Field(min_length=1),
+            AfterValidator(_distinct),
+            WithJsonSchema(
+                {
+                    "anyOf": [
+                        {"enum": ["simple", "medium", "hard"]},
+                        {"type": "array", "items": {"enum": ["simple", "medium", "hard"]}},
+                    ]
+                }
+            ),
+        ]
+        | None
+    ) = Field(default=None, description="simple, medium or hard, or a list of them.")
+
+    def takes(self, task: str | None, complexity: str | None) -> bool:
+        """Whether a record with these labels belongs here; a label of None is in no list."""
+        return (self.task is None or task in self.task) and (
+            self.complexity is None or complexity in self.complexity
+        )
+
+
+class Route(Spec):
+    """The models that may answer a kind of record, in the order in which they are tried."""
+
+    when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
+    models: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(_distinct)] = Field(
+        description="Keys of `models`, the first choice first."
+    )
+
+
+class Job(Spec):
+    """One declared piece of work over one input."""
+
+    job: Name = Field(description="The name: small letters, digits, - and _.")
+    input: Input = Field(description="Where the records come from.")
+    output: Output = Field(description="Where results, ledger and manifest go.")
+    prompt: Prompt = Field(description="How a record becomes a request.")
+    classify: Annotated[tuple[Stage, ...], Listed] = Field(
+        default=(), description="Stages in order; the first that decides wins."
+    )
+    providers: Annotated[dict[Key, Provider], Field(min_length=1)] = Field(
+        description="Endpoints and accounts."
+    )
+    models: Annotated[dict[Key, Model], Field(min_length=1)] = Field(
+        description="Models that routes choose from."
+    )
+    routes: Annotated[dict[Key, Route], Field(min_length=1)] = Field(
+        description="First match wins; `default` closes the list."
+    )
+    baseline: Text | None = Field(
+        default=None, description="The declared model that savings are measured against."
+    )
+    window: Annotated[int, Field(ge=16, le=1_000_000)] | None = Field(
+        default=None, description="Records admitted and not yet committed. Default: chosen from the limits."
+    )
+
+    _path: Path = PrivateAttr(default=Path("job.yaml"))
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep where the job came from; a job made in Python has no file."""
+        if isinstance(context, Origin):
+            self._path = context.path
+            self._warnings = context.warnings
+
+    @property
+    def path(self) -> Path:
+        """The job file."""
+        return self._path
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the job file, absolute."""
+        return self._path.parent.resolve()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What works and deserves a second look, one sentence each."""
+        return self._warnings
+
+    def provider_model(self, model: str) -> str:
+        """The name by which the provider knows a declared model."""
+        return self.models[model].model or model
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hex of all that shapes the answers: never a key, a limit, a price or a path."""
+        shape = {
+            "prompt": self.prompt.model_dump(mode="json"),
+            "text": self.input.text,
+            "classify": [stage.model_dump(mode="json") for stage in self.classify],
+            "models": {
+                name: [model.provider, self.provider_model(name)] for name, model in self.models.items()
+            },
+            "providers": {name: [each.kind, each.base_url] for name, each in self.providers.items()},
+            "routes": [[name, route.model_dump(mode="json")] for name, route in self.routes.items()],
+        }
+        return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()

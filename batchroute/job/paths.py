@@ -1,0 +1,43 @@
+"""Where a job comes from, and paths that are relative to it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, ValidationInfo, WithJsonSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The job file; given to validation, so that relative paths find their folder."""
+
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+    def absolute(self, path: str) -> str:
+        """The path as seen from the folder of the job file."""
+        return os.path.normpath(self.path.parent.resolve() / path)
+
+
+def _absolute(path: str, info: ValidationInfo) -> str:
+    if "://" in path:
+        raise ValueError("must be a path on this machine. Bring the files here first")
+    if path.startswith("~"):
+        raise ValueError("must not begin with ~, which is not expanded. Write ${HOME} instead")
+    if "\0" in path:
+        raise ValueError("must not hold a NUL character")
+    return info.context.absolute(path) if isinstance(info.context, Origin) else path
+
+
+def _path(value: Any, info: ValidationInfo) -> Any:
+    return Path(_absolute(value, info)) if isinstance(value, str) and value else value
+
+
+PathText: TypeAlias = Annotated[str, StringConstraints(min_length=1), AfterValidator(_absolute)]
+"""A path or a glob as text; absolute in a loaded job."""
+
+LocalPath: TypeAlias = Annotated[
+    Path, BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})
+]
+"""A path; absolute in a loaded job."""

@@ -1,0 +1,190 @@
+"""pydantic's errors as problems that name a place in the file and say what to write instead."""
+
+import re
+from collections.abc import Iterable, Iterator
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from batchroute.job.addresses import HEADER_NAME
+from batchroute.job.documents import Node
+from batchroute.job.environment import is_secret
+from batchroute.job.problems import KeyPath, Problem, nearest, split
+from batchroute.job.spec import KEY, NAME
+
+_KEY: Final = "[key]"  # pydantic's mark of an error about a key rather than its value
+_SENTENCES: Final = {
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "decimal_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false. Write it without quotes",
+    "string_type": "must be text",
+    "path_type": "must be a path",
+    "string_too_short": "must not be empty",
+    "string_unicode": "must be valid Unicode",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} of them",
+    "too_long": "must have at most {max_length} of them",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "tuple_type": "must be a list. Write [a, b]",
+    "list_type": "must be a list. Write [a, b]",
+    "dict_type": "must be a mapping. Write keys with their values",
+    "model_type": "must be a mapping. Write keys with their values",
+    "model_attributes_type": "must be a mapping. Write keys with their values",
+}
+_SPELLINGS: Final = {
+    NAME: "must be small letters, digits, - and _, at most 64, and begin with a letter or digit",
+    KEY: "must be letters, digits and . _ : / @ -, at most 100, and begin with a letter or digit",
+    HEADER_NAME: "is not the name of a header. Use letters, digits and -",
+}
+_PLAIN_URL: Final = re.compile(r"[^@?#]*")  # no place for a password or a key
+_NUMBERS: Final = frozenset({"int_type", "int_from_float", "float_type", "decimal_type"})
+
+
+def problems_of(error: ValidationError, root: Node, model: type[BaseModel]) -> Iterator[Problem]:
+    """Every error that validating the tree against the model gave, in pydantic's order."""
+    for details in error.errors(include_url=False):
+        path, node = _located(root, details["loc"])
+        if details["type"] == "missing":
+            yield _missing(details, path, node, model)
+        elif details["type"] == "extra_forbidden":
+            yield _unknown(path, node, model)
+        else:
+            yield _wrong(details, path, node)
+
+
+def _located(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
+    """Follow a location as far as the tree goes, past the names of a union's choices."""
+    path: KeyPath = ()
+    node = root
+    for step in loc:
+        child = node.child(step)
+        if child is not None:
+            path, node = (*path, step), child
+    return path, node
+
+
+def _missing(details: ErrorDetails, path: KeyPath, node: Node, model: type[BaseModel]) -> Problem:
+    key = str(details["loc"][-1])
+    field = _fields(model, path).get(key)
+    about = f": {field.description}" if field and field.description else ""
+    return Problem(mark=node.key, path=(*path, key), reason="is missing", remedy=f"Add {key}{about}")
+
+
+def _unknown(path: KeyPath, node: Node, model: type[BaseModel]) -> Problem:
+    known = _fields(model, path[:-1])
+    hint = nearest(str(path[-1]), known)
+    home = "" if hint else _home(str(path[-1]), known)
+    remedy = "" if hint else home or f"Known here: {', '.join(known)}"
+    return Problem(mark=node.key, path=path, reason=f"unknown key{hint}", remedy=remedy)
+
+
+def _home(key: str, fields: dict[str, FieldInfo]) -> str:
+    """Advice for a key that belongs one level deeper, such as rpm, which stands in limits."""
+    homes = [name for name, field in fields.items() if key in _named(_choices(field.annotation))]
+    return f"Write it in {homes[0]}" if homes else ""
+
+
+def _wrong(details: ErrorDetails, path: KeyPath, node: Node) -> Problem:
+    reason, remedy = split(_sentence(details))
+    about_key = details["loc"][-1:] == (_KEY,)
+    nothing = node.value is None and not node.source  # an empty value ends up on the next line
+    return Problem(
+        mark=node.key if about_key or nothing else node.mark,
+        path=path,
+        reason=reason,
+        got="" if about_key else _got(path, node, _kind(details)),
+        remedy=remedy or _remedy(_kind(details), node),
+    )
+
+
+def _sentence(details: ErrorDetails) -> str:
+    facts = details.get("ctx", {})
+    if details["type"] in {"value_error", "assertion_error"}:
+        return str(facts["error"])
+    if details["type"] == "string_pattern_mismatch":
+        return _SPELLINGS.get(facts["pattern"], "is not spelt as it must be: {pattern}".format(**facts))
+    sentence = _SENTENCES.get(_kind(details))
+    return sentence.format(**facts) if sentence else details["msg"]
+
+
+def _kind(details: ErrorDetails) -> str:
+    """The type of an error; strict mode has one for every class that is not JSON's."""
+    if details["type"] == "is_instance_of":
+        return f"{details['ctx']['class'].lower()}_type"
+    return details["type"]
+
+
+def _got(path: KeyPath, node: Node, kind: str) -> str:
+    """The value as written; of a place for secrets only a reference to the environment."""
+    if is_secret(path):
+        return " and ".join(f"${{{name}}}" for name in sorted(node.variables))
+    if isinstance(node.value, dict | list):
+        return node.shown() if kind.endswith("_type") else ""
+    with_secret = path[-1:] == ("base_url",) and not _PLAIN_URL.fullmatch(node.source)
+    return "" if with_secret else node.shown()
+
+
+def _remedy(kind: str, node: Node) -> str:
+    if kind in _NUMBERS:
+        return _number_remedy(node)
+    if kind in {"string_type", "path_type"} and isinstance(node.value, bool | int | float):
+        return f'Put it in quotes: "{node.source}"'
+    if kind == "greater_than":
+        return "Write a positive number or leave it out"
+    if node.value is None:
+        return "Write a value or remove the key"
+    return ""
+
+
+def _number_remedy(node: Node) -> str:
+    if node.variables:
+        return "Use --set for a number: a variable of the environment is always text"
+    if isinstance(node.value, float) and node.value.is_integer():
+        return f"Write {node.value:.0f}"
+    if isinstance(node.value, str) and node.value.strip().replace(".", "", 1).isdecimal():
+        return f"Write {node.value.strip()} without quotes"
+    return "Write a plain number"
+
+
+def _fields(model: type[BaseModel], path: KeyPath) -> dict[str, FieldInfo]:
+    """The keys that may stand in the mapping at this path, with what is known about them."""
+    choices: list[Any] = [model]
+    for step in path:
+        choices = [below for choice in choices for below in _below(choice, step)]
+    return _named(choices)
+
+
+def _named(choices: Iterable[Any]) -> dict[str, FieldInfo]:
+    models = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
+    return {field.alias or name: field for each in models for name, field in each.model_fields.items()}
+
+
+def _below(choice: Any, step: str | int) -> list[Any]:
+    """The types that a value may have one step below a value of this type."""
+    if isinstance(choice, type) and issubclass(choice, BaseModel):
+        field = _named([choice]).get(str(step))
+        return _choices(field.annotation) if field else []
+    inner = get_args(choice)
+    if get_origin(choice) is dict:
+        return _choices(inner[1])
+    return _choices(inner[0]) if get_origin(choice) in {tuple, list} else []
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """The plain types behind a union or an annotation."""
+    if get_origin(annotation) is Annotated:
+        return _choices(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return [below for choice in get_args(annotation) for below in _choices(choice)]
+    return [annotation]

@@ -1,0 +1,255 @@
+"""How the parts of a job fit together: names that are declared, routes that can match, paths that do not meet.
+
+Rules look at the tree rather than at the typed job, so that one run finds these faults beside wrong values.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import PurePath
+from typing import Final, TypeAlias
+
+from batchroute.job.addresses import is_loopback, looks_real
+from batchroute.job.documents import Node
+from batchroute.job.environment import is_secret, leaves
+from batchroute.job.paths import Origin
+from batchroute.job.problems import KeyPath, Problem, dotted, nearest
+
+DEFAULT: Final = "default"
+_COMPLEXITIES: Final = ("simple", "medium", "hard", None)
+_SECRET_HEADER: Final = re.compile(r"key|token|auth|secret|cookie", re.IGNORECASE)
+_ANY: Final = None  # stands for a task that no route names, and for none at all
+
+_Words: TypeAlias = tuple[str, ...] | None
+
+
+def broken(root: Node, origin: Origin) -> Iterator[Problem]:
+    """Every rule that the tree breaks."""
+    yield from _undeclared(root)
+    yield from _twins(root)
+    yield from _default_route(root)
+    yield from _unreachable(root)
+    yield from _overlap(root, origin)
+    yield from _keys_on_the_command_line(root)
+
+
+def warnings(root: Node) -> Iterator[str]:
+    """What works and deserves a second look."""
+    for path, node in _literal_keys(root):
+        yield (
+            f"{dotted(path)} holds a key as it stands (line {node.mark.line}). "
+            'Keep it in a variable of the environment and write "${NAME}"'
+        )
+    for name, provider in _children(root, "providers"):
+        url = _text(provider, "base_url") or ""
+        with_key = provider.find("api_key") or provider.find("headers")
+        if with_key and _is_bare(url):
+            yield f"providers.{name}.base_url is plain http: the key travels unencrypted. Use https if the server can"
+
+
+def _undeclared(root: Node) -> Iterator[Problem]:
+    uses: dict[str, list[tuple[KeyPath, Node]]] = {
+        "provider": [
+            (("models", name, "provider"), node)
+            for name, model in _children(root, "models")
+            if (node := model.child("provider"))
+        ],
+        "model": [*_routed(root), *_baseline(root)],
+    }
+    for word, found in uses.items():
+        declared = root.find(f"{word}s")
+        if declared is None or not declared.entries():
+            continue  # said elsewhere, once
+        for path, node in found:
+            name = node.text()
+            if name and name not in declared.entries():
+                yield _unknown_name(word, name, path, node, declared)
+
+
+def _unknown_name(word: str, name: str, path: KeyPath, node: Node, declared: Node) -> Problem:
+    hint = nearest(name, declared.entries())
+    remedy = "" if hint else f"Declare it in {word}s, or use one of: {', '.join(declared.entries())}"
+    return Problem(mark=node.mark, path=path, reason=f"no {word} is named {name}{hint}", remedy=remedy)
+
+
+def _routed(root: Node) -> Iterator[tuple[KeyPath, Node]]:
+    for name, route in _children(root, "routes"):
+        models = route.child("models")
+        for index, node in enumerate(models.elements() if models else ()):
+            yield ("routes", name, "models", index), node
+
+
+def _baseline(root: Node) -> Iterator[tuple[KeyPath, Node]]:
+    node = root.child("baseline")
+    if node:
+        yield ("baseline",), node
+
+
+def _twins(root: Node) -> Iterator[Problem]:
+    """Names that differ in case only are the same name in a report, a file system and a tired eye."""
+    for group in ("providers", "models", "routes"):
+        seen: dict[str, str] = {}
+        for name, node in _children(root, group):
+            first = seen.setdefault(name.lower(), name)
+            if first != name:
+                reason = f"differs from {first} in case only"
+                yield Problem(
+                    mark=node.key, path=(group, name), reason=reason, remedy="Rename one of the two"
+                )
+
+
+def _default_route(root: Node) -> Iterator[Problem]:
+    routes = root.child("routes")
+    if routes is None or not routes.entries():
+        return
+    default = routes.child(DEFAULT)
+    if default is None:
+        remedy = "Close the list with default: {models: [...]}, for records that no other route takes"
+        yield Problem(mark=routes.key, path=("routes", DEFAULT), reason="is missing", remedy=remedy)
+        return
+    path: KeyPath = ("routes", DEFAULT)
+    if list(routes.entries())[-1] != DEFAULT:
+        remedy = "Move it to the end: routes are tried in order, and it takes every record"
+        yield Problem(mark=default.key, path=path, reason="is not the last route", remedy=remedy)
+    when = default.child("when")
+    if when and when.value is not None:
+        remedy = "Remove when: it takes what no other route took"
+        yield Problem(mark=when.key, path=(*path, "when"), reason="narrows the default route", remedy=remedy)
+
+
+def _unreachable(root: Node) -> Iterator[Problem]:
+    """A route whose records all belong to earlier ones."""
+    earlier: list[tuple[str, _Words, _Words]] = []
+    for name, route in _children(root, "routes"):
+        if name == DEFAULT:
+            continue
+        task, complexity = _words(route, "task"), _words(route, "complexity")
+        if task is None and complexity is None:
+            yield Problem(
+                mark=route.key,
+                path=("routes", name),
+                reason="has no when, so that no record comes to the routes after it",
+                remedy="Add when: {task: ...}, or name it default and put it last",
+            )
+            continue
+        takers = _takers(earlier, task, complexity)
+        if takers:
+            reason = f"can never match: {' and '.join(takers)} before it {_verb(takers)} all its records"
+            yield Problem(
+                mark=route.key, path=("routes", name), reason=reason, remedy="Move it up or remove it"
+            )
+        earlier.append((name, task, complexity))
+
+
+def _takers(earlier: list[tuple[str, _Words, _Words]], task: _Words, complexity: _Words) -> list[str]:
+    """The earlier routes that leave nothing over; empty when something is left."""
+    takers: dict[str, None] = {}
+    for one_task, one_complexity in product(task or (_ANY,), complexity or _COMPLEXITIES):
+        first = next(
+            (
+                name
+                for name, tasks, complexities in earlier
+                if (tasks is None or one_task in tasks)
+                and (complexities is None or one_complexity in complexities)
+            ),
+            None,
+        )
+        if first is None:
+            return []
+        takers[first] = None
+    return list(takers)
+
+
+def _verb(names: list[str]) -> str:
+    return "takes" if len(names) == 1 else "take"
+
+
+def _overlap(root: Node, origin: Origin) -> Iterator[Problem]:
+    """An output that lies in the input, or the other way round, would be read as input by the next run."""
+    written, read = root.find("output", "path"), root.find("input", "path")
+    if not (written and read and written.text() and read.text()):
+        return
+    target, source = (PurePath(origin.absolute(str(node.text()))) for node in (written, read))
+    if _meet(target, source) or _meet(_real(target), _real(source)):
+        yield Problem(
+            mark=written.mark,
+            path=("output", "path"),
+            reason="equals, contains or lies in input.path",
+            got=written.shown(),
+            remedy="Choose a directory of its own",
+        )
+
+
+def _real(path: PurePath) -> PurePath:
+    """The path without symbolic links, as far as it exists."""
+    try:
+        return PurePath(os.path.realpath(path))
+    except (OSError, ValueError):
+        return path
+
+
+def _meet(target: PurePath, source: PurePath) -> bool:
+    for one, pattern in zip(target.parts, source.parts, strict=False):
+        if pattern == "**":
+            return True
+        if one != pattern and not fnmatchcase(one, pattern):
+            return False
+    return True
+
+
+def _keys_on_the_command_line(root: Node) -> Iterator[Problem]:
+    for path, node in _literal_keys(root, of_overrides=True):
+        yield Problem(
+            mark=node.mark,
+            path=path,
+            reason="shows a key to every user of this machine",
+            remedy="Put it into a variable of the environment and write '${NAME}'",
+        )
+
+
+def _literal_keys(root: Node, *, of_overrides: bool = False) -> Iterator[tuple[KeyPath, Node]]:
+    for path, node in leaves(root):
+        literal = node.text() if not node.variables else None
+        if (
+            literal
+            and is_secret(path)
+            and bool(node.mark.override) is of_overrides
+            and _is_key(path, literal)
+        ):
+            yield path, node
+
+
+def _is_key(path: KeyPath, literal: str) -> bool:
+    """A proxy is a secret by its password, a header also by its name, a key by its looks."""
+    if path[2] == "proxy":
+        return "@" in literal
+    named = path[2] == "api_key" or _SECRET_HEADER.search(str(path[-1]))
+    return bool(named) and any(looks_real(word) for word in literal.split())
+
+
+def _is_bare(url: str) -> bool:
+    try:
+        return url.startswith("http://") and not is_loopback(url)
+    except ValueError:
+        return False  # refused elsewhere
+
+
+def _children(root: Node, key: str) -> Iterable[tuple[str, Node]]:
+    node = root.child(key)
+    return node.entries().items() if node else ()
+
+
+def _text(node: Node, key: str) -> str | None:
+    child = node.child(key)
+    return child.text() if child else None
+
+
+def _words(route: Node, key: str) -> _Words:
+    node = route.find("when", key)
+    if node is None or node.value is None:
+        return None
+    if isinstance(node.value, str):
+        return (node.value,)
+    return tuple(word for each in node.elements() if (word := each.text()) is not None)

@@ -1,0 +1,87 @@
+"""What every part of a job file is made of: the base class of its models and the types they share."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)")
+DURATION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,6})? ?(ms|s|m|h)$"
+
+
+class Spec(BaseModel):
+    """A mapping of the job file: unknown keys refused, never changed after loading, no guessing of types.
+
+    A validator's ValueError reads "what is wrong. What to write instead": the loader parts it at the first
+    full stop and puts place and value in between.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=False,
+    )
+
+
+def seconds(value: Any) -> float:
+    """Read a duration such as "30s", "500ms", "2m" or "1h" as seconds; raises ValueError with advice."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise ValueError(f"must be a duration with a unit. Write {value:g}s or {value:g}m")
+        raise ValueError("must be a duration. Write a number and a unit: 500ms, 30s, 2m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _tuple(value: Any) -> Any:
+    """YAML has lists, frozen models have tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _decimal(value: Any) -> Any:
+    """Take a YAML number as the digits that were written, not as their binary neighbour."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Decimal(repr(value))
+    return value
+
+
+Seconds: TypeAlias = Annotated[
+    float,
+    BeforeValidator(seconds),
+    Field(gt=0, le=7 * 24 * 3600),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "30s", "2m", "1h"]}),
+]
+"""A duration, in seconds once loaded. At most a week."""
+
+Positive: TypeAlias = Annotated[int, Field(gt=0)]
+"""A whole number above zero."""
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+"""A number from 0 to 1."""
+
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+"""Text that is not empty."""
+
+NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
+"""The name of a job: safe in a file name, a column and a log line."""
+
+KEY: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}$"
+Key: TypeAlias = Annotated[str, StringConstraints(pattern=KEY)]
+"""The name of a provider, a model or a route: no blanks, so that it reads well in columns and logs."""
+
+Usd: TypeAlias = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    Field(ge=0, le=10_000),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10_000}),
+]
+"""USD per million tokens."""
+
+Listed = BeforeValidator(_tuple)
+"""Put on a tuple field, `Annotated[tuple[str, ...], Listed]`, so that it takes a YAML list."""

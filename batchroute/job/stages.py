@@ -1,0 +1,137 @@
+"""The stages of classification, as a job file declares them: a mapping whose key says which stage it is."""
+
+import re
+import warnings
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from batchroute.job.spec import Listed, Positive, Spec, Text
+
+_KINDS = {
+    "column": "column",
+    "complexity": "column",
+    "patterns": "patterns",
+    "builtin": "builtin",
+    "length": "length",
+}
+_ADVICE = "Write one of column, patterns, builtin or length, for example `builtin: tasks`"
+_BACKTRACKING = re.compile(r"(?<!\\)(?:\\\\)*(\(\?(?:=|!|<=|<!|>|P=)|\\[1-9])")
+_ONLY_PYTHON = ("bad escape", "unknown extension", "multiple repeat")
+_REGEX_ADVICE = "Write alternatives as several patterns"
+
+
+def _regex(pattern: str) -> str:
+    """Refuse what is no regular expression anywhere, and what automata cannot match.
+
+    The dialect is Rust's: what only Python refuses, such as a Unicode class, may be right in it and is
+    judged where the patterns are compiled.
+    """
+    if foreign := _BACKTRACKING.search(pattern):
+        raise ValueError(
+            f"has {foreign[1]}: look-around and backreferences are not supported. {_REGEX_ADVICE}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # `[a&&b]` is a set operation in Rust
+            re.compile(pattern)
+    except re.error as error:
+        if not error.msg.startswith(_ONLY_PYTHON):
+            raise ValueError(
+                f"is not a regular expression: {error}. Mend it, or escape it with \\"
+            ) from error
+    return pattern
+
+
+def _some(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if not patterns:
+        raise ValueError("lists no pattern. Write one, or remove the task")
+    return patterns
+
+
+Regex: TypeAlias = Annotated[Text, AfterValidator(_regex)]
+"""A regular expression in Rust's dialect, searched anywhere in the text; case-insensitive unless it says `(?-i)`."""
+
+Regexes: TypeAlias = Annotated[tuple[Regex, ...], AfterValidator(_some), Listed]
+
+
+class ColumnStage(Spec):
+    """Labels that the input carries. A value that is null or blank decides nothing.
+
+    `column` names the input column with the task, `complexity` the one with simple, medium or hard.
+    """
+
+    column: Text | None = None
+    complexity: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> Self:
+        if self.column is None and self.complexity is None:
+            raise ValueError("names no column. Write `column: task`, `complexity: level` or both")
+        return self
+
+
+class PatternsStage(Spec):
+    """The first task, in the order written, one of whose patterns is found in the text.
+
+    `text` is the input column to search; without it, the text that the prompt shows.
+    """
+
+    patterns: Annotated[dict[Text, Regexes], Field(min_length=1)]
+    text: Text | None = None
+
+
+class BuiltinStage(Spec):
+    """The shipped multilingual task patterns."""
+
+    builtin: Literal["tasks"]
+    text: Text | None = None
+
+
+class Lengths(Spec):
+    """From how many characters on a text is medium, and from how many hard."""
+
+    medium: Positive
+    hard: Positive
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if self.hard <= self.medium:
+            raise ValueError(
+                f"has hard ({self.hard}) not above medium ({self.medium}). Write the longer one as hard"
+            )
+        return self
+
+
+class LengthStage(Spec):
+    """Complexity by the number of characters of the text; says nothing of the task."""
+
+    length: Lengths
+    text: Text | None = None
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((f"{kind} stage" for key, kind in _KINDS.items() if key in value), None)
+    return next((f"{kind} stage" for key, kind in _KINDS.items() if hasattr(value, key)), None)
+
+
+def _recognised(value: Any) -> Any:
+    if _kind(value) is not None:
+        return value
+    if not isinstance(value, dict):
+        raise PydanticCustomError("stage_shape", "must be a mapping. " + _ADVICE)
+    keys = ", ".join(map(repr, value)) or "nothing"
+    raise PydanticCustomError("stage_unknown", "is no stage: found {keys}. " + _ADVICE, {"keys": keys})
+
+
+Stage: TypeAlias = Annotated[
+    Annotated[ColumnStage, Tag("column stage")]
+    | Annotated[PatternsStage, Tag("patterns stage")]
+    | Annotated[BuiltinStage, Tag("builtin stage")]
+    | Annotated[LengthStage, Tag("length stage")],
+    Discriminator(_kind),
+    BeforeValidator(_recognised),
+]
+"""One stage of the list `classify`. In error locations it adds one step that no key can be called: "column stage"."""

@@ -1,0 +1,80 @@
+"""One provider of a job as a live thing: a transport, the judge of its answers, the map of its errors."""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from batchroute.core.requests import Request
+from batchroute.core.responses import Failure, Outcome
+from batchroute.job import jobs
+from batchroute.providers.accounts import Account
+from batchroute.providers.answers import judge
+from batchroute.providers.errors import failure
+from batchroute.providers.redaction import Redactor, passwords
+from batchroute.providers.sdk import Sdk
+from batchroute.providers.transports import Transport
+from batchroute.providers.wire import Wire
+
+_TRANSPORTS: Final[dict[str, Callable[[Account], Transport]]] = {"wire": Wire, "sdk": Sdk}
+
+
+class HttpProvider:
+    """A Provider that is reached over HTTP. Failures name no secret of the account."""
+
+    def __init__(self, account: Account, transport: Transport) -> None:
+        self._account = account
+        self._transport = transport
+        self._post = transport.post
+        self._redactor = Redactor(_secrets(account))
+
+    def __repr__(self) -> str:
+        return f"HttpProvider({self._account.name!r}, {self._account.base_url!r})"
+
+    async def send(self, request: Request, model: str, *, timeout_s: float) -> Outcome:
+        """See Provider."""
+        try:
+            outcome = judge(await self._post(request.body(model), timeout_s=timeout_s), model)
+        except Exception as error:  # noqa: BLE001 # an attempt that fails is a value, whatever broke it
+            outcome = failure(error)
+        return self._redacted(outcome) if isinstance(outcome, Failure) else outcome
+
+    async def ping(self, timeout_s: float) -> Failure | None:
+        """List the models, which costs nothing; None when the provider answers and accepts the credentials."""
+        try:
+            await self._transport.get("models", timeout_s=timeout_s)
+        except Exception as error:  # noqa: BLE001 # see send
+            return self._redacted(failure(error))
+        return None
+
+    async def close(self) -> None:
+        """See Provider."""
+        await self._transport.close()
+
+    def _redacted(self, told: Failure) -> Failure:
+        return replace(told, message=self._redactor.clean(told.message))
+
+
+def connect(spec: jobs.Provider, *, name: str, connections: int, base_url: str | None = None) -> HttpProvider:
+    """Open the provider of this name for up to `connections` requests in flight; nothing is sent yet.
+
+    `base_url` stands in for the spec's, as for a simulator. Raises JobError for an unusable `ca_file` and
+    NoModelError where the machine trusts no certificate at all.
+    """
+    url = base_url or spec.base_url
+    assert url is not None, "only a simulator has no URL of its own"
+    account = Account(
+        name=name,
+        base_url=url,
+        connections=connections,
+        api_key=spec.api_key.get_secret_value() if spec.api_key is not None else None,
+        headers={header: value.get_secret_value() for header, value in spec.headers.items()},
+        ca_file=spec.ca_file,
+        proxy=spec.proxy.get_secret_value() if spec.proxy is not None else None,
+    )
+    return HttpProvider(account, _TRANSPORTS[spec.transport](account))
+
+
+def _secrets(account: Account) -> tuple[str, ...]:
+    keys = (account.api_key,) if account.api_key else ()
+    return (*keys, *account.headers.values(), *passwords(account.proxy))

@@ -1,0 +1,92 @@
+"""The simulator as a child process, for as long as a block of code needs it."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import json
+
+from batchroute.core.errors import NoModelError
+from batchroute.job.simulation import Simulation
+from batchroute.providers.simulator.settings import Settings
+
+_START_S = 20.0
+_STOP_S = 2.0
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+@asynccontextmanager
+async def simulated(simulation: Simulation) -> AsyncIterator[str]:
+    """Run the simulator on a free loopback port; gives its base URL, `http://127.0.0.1:PORT/v1`.
+
+    The process ends with the block, and by itself when this process dies. Raises NoModelError when it
+    does not start.
+    """
+    process = await _start()
+    try:
+        yield await _introduce(process, Settings.of(simulation))
+    finally:
+        await _stop(process)
+
+
+async def _start() -> Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # a file in the working directory must not take a library's place
+            "-m",
+            "batchroute.providers.simulator",
+            stdin=PIPE,
+            stdout=PIPE,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C in the terminal is for us; we tell the simulator
+        )
+    except OSError as error:
+        raise NoModelError(f"The simulator did not start: {error}.") from error
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and the place that this package was imported from, if it is not an installed one."""
+    environment = dict(os.environ)
+    if _ROOT.name not in {"site-packages", "dist-packages"}:
+        paths = [path for path in (environment.get("PYTHONPATH"), str(_ROOT)) if path]
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+    return environment
+
+
+async def _introduce(process: Process, settings: Settings) -> str:
+    """Tell the process its settings, hear its base URL."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_START_S):
+            process.stdin.write(json.encode(settings) + b"\n")
+            await process.stdin.drain()
+            line = await process.stdout.readline()
+    except (TimeoutError, ConnectionError, OSError) as error:
+        raise NoModelError(f"The simulator did not start: {error!r}. Run the job again.") from error
+    if not line.startswith(b"http://"):
+        raise NoModelError(
+            "The simulator ended before it listened; its own message stands above. "
+            f"Run `{sys.executable} -m batchroute.providers.simulator` to see it alone."
+        )
+    return line.decode().strip()
+
+
+async def _stop(process: Process) -> None:
+    """End of stdin asks it to go; what is left after two seconds, or when we are cancelled, is killed."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        pass
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

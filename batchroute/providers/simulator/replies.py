@@ -1,0 +1,240 @@
+"""How the simulated provider answers: decides everything about a reply at once, and sends nothing."""
+
+import math
+from collections import Counter
+from enum import Enum
+from hashlib import blake2b
+from time import time
+
+from msgspec import Struct, json, structs
+
+from batchroute.providers.simulator import answers, chance, chat, prompts, structured
+from batchroute.providers.simulator.limits import Gate, Refusal
+from batchroute.providers.simulator.settings import ModelSettings, Settings
+
+_JSON = b"application/json"
+_HTML = b"text/html; charset=utf-8"
+_PAGE = b"<!doctype html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
+_RETRY_S = 0.25
+_REFUSAL = "I'm sorry, but I can't help with that."
+_PATH = "/v1/chat/completions"
+
+
+class Ending(Enum):
+    """What becomes of a request."""
+
+    ANSWER = "answer"
+    HANG = "hang"
+    DISCONNECT = "disconnect"
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What to send and when. With a `gate`, its place must be left when the reply is sent or given up."""
+
+    status: int = 200
+    body: bytes = b""
+    kind: bytes = _JSON
+    headers: bytes = b""
+    delay_s: float = 0.0
+    ending: Ending = Ending.ANSWER
+    gate: Gate | None = None
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What the model makes of a prompt, before anything goes wrong."""
+
+    content: str | None
+    finish_reason: str
+    tokens: int
+    refusal: str | None = None
+
+
+class Model:
+    """One simulated model at work: its gate, the requests it has seen, and counts of what became of them."""
+
+    def __init__(self, name: str, settings: ModelSettings, seed: int, now: float) -> None:
+        self.name = name
+        self.settings = settings
+        self.gate = Gate(settings.limits, now)
+        self.counts: Counter[str] = Counter()
+        self._key = chance.key(seed, name)
+        self._started = now
+        self._seen: dict[int, int] = {}  # about 70 bytes a request, which is what this process grows by
+        self._fingerprint = f"fp_{blake2b(json.encode(settings), digest_size=5).hexdigest()}"
+
+    def reply(self, request: chat.ChatRequest, now: float) -> Reply:
+        """Answer one request. Only an admitted one counts as seen, so that limits do not change later answers."""
+        self.counts["requests"] += 1
+        if self._is_out(now):
+            return self._overloaded("outage")
+        if refusal := self.gate.refusal(0, now):
+            return self._refused(refusal, now)
+        prompt = prompts.read([(message.role, message.text) for message in request.messages])
+        fingerprint = chance.fingerprint(self._key, prompt.wire)
+        key = int.from_bytes(fingerprint[:7], "little")  # the longest that a small int holds
+        seen = self._seen.get(key, 0)
+        draws = chance.draw(fingerprint, seen)
+        fault = chance.pick(self.settings.errors, draws.fault)
+        answer = self._answer(request, prompt, draws, fault)
+        if refusal := self.gate.refusal(prompt.tokens + answer.tokens, now):
+            return self._refused(refusal, now)
+        self._seen[key] = seen + 1
+        self.gate.enter(prompt.tokens + answer.tokens)
+        return self._admitted(fault, answer, prompt, draws, now)
+
+    def statistics(self) -> dict[str, int]:
+        """Plain counts since the start: requests, what became of them, and how many are in flight."""
+        return {**self.counts, "in_flight": self.gate.in_flight, "peak_in_flight": self.gate.peak}
+
+    def _is_out(self, now: float) -> bool:
+        age = now - self._started
+        return any(outage.after <= age < outage.after + outage.lasting for outage in self.settings.outages)
+
+    def _answer(
+        self, request: chat.ChatRequest, prompt: prompts.Prompt, draws: chance.Draws, fault: str | None
+    ) -> Answer:
+        if fault in _NO_ANSWER:
+            return Answer(content=None, finish_reason="stop", tokens=0)
+        if fault == "refusal":
+            return Answer(content=None, finish_reason="stop", tokens=_tokens(_REFUSAL), refusal=_REFUSAL)
+        if fault == "empty":
+            return Answer(content="", finish_reason="stop", tokens=1)
+        text = self._text(request, prompt, draws)
+        tokens = _tokens(text)
+        room = tokens if request.cap is None else min(tokens, request.cap)
+        if fault == "truncated":
+            room = min(room, (tokens + 1) // 2)
+        elif room == tokens:
+            return Answer(content=text, finish_reason="stop", tokens=tokens)
+        return Answer(content=text[: room * 4], finish_reason="length", tokens=room)
+
+    def _text(self, request: chat.ChatRequest, prompt: prompts.Prompt, draws: chance.Draws) -> str:
+        task = prompts.infer(prompt)
+        able = draws.skill < self.settings.chance(task)
+        if (schema := request.schema) is not None:
+            return structured.write(schema, prompt, able=able, shape=draws.shape)
+        return answers.write(task, prompt, able=able, shape=draws.shape)
+
+    def _admitted(
+        self, fault: str | None, answer: Answer, prompt: prompts.Prompt, draws: chance.Draws, now: float
+    ) -> Reply:
+        self.counts[fault or "answered"] += 1
+        headers = self.gate.headers(now) + f"x-request-id: req_{draws.tag}\r\n".encode()
+        reply = self._failed(fault, headers)
+        if reply is None:
+            reply = Reply(body=self._completion(answer, prompt, draws), headers=headers)
+        delay = 0.0 if fault in ("rate_limit", "overloaded") else self._delay(answer, draws)
+        return structs.replace(reply, delay_s=delay, gate=self.gate)
+
+    def _delay(self, answer: Answer, draws: chance.Draws) -> float:
+        latency, speed = self.settings.latency, self.settings.tokens_per_s
+        begins = 0.0 if latency is None else chance.log_normal(latency.p50, latency.p95, draws.latency)
+        return begins + (answer.tokens / speed if speed else 0.0)
+
+    def _completion(self, answer: Answer, prompt: prompts.Prompt, draws: chance.Draws) -> bytes:
+        message = chat.AnswerMessage(answer.content, answer.refusal)
+        usage = chat.Tokens(prompt.tokens, answer.tokens, prompt.tokens + answer.tokens)
+        return json.encode(
+            chat.Completion(
+                id=f"chatcmpl-{draws.tag}",
+                created=int(time()),
+                model=self.name,
+                choices=(chat.Choice(message, answer.finish_reason),),
+                usage=usage,
+                system_fingerprint=self._fingerprint,
+            )
+        )
+
+    def _failed(self, fault: str | None, headers: bytes) -> Reply | None:
+        """The reply to a request that goes wrong; None when it is answered."""
+        match fault:
+            case "rate_limit":
+                message = f"Rate limit reached for {self.name}. Please try again in {_RETRY_S:g}s."
+                return _rate_limited("requests", message, _RETRY_S, headers)
+            case "server_error":
+                return Reply(status=500, body=_SERVER_ERROR, headers=headers)
+            case "overloaded":
+                return Reply(status=503, body=_OVERLOADED, headers=headers)
+            case "timeout":
+                return Reply(ending=Ending.HANG)
+            case "disconnect":
+                return Reply(ending=Ending.DISCONNECT)
+            case "malformed":
+                return Reply(body=_PAGE, kind=_HTML)
+        return None
+
+    def _overloaded(self, count: str) -> Reply:
+        self.counts[count] += 1
+        return Reply(status=503, body=_OVERLOADED)
+
+    def _refused(self, refusal: Refusal, now: float) -> Reply:
+        self.counts["limited"] += 1
+        message = f"Rate limit reached for {self.name} on {refusal.limit}: {refusal.message}"
+        return _rate_limited(refusal.limit, message, refusal.wait_s, self.gate.headers(now))
+
+
+class Simulator:
+    """The simulated provider: takes the requests of HTTP and decides the replies. `now` is a monotonic clock's."""
+
+    def __init__(self, settings: Settings, now: float) -> None:
+        self._settings = settings
+        self._models = {
+            name: Model(name, model, settings.seed, now) for name, model in settings.models.items()
+        }
+        self._created = int(time())
+
+    def reply(self, method: str, path: str, body: bytes, now: float) -> Reply:
+        """The reply to a request of this method and path."""
+        if path == _PATH:
+            return self._chat(body, now) if method == "POST" else _wrong_method(method, b"POST")
+        if path not in ("/v1/models", "/health"):
+            return Reply(
+                status=404, body=chat.error(f"Invalid URL ({method} {path})", "invalid_request_error")
+            )
+        if method != "GET":
+            return _wrong_method(method, b"GET")
+        if path == "/health":
+            return Reply(body=json.encode(self.health()))
+        return Reply(body=chat.listing(self._settings.models, self._created))
+
+    def health(self) -> dict[str, object]:
+        """Plain counts since the start, in all and by model."""
+        models = {name: model.statistics() for name, model in self._models.items()}
+        requests = sum(model.counts["requests"] for model in self._models.values())
+        return {"status": "ok", "requests": requests, "models": models}
+
+    def _chat(self, body: bytes, now: float) -> Reply:
+        try:
+            request = chat.read(body)
+        except ValueError as error:
+            return Reply(status=400, body=chat.error(str(error), "invalid_request_error"))
+        model = self._models.get(request.model)
+        if model is None:
+            message = f"The model {request.model!r} does not exist."
+            return Reply(
+                status=404, body=chat.error(message, "invalid_request_error", "model_not_found", "model")
+            )
+        return model.reply(request, now)
+
+
+def _tokens(text: str) -> int:
+    """About four characters a token, at least one."""
+    return max(1, math.ceil(len(text) / 4))
+
+
+def _rate_limited(limit: str, message: str, wait_s: float | None, headers: bytes) -> Reply:
+    hint = b""
+    if wait_s is not None:
+        hint = f"retry-after: {math.ceil(wait_s)}\r\nretry-after-ms: {math.ceil(wait_s * 1000)}\r\n".encode()
+    body = chat.error(message, limit, "rate_limit_exceeded")
+    return Reply(status=429, body=body, headers=headers + hint)
+
+
+def _wrong_method(method: str, allowed: bytes) -> Reply:
+    body = chat.error(f"Not allowed: {method}", "invalid_request_error")
+    return Reply(status=405, body=body, headers=b"allow: %b\r\n" % allowed)
+
+
+_NO_ANSWER = frozenset({"rate_limit", "server_error", "overloaded", "timeout", "disconnect", "malformed"})
+_SERVER_ERROR = chat.error("The server had an error while processing your request.", "server_error")
+_OVERLOADED = chat.error("The model is overloaded.", "server_error", "server_is_overloaded")

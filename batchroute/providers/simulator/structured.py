@@ -1,0 +1,69 @@
+"""Answers to a request with `response_format`: a JSON object that fits the schema, or visibly does not."""
+
+from typing import Any
+
+from msgspec import json
+
+from batchroute.providers.simulator import labels
+from batchroute.providers.simulator.answers import facts, subject
+from batchroute.providers.simulator.prompts import Prompt
+
+_DEEPEST = 12
+
+
+def write(schema: dict[str, Any], prompt: Prompt, *, able: bool, shape: int) -> str:
+    """A JSON text for this schema. A model that is not able breaks off, or leaves a field out."""
+    filled = fill(schema, prompt)
+    if able:
+        return json.encode(filled).decode()
+    if isinstance(filled, dict) and filled and shape % 2:
+        filled.popitem()
+        return json.encode(filled).decode()
+    whole = json.encode(filled).decode()
+    return whole[: max(1, len(whole) * 2 // 3)]
+
+
+def fill(schema: Any, prompt: Prompt, depth: int = 0) -> Any:
+    """A value that the schema allows, as far as its types and choices tell; taken from the prompt where it can."""
+    if not isinstance(schema, dict) or depth > _DEEPEST:
+        return None
+    for union in ("anyOf", "oneOf"):
+        if isinstance(variants := schema.get(union), list) and variants:
+            return fill(variants[0], prompt, depth + 1)
+    if isinstance(choices := schema.get("enum"), list) and choices:
+        return _choice(choices, prompt)
+    return schema["const"] if "const" in schema else _typed(schema, prompt, depth)
+
+
+def _typed(schema: dict[str, Any], prompt: Prompt, depth: int) -> Any:
+    kinds = schema.get("type", "object" if "properties" in schema else "string")
+    kind = kinds[0] if isinstance(kinds, list) and kinds else kinds
+    if kind == "object":
+        parts = schema.get("properties")
+        named = parts.items() if isinstance(parts, dict) else ()
+        return {name: fill(part, prompt, depth + 1) for name, part in named}
+    if kind == "array":
+        return [fill(schema["items"], prompt, depth + 1)] if "items" in schema else []
+    return _scalar(kind, schema, prompt)
+
+
+def _scalar(kind: object, schema: dict[str, Any], prompt: Prompt) -> Any:
+    if kind in ("integer", "number"):
+        numbers = facts(prompt.text[:400])["numbers"]
+        whole = [number for number in numbers if kind == "number" or isinstance(number, int)]
+        return _within(whole[0] if whole else 1, schema)
+    if kind == "boolean":
+        return len(prompt.text) % 2 == 0
+    return None if kind == "null" else subject(prompt.text)
+
+
+def _within(number: Any, schema: dict[str, Any]) -> Any:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if isinstance(low, int | float):
+        number = max(number, low)
+    return min(number, high) if isinstance(high, int | float) else number
+
+
+def _choice(choices: list[Any], prompt: Prompt) -> Any:
+    words = [choice for choice in choices if isinstance(choice, str)]
+    return labels.right(words, prompt) if words else choices[0]

@@ -1,0 +1,1 @@
+"""What the ledger tells: polars over the output, never the network."""

@@ -1,0 +1,74 @@
+"""The ledger summed up per route and model: routes.parquet, and the closing table of a run."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+
+from batchroute.core.money import Rates
+from batchroute.io.parts import write_part
+from batchroute.io.tables import COST
+from batchroute.report.scans import scan_ledger
+
+ROUTES_NAME = "routes.parquet"
+_PICODOLLAR = Decimal("0.000000000001")
+
+
+def routes_table(ledger: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
+    """One row per route and model, in their alphabetical order.
+
+    `records` are those that the model answered; `success_share` is of its attempts. Latency is that of
+    answered attempts, in seconds. A cost is null where no attempt had a known price. `baseline_cost_usd` is
+    what the tokens of the accepted answers would have cost at the baseline's rates: the same tokens are
+    assumed, though another model may use more or fewer. `saving_usd` is what is left after every attempt,
+    failed ones included.
+    """
+    answered = pl.col("outcome") == "ok"
+    accepted = pl.col("verdict") == "accept"
+    latency = pl.col("latency_s").filter(answered)
+    sums = ledger.group_by("route", "model", "provider").agg(
+        records=accepted.sum(),
+        attempts=pl.len(),
+        success_share=answered.mean(),
+        failovers=(pl.col("verdict") == "failover").sum(),
+        escalations=(pl.col("verdict") == "escalate").sum(),
+        input_tokens=pl.col("input_tokens").sum(),
+        output_tokens=pl.col("output_tokens").sum(),
+        cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
+        unpriced_attempts=pl.col("cost_usd").null_count(),
+        latency_mean_s=latency.mean(),
+        latency_p50_s=latency.quantile(0.5),
+        latency_p95_s=latency.quantile(0.95),
+        latency_p99_s=latency.quantile(0.99),
+        queued_mean_s=pl.col("queued_s").mean(),
+        baseline_cost_usd=_baseline_cost(baseline, accepted),
+    )
+    return (
+        sums.with_columns(
+            record_share=pl.col("records") / pl.col("records").sum(),
+            saving_usd=(pl.col("baseline_cost_usd") - pl.col("cost_usd")).cast(COST),
+        )
+        .sort("route", "model", "provider")
+        .collect()
+    )
+
+
+def write_routes(directory: Path, baseline: Rates | None) -> None:
+    """Write routes.parquet over the whole ledger of a directory. Raises OutputError."""
+    write_part(directory, ROUTES_NAME, routes_table(scan_ledger(directory), baseline))
+
+
+def _baseline_cost(baseline: Rates | None, accepted: pl.Expr) -> pl.Expr:
+    """The price of the accepted answers' tokens at other rates, as in `Rates.cost` but without its thresholds."""
+    if baseline is None:
+        return pl.lit(None, dtype=COST)
+    cached, written = (pl.col(name).fill_null(0) for name in ("cached_tokens", "cache_write_tokens"))
+    plain = (pl.col("input_tokens").fill_null(0) - cached - written).clip(lower_bound=0)
+    picodollars = (
+        plain * baseline.input
+        + cached * baseline.cached
+        + written * baseline.cache_write
+        + pl.col("output_tokens").fill_null(0) * baseline.output
+    )
+    total = picodollars.filter(accepted).sum()
+    return (total.cast(pl.Decimal(38, 0)) * pl.lit(_PICODOLLAR, dtype=COST)).cast(COST)

@@ -1,0 +1,31 @@
+"""The output as lazy frames, whatever parts there are."""
+
+from pathlib import Path
+
+import polars as pl
+
+from batchroute.io.tables import LEDGER, RESULTS
+
+
+def scan_results(directory: str | Path) -> pl.LazyFrame:
+    """One row a finished record, the carried input columns last."""
+    parts = _parts(directory, "results")
+    return pl.scan_parquet(parts, glob=False) if parts else pl.LazyFrame(schema=dict(RESULTS))
+
+
+def scan_ledger(directory: str | Path) -> pl.LazyFrame:
+    """One row an attempt, also of failed ones."""
+    parts = _parts(directory, "ledger")
+    return pl.scan_parquet(parts, glob=False) if parts else pl.LazyFrame(schema=dict(LEDGER))
+
+
+def scan_routes(directory: str | Path) -> pl.LazyFrame:
+    """One row per route and model, over all runs. Raises FileNotFoundError before the first run has ended."""
+    path = Path(directory) / "routes.parquet"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: no run has ended in this directory")
+    return pl.scan_parquet(path, glob=False)
+
+
+def _parts(directory: str | Path, folder: str) -> list[Path]:
+    return sorted((Path(directory) / folder).glob("part-*.parquet"))

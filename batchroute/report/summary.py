@@ -1,0 +1,86 @@
+"""What a run did, as one value: the closing table and `--json` are made from it."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import polars as pl
+from msgspec import Struct
+
+
+class Records(Struct, frozen=True, kw_only=True):
+    """Records of the input. `skipped` were finished by an earlier run; `pending` wait for the next one."""
+
+    total: int
+    succeeded: int
+    failed: int
+    degraded: int
+    skipped: int
+    pending: int
+
+
+class RouteLine(Struct, frozen=True, kw_only=True):
+    """What one model did on one route in this run. Costs are USD, times seconds; None where unknown."""
+
+    route: str
+    model: str
+    provider: str
+    records: int
+    attempts: int
+    success_share: float
+    failovers: int
+    escalations: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal | None
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+    baseline_cost_usd: Decimal | None
+    saving_usd: Decimal | None
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """One run: how it ended and what it did. Costs are USD, exact; None where no price is known."""
+
+    run_id: str
+    job: str
+    status: str
+    exit_code: int
+    reason: str | None
+    output: str
+    duration_s: float
+    records: Records
+    attempts: int
+    failovers: int
+    escalations: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal | None
+    unpriced_attempts: int
+    baseline: str | None
+    baseline_cost_usd: Decimal | None
+    disabled: dict[str, str]
+    routes: tuple[RouteLine, ...]
+
+    def json(self) -> bytes:
+        """One JSON object, costs as exact numbers."""
+        return msgspec.json.Encoder(decimal_format="number").encode(self)
+
+
+def status_word(exit_code: int) -> str:
+    """How a run ended, in a word."""
+    return {0: "succeeded", 3: "finished_with_failures", 130: "interrupted", 143: "interrupted"}.get(
+        exit_code, "stopped"
+    )
+
+
+def route_lines(table: pl.DataFrame) -> tuple[RouteLine, ...]:
+    """The rows of a routes table."""
+    names = RouteLine.__struct_fields__
+    return tuple(RouteLine(**row) for row in table.select(names).iter_rows(named=True))
+
+
+def total_of(lines: tuple[RouteLine, ...], name: str) -> Any:
+    """The sum of one column over the lines; None when none of them knows it."""
+    known = [value for line in lines if (value := getattr(line, name)) is not None]
+    return sum(known) if known else None

@@ -1,0 +1,1 @@
+"""Decisions, pure and synchronous: they are given the time and do no I/O."""

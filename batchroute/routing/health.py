@@ -1,0 +1,140 @@
+"""The breaker of one model: when it is left out by every route, and when it is tried again.
+
+It is told what happened and when; it never looks at a clock itself.
+"""
+
+from collections import deque
+from enum import StrEnum
+from random import Random
+
+from msgspec import Struct
+
+
+class State(StrEnum):
+    """What the breaker says of its model."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    DISABLED = "disabled"
+
+
+class BreakerPolicy(Struct, frozen=True, kw_only=True):
+    """When a model is ejected and for how long. Times are seconds."""
+
+    consecutive_failures: int = 5
+    failure_share: float = 0.5
+    share_calls: int = 20
+    share_window_s: float = 30.0
+    cooldown_s: float = 30.0
+    cooldown_cap_s: float = 300.0
+    cooldown_jitter: float = 0.2
+    forgiven_after_s: float = 300.0
+
+
+class Breaker:
+    """Opens on failures of the model, stays open for a cooldown, then lets one probe through.
+
+    Only failures that speak of the model's health are reported here; a bad request is none.
+    Each further ejection is longer by one cooldown, up to the cap; healthy time shortens the next.
+    """
+
+    def __init__(self, policy: BreakerPolicy, random: Random) -> None:
+        self._policy = policy
+        self._random = random
+        self._recent: deque[tuple[float, bool]] = deque()
+        self._failures_in_row = 0
+        self._failed_recently = 0
+        self._ejections = 0
+        self._until: float | None = None
+        self._probing = False
+        self._healthy_since = 0.0
+        self.disabled: str | None = None
+        """Why the model is out for the rest of the run, in words; None while it is not."""
+
+    def state(self, now: float) -> State:
+        if self.disabled is not None:
+            return State.DISABLED
+        if self._until is None:
+            return State.CLOSED
+        return State.OPEN if now < self._until else State.HALF_OPEN
+
+    @property
+    def cools_until(self) -> float | None:
+        """When the cooldown ends, on the clock that `now` is read from; None while closed."""
+        return self._until
+
+    def admits(self, now: float) -> bool:
+        """Whether a request may start: always when closed, one probe at a time when half open."""
+        if self._until is None:
+            return self.disabled is None
+        return self.disabled is None and now >= self._until and not self._probing
+
+    def start(self) -> bool:
+        """Note that a request starts; True if it is the probe of a half open breaker."""
+        if self._until is None:
+            return False
+        self._probing = True
+        return True
+
+    def abandon_probe(self) -> None:
+        """The probe ended without telling anything of the model's health: the next request probes."""
+        self._probing = False
+
+    def succeed(self, now: float, *, probe: bool) -> bool:
+        """Note an answer; True if it closed the breaker."""
+        self._failures_in_row = 0
+        if probe:
+            self._close(now)
+            return True
+        if self._until is None:
+            self._note(now, failed=False)
+        return False
+
+    def fail(self, now: float, *, probe: bool) -> bool:
+        """Note a failure of the model; True if it opened the breaker. Late failures never prolong a cooldown."""
+        if probe:
+            self._open(now)
+            return True
+        if self._until is not None:
+            return False
+        self._failures_in_row += 1
+        self._note(now, failed=True)
+        if self._tripped():
+            self._open(now)
+            return True
+        return False
+
+    def disable(self, reason: str) -> None:
+        """Leave the model out for the rest of the run."""
+        self.disabled = reason
+
+    def _note(self, now: float, *, failed: bool) -> None:
+        self._recent.append((now, failed))
+        self._failed_recently += failed
+        while self._recent[0][0] < now - self._policy.share_window_s:
+            self._failed_recently -= self._recent.popleft()[1]
+
+    def _tripped(self) -> bool:
+        calls = len(self._recent)
+        by_share = (
+            calls >= self._policy.share_calls and self._failed_recently >= calls * self._policy.failure_share
+        )
+        return by_share or self._failures_in_row >= self._policy.consecutive_failures
+
+    def _open(self, now: float) -> None:
+        if self._until is None:
+            healthy = now - self._healthy_since
+            self._ejections = max(0, self._ejections - int(healthy / self._policy.forgiven_after_s))
+        self._ejections += 1
+        cooldown = min(self._policy.cooldown_s * self._ejections, self._policy.cooldown_cap_s)
+        self._until = now + cooldown * (1 + self._random.random() * self._policy.cooldown_jitter)
+        self._probing = False
+
+    def _close(self, now: float) -> None:
+        self._until = None
+        self._probing = False
+        self._healthy_since = now
+        self._failures_in_row = 0
+        self._failed_recently = 0
+        self._recent.clear()

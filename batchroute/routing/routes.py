@@ -1,0 +1,86 @@
+"""Which route a record takes, and which of its models is tried next."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from batchroute.core.records import Labels
+from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL
+
+
+class RouteRule(Struct, frozen=True, kw_only=True):
+    """One declared route: what it matches (None: anything) and its models in order."""
+
+    name: str
+    tasks: frozenset[str] | None
+    complexities: frozenset[str] | None
+    models: tuple[str, ...]
+
+    def matches(self, labels: Labels) -> bool:
+        return (self.tasks is None or labels.task in self.tasks) and (
+            self.complexities is None or labels.complexity in self.complexities
+        )
+
+
+class Router:
+    """The routes in order; the first that matches wins. The last one matches everything."""
+
+    def __init__(self, rules: Sequence[RouteRule]) -> None:
+        self.rules = tuple(rules)
+        self._known: dict[tuple[str | None, str | None], RouteRule] = {}
+
+    def route(self, labels: Labels) -> RouteRule:
+        key = (labels.task, labels.complexity)
+        rule = self._known.get(key)
+        if rule is None:
+            rule = self._known[key] = next(rule for rule in self.rules if rule.matches(labels))
+        return rule
+
+
+class Send(Struct, frozen=True):
+    """Try this model now."""
+
+    model: str
+
+
+class Wait(Struct, frozen=True):
+    """No model of the route can be tried before this time."""
+
+    until: float
+
+
+class Exhausted(Struct, frozen=True):
+    """No model of the route is left for this record."""
+
+
+Choice: TypeAlias = Send | Wait | Exhausted
+
+
+def choose(
+    models: Sequence[str],
+    tries: Mapping[str, int],
+    spent: frozenset[str],
+    opens_at: Callable[[str], float | None],
+    now: float,
+) -> Choice:
+    """The next model of the route: the least tried one that is open, in route order.
+
+    `tries` counts this record's attempts by model, leaving out what is not its fault: attempts answered by
+    a rate limit, and those on a model that was ejected since. `spent` are the models that cannot help this
+    record, whatever their health. `opens_at` tells when a model takes requests, None for never again.
+    """
+    best: tuple[int, str] | None = None
+    soonest: float | None = None
+    for model in models:
+        tried = tries.get(model, 0)
+        if model in spent or tried >= MAX_TRIES_PER_MODEL or (at := opens_at(model)) is None:
+            continue
+        if at <= now:
+            if best is None or tried < best[0]:
+                best = (tried, model)
+        elif soonest is None or at < soonest:
+            soonest = at
+    if best is not None:
+        return Send(best[1])
+    return Exhausted() if soonest is None else Wait(soonest)

@@ -1,0 +1,191 @@
+"""What to do after an attempt: a value, decided by table from what came back.
+
+The table is the whole policy: one row an error type. Nothing here waits, sends or counts.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from batchroute.core.responses import ErrorType, Outcome, Response
+
+
+class Action(StrEnum):
+    """What becomes of the record."""
+
+    ACCEPT = "accept"
+    RETRY = "retry"
+    FAIL_OVER = "failover"
+    ESCALATE = "escalate"
+    WAIT = "wait"
+    GIVE_UP = "dead_letter"
+
+
+class Effect(StrEnum):
+    """What becomes of the model."""
+
+    NONE = "none"
+    FAILED = "failed"
+    PAUSE = "pause"
+    DISABLE_MODEL = "disable_model"
+    DISABLE_PROVIDER = "disable_provider"
+
+
+class Policy(Struct, frozen=True):
+    """The answer to one error type.
+
+    `retries` is how often the same model is tried again before failing over; `dead` ends the record once
+    no other model is left to try, where waiting for this one to recover cannot help.
+    """
+
+    retries: int
+    effect: Effect
+    dead: bool = False
+    refused: bool = False
+    """The model answered and the answer is no use: going on to the next model is an escalation."""
+
+
+class Elsewhere(StrEnum):
+    """When another model of the route could take the record."""
+
+    NOW = "now"
+    LATER = "later"
+    NEVER = "never"
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """What a verdict depends on besides the outcome. It is read after the model was told of the outcome."""
+
+    tries: int
+    """Counted attempts of this record on this model, this one included."""
+    tries_in_all: int
+    """The same over all models of the route."""
+    elsewhere: Elsewhere
+    usable: bool
+    """Whether this model still takes requests: neither ejected nor disabled."""
+    pause_s: float = 0.0
+    """How long the model is paused, seconds."""
+    stopping: bool = False
+    """Whether the run is stopping: what another run can answer stays pending."""
+
+
+MAX_TRIES_PER_MODEL = 3
+MAX_TRIES_PER_RECORD = 5
+WORTH_WAITING_S = 5.0
+"""A rate limited model is waited for up to this long where another one could answer."""
+
+_CONNECT = Policy(2, Effect.FAILED)
+_ONCE_MORE = Policy(1, Effect.FAILED)
+_NEXT_MODEL = Policy(0, Effect.FAILED)
+_ODD_ANSWER = Policy(1, Effect.NONE, dead=True, refused=True)
+_RECORDS_FAULT = Policy(0, Effect.NONE, dead=True)
+_ACCOUNT = Policy(0, Effect.DISABLE_PROVIDER)
+_PAUSE = Policy(0, Effect.PAUSE)
+
+POLICIES: dict[ErrorType, Policy] = {
+    ErrorType.DNS_FAILURE: _CONNECT,
+    ErrorType.DNS_TIMEOUT: _CONNECT,
+    ErrorType.CONNECT_REFUSED: _CONNECT,
+    ErrorType.CONNECT_TIMEOUT: _CONNECT,
+    ErrorType.NETWORK_UNREACHABLE: _CONNECT,
+    ErrorType.POOL_EXHAUSTED: Policy(2, Effect.NONE),
+    ErrorType.LOCAL_RESOURCE: Policy(2, Effect.NONE),
+    ErrorType.TLS_VERIFY_FAILED: _ACCOUNT,
+    ErrorType.TLS_HANDSHAKE_FAILED: _ACCOUNT,
+    ErrorType.PROXY_AUTH_REQUIRED: _ACCOUNT,
+    ErrorType.PROXY_ERROR: _CONNECT,
+    ErrorType.WRITE_TIMEOUT: _CONNECT,
+    ErrorType.CONNECTION_LOST: _CONNECT,
+    ErrorType.ATTEMPT_TIMEOUT: _ONCE_MORE,
+    ErrorType.PROTOCOL_VIOLATION: _CONNECT,
+    ErrorType.BODY_TRUNCATED: _CONNECT,
+    ErrorType.NOT_JSON: _ONCE_MORE,
+    ErrorType.DECODE_FAILED: _ONCE_MORE,
+    ErrorType.DECODE_BOMB: Policy(0, Effect.FAILED, dead=True),
+    ErrorType.BODY_TOO_LARGE: Policy(0, Effect.FAILED, dead=True),
+    ErrorType.BODY_NOT_UTF8: _CONNECT,
+    ErrorType.EMPTY_BODY: _ONCE_MORE,
+    ErrorType.HTML_BODY: _ONCE_MORE,
+    ErrorType.WRONG_SHAPE: _ONCE_MORE,
+    ErrorType.NESTING_TOO_DEEP: _ONCE_MORE,
+    ErrorType.UNEXPECTED_STREAM: _ONCE_MORE,
+    ErrorType.ERROR_IN_200: _ONCE_MORE,
+    ErrorType.PROVIDER_ERROR_MID_ANSWER: _CONNECT,
+    ErrorType.REDIRECT_REFUSED: _ACCOUNT,
+    ErrorType.BAD_REQUEST: Policy(0, Effect.NONE, dead=True),
+    ErrorType.UNPROCESSABLE: Policy(0, Effect.NONE, dead=True),
+    ErrorType.UNSUPPORTED_PARAMETER: Policy(0, Effect.DISABLE_MODEL),
+    ErrorType.CONTEXT_EXCEEDED: _RECORDS_FAULT,
+    ErrorType.REQUEST_TOO_LARGE: _RECORDS_FAULT,
+    ErrorType.REQUEST_EXCEEDS_QUOTA: _RECORDS_FAULT,
+    ErrorType.CONTENT_BLOCKED: Policy(0, Effect.NONE, dead=True, refused=True),
+    ErrorType.AUTH_REJECTED: _ACCOUNT,
+    ErrorType.PERMISSION_DENIED: _ACCOUNT,
+    ErrorType.BILLING_EXHAUSTED: _ACCOUNT,
+    ErrorType.WAF_BLOCKED: _PAUSE,
+    ErrorType.MODEL_NOT_FOUND: Policy(0, Effect.DISABLE_MODEL),
+    ErrorType.ENDPOINT_MISMATCH: _ACCOUNT,
+    ErrorType.UNEXPECTED_4XX: Policy(0, Effect.NONE, dead=True),
+    ErrorType.SERVER_TIMEOUT: _CONNECT,
+    ErrorType.CONFLICT: _CONNECT,
+    ErrorType.OVERLOADED: _NEXT_MODEL,
+    ErrorType.ORIGIN_UNREACHABLE: _NEXT_MODEL,
+    ErrorType.SERVER_ERROR: _NEXT_MODEL,
+    ErrorType.BAD_GATEWAY: _NEXT_MODEL,
+    ErrorType.GATEWAY_TIMEOUT: _NEXT_MODEL,
+    ErrorType.RATE_LIMITED: _PAUSE,
+    ErrorType.SLOW_DOWN: _PAUSE,
+    ErrorType.TIER_UNAVAILABLE: _PAUSE,
+    ErrorType.CHOICES_MISSING: _ODD_ANSWER,
+    ErrorType.MESSAGE_MISSING: _ODD_ANSWER,
+    ErrorType.EMPTY_ANSWER: _ODD_ANSWER,
+    ErrorType.CONTENT_WRONG_TYPE: _ODD_ANSWER,
+    ErrorType.FINISH_UNKNOWN: _ODD_ANSWER,
+    ErrorType.UNEXPECTED_TOOL_CALL: _ODD_ANSWER,
+    ErrorType.OUTPUT_TRUNCATED: _ODD_ANSWER,
+    ErrorType.UNKNOWN_OUTCOME: _CONNECT,
+    ErrorType.CANCELLED_BY_RUN: _CONNECT,
+    ErrorType.UNCLASSIFIED: _ONCE_MORE,
+}
+
+_STAYS_WITH_THE_RECORD = frozenset({ErrorType.BAD_REQUEST, ErrorType.UNPROCESSABLE, ErrorType.UNEXPECTED_4XX})
+"""Errors that every model would give this record: the first one ends it."""
+
+
+def effect(outcome: Outcome) -> Effect:
+    """What the outcome says of the model."""
+    return Effect.NONE if isinstance(outcome, Response) else POLICIES[outcome.error_type].effect
+
+
+def decide(outcome: Outcome, situation: Situation) -> Action:
+    """The verdict on one attempt."""
+    if isinstance(outcome, Response):
+        return Action.ACCEPT
+    if outcome.error_type in _STAYS_WITH_THE_RECORD:
+        return Action.GIVE_UP
+    policy = POLICIES[outcome.error_type]
+    if policy.effect is Effect.PAUSE:
+        return _paused(situation)
+    if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
+        return Action.GIVE_UP
+    if situation.usable and situation.tries <= policy.retries:
+        return Action.RETRY
+    if situation.elsewhere is Elsewhere.NOW:
+        return Action.ESCALATE if policy.refused else Action.FAIL_OVER
+    return _nowhere_else(policy, situation)
+
+
+def _paused(situation: Situation) -> Action:
+    patient = situation.elsewhere is not Elsewhere.NOW or situation.pause_s <= WORTH_WAITING_S
+    return Action.WAIT if patient else Action.FAIL_OVER
+
+
+def _nowhere_else(policy: Policy, situation: Situation) -> Action:
+    """The record stays with this model, waits for one to recover, or ends."""
+    if policy.dead:
+        return Action.WAIT if situation.elsewhere is Elsewhere.LATER else Action.GIVE_UP
+    if situation.usable and situation.tries < MAX_TRIES_PER_MODEL:
+        return Action.RETRY
+    comes_back = not situation.usable and policy.effect is Effect.FAILED
+    later = comes_back or situation.stopping or situation.elsewhere is Elsewhere.LATER
+    return Action.WAIT if later else Action.GIVE_UP

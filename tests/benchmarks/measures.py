@@ -1,0 +1,119 @@
+"""What is measured, one function each. Every figure names its unit and, where there is one, its goal."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from batchroute.core.records import Record
+from batchroute.job.stages import BuiltinStage
+from batchroute.routing.classifiers import Classifier
+from tests.benchmarks import bare_loop
+from tests.benchmarks.children import CommandError, Finished, finish_python
+from tests.benchmarks.workloads import Workload, records
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number."""
+
+    name: str
+    value: float
+    unit: str
+    goal: str = ""
+
+
+class RunRecords(msgspec.Struct):
+    total: int
+    succeeded: int
+
+
+class RunReport(msgspec.Struct):
+    """What the measures read of the object that `batchroute run --json` prints."""
+
+    records: RunRecords
+    duration_s: float
+
+
+def end_to_end(url: str, *, count: int, concurrency: int, requests: int) -> list[Figure]:
+    """The whole command from Parquet to parts, beside the bare client loop: before it and after it."""
+    before = bare(url, requests=requests, concurrency=concurrency)
+    finished, report = run_job(url, count=count, concurrency=concurrency)
+    after = bare(url, requests=requests, concurrency=concurrency)
+    # the better one counts: it is nearer to the machine's limit
+    limit = max(before.requests_per_s, after.requests_per_s)
+    speed = count / finished.took.wall_s
+    return [
+        Figure("bare client loop", limit, "requests/s"),
+        Figure(
+            "bare client loop, CPU", min(before.cpu_us_per_request, after.cpu_us_per_request), "us/request"
+        ),
+        Figure("batchroute run, whole command", speed, "records/s", ">= 15000"),
+        Figure("batchroute run, its own duration", count / report.duration_s, "records/s"),
+        Figure("batchroute run, CPU", finished.took.cpu_s / count * 1e6, "us/record"),
+        Figure("batchroute run, peak memory", finished.took.peak_mib, "MiB", "<= 300"),
+        Figure("share of the bare loop", speed / limit, "", ">= 0.45"),
+    ]
+
+
+def memory(url: str, *, counts: Sequence[int], concurrency: int) -> list[Figure]:
+    """Peak memory of whole runs of growing size."""
+    peaks = [run_job(url, count=count, concurrency=concurrency)[0].took.peak_mib for count in counts]
+    figures = [
+        Figure(f"peak memory, {count:,} records", peak, "MiB", "<= 300")
+        for count, peak in zip(counts, peaks, strict=True)
+    ]
+    return [*figures, Figure("growth from the smallest to the largest", max(peaks) - peaks[0], "MiB", "flat")]
+
+
+def classification(*, count: int = 100_000, batch: int = 8_192) -> list[Figure]:
+    """Built-in task patterns and complexity, batch by batch, in this process."""
+    classifier = Classifier([BuiltinStage(builtin="tasks")], text=_text)
+    batches = [records(count)[start : start + batch] for start in range(0, count, batch)]
+    classifier.classify(batches[0])
+    fastest = min(_seconds(classifier, batches) for _ in range(3))
+    return [Figure("rule classification", count / fastest, "records/s", ">= 500000")]
+
+
+def start_up(url: str, *, rounds: int = 5) -> list[Figure]:
+    """The wall time of the shortest commands, the fastest of some rounds."""
+    shown = min(_batchroute("--help").took.wall_s for _ in range(rounds))
+    small = min(run_job(url, count=20, concurrency=8)[0].took.wall_s for _ in range(rounds))
+    return [
+        Figure("batchroute --help", shown, "s", "<= 0.15"),
+        Figure("a job of 20 records", small, "s", "<= 1.5"),
+    ]
+
+
+def bare(url: str, *, requests: int, concurrency: int) -> bare_loop.Pace:
+    finished = finish_python("-m", "tests.benchmarks.bare_loop", url, str(requests), str(concurrency))
+    return msgspec.json.decode(finished.stdout, type=bare_loop.Pace)
+
+
+def run_job(url: str, *, count: int, concurrency: int) -> tuple[Finished, RunReport]:
+    """Run a generated job in a new folder. Raises CommandError unless every record succeeded."""
+    with tempfile.TemporaryDirectory() as folder:
+        workload = Workload(Path(folder), count, url, concurrency).write()
+        finished = _batchroute("run", str(workload.job), "--json")
+        report = msgspec.json.decode(finished.stdout, type=RunReport)
+        if not report.records.total == report.records.succeeded == count:
+            raise CommandError(f"{count} records, but the run tells {report}")
+        return finished, report
+
+
+def _batchroute(*arguments: str) -> Finished:
+    return finish_python("-m", "batchroute.cli.main", *arguments)
+
+
+def _text(batch: Sequence[Record]) -> list[str | None]:
+    return [record.fields["text"] for record in batch]
+
+
+def _seconds(classifier: Classifier, batches: list[list[Record]]) -> float:
+    began = time.perf_counter()
+    for batch in batches:
+        classifier.classify(batch)
+    return time.perf_counter() - began

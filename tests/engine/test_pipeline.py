@@ -1,0 +1,289 @@
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from batchroute.core.errors import OutputError
+from batchroute.core.responses import ErrorType, Outcome
+from batchroute.engine.pipeline import Options
+from tests.builders import model, records, write_records
+from tests.engine.runs import Ran, run_virtually
+from tests.fakes import Sent, always, answer, failure
+
+FINE = always(answer())
+DOWN = always(failure(ErrorType.SERVER_ERROR))
+
+
+def assert_books_balance(ran: Ran, expected: int) -> None:
+    """Every record has one result, every request one row, and the sums agree."""
+    results, ledger = ran.results, ran.ledger
+    assert results.height == expected
+    assert results["record_id"].n_unique() == expected
+    assert results["attempts"].sum() == ledger.height
+    assert results["cost_usd"].sum() == ledger["cost_usd"].sum()
+    last = pl.col("attempt") == pl.col("attempt").max().over("record_id")
+    assert set(ledger.filter(last)["verdict"]) <= {"accept", "dead_letter"}
+    assert "accept" not in set(ledger.filter(~last)["verdict"])
+    assert ledger.filter(last).height == results.filter(pl.col("attempts") > 0).height
+
+
+def test_every_record_is_answered_once(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(300))
+    ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+
+    assert (ran.ended.exit_code, ran.ended.succeeded) == (0, 300)
+    assert len(ran.provider.log) == 300
+    assert {sent.model for sent in ran.provider.log} == {"a"}
+    assert ran.provider.closed
+    assert_books_balance(ran, 300)
+
+
+def test_a_second_run_sends_nothing(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(50))
+    run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    before = {file: file.read_bytes() for file in (tmp_path / "out/results").iterdir()}
+
+    again = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    assert again.provider.log == []
+    assert (again.ended.exit_code, again.ended.skipped) == (0, 50)
+    assert {file: file.read_bytes() for file in (tmp_path / "out/results").iterdir()} == before
+
+
+def test_a_failing_models_records_go_to_the_next_model(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(300))
+    ran = run_virtually(tmp_path, scripts={"a": DOWN, "b": FINE})
+
+    assert ran.ended.exit_code == 0
+    assert ran.results["model"].unique().to_list() == ["b"]
+    assert len(ran.provider.sent_to("a")) <= 32 + 5  # what was in flight when it was ejected, and then nothing
+    assert_books_balance(ran, 300)
+
+
+def test_an_ejected_model_is_probed_once_after_its_cooldown_and_used_again(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(8000))
+
+    def down_for_20_s(sent: Sent) -> tuple[float, Outcome]:
+        return (0.1, failure(ErrorType.SERVER_ERROR) if sent.at < 20 else answer())
+
+    ran = run_virtually(tmp_path, scripts={"a": down_for_20_s, "b": always(answer(), 0.2)})
+    times = [sent.at for sent in ran.provider.sent_to("a")]
+    ejected = [at for at in times if at < 1]
+    probes = [at for at in times if 1 <= at < 36.2]
+    assert len(ejected) <= 64
+    assert 30 <= probes[0] <= 36.1
+    assert [at for at in times if probes[0] <= at < probes[0] + 0.1] == [probes[0]]
+    assert len(times) > 1000
+    assert_books_balance(ran, 8000)
+
+
+def test_when_every_model_is_down_records_wait_and_none_is_lost(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(100))
+
+    def down_for_10_minutes(sent: Sent) -> tuple[float, Outcome]:
+        return (0.1, failure(ErrorType.OVERLOADED) if sent.at < 600 else answer())
+
+    script = {"a": down_for_10_minutes, "b": down_for_10_minutes}
+    ran = run_virtually(tmp_path, scripts=script)
+    assert (ran.ended.exit_code, ran.ended.succeeded) == (0, 100)
+    waiting = [sent for sent in ran.provider.log if 1 < sent.at < 600]
+    assert len(waiting) < 20  # probes alone
+    assert_books_balance(ran, 100)
+
+
+def test_in_flight_never_exceeds_the_slots(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(400))
+    models = {"a": model("a", limits={"concurrency": 7}), "b": model("b", limits={"concurrency": 3})}
+    flaky = {"a": lambda sent: (0.1, answer() if sent.number % 3 else failure(ErrorType.OVERLOADED)), "b": FINE}
+    ran = run_virtually(tmp_path, scripts=flaky, models=models)
+
+    assert ran.provider.most_in_flight == Counter({"a": 7, "b": 3})
+    assert_books_balance(ran, 400)
+
+
+def test_a_rate_limited_model_is_paused_for_as_long_as_it_asks(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(100))
+
+    def limited_once(sent: Sent) -> tuple[float, Outcome]:
+        return (0.1, failure(ErrorType.RATE_LIMITED, retry_after_s=3.0) if sent.number == 40 else answer())
+
+    ran = run_virtually(tmp_path, scripts={"a": limited_once, "b": FINE})
+    times = sorted(sent.at for sent in ran.provider.sent_to("a"))
+    paused_at = next(sent.at for sent in ran.provider.log if sent.number == 40) + 0.1
+    assert not [at for at in times if paused_at < at < paused_at + 3.0]
+    assert len(ran.provider.sent_to("a")) == 101
+    assert ran.provider.sent_to("b") == []
+    assert_books_balance(ran, 100)
+
+
+def test_a_long_pause_sends_the_records_to_the_next_model(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(200))
+    limited = always(failure(ErrorType.RATE_LIMITED, retry_after_s=600.0))
+    ran = run_virtually(tmp_path, scripts={"a": limited, "b": FINE})
+
+    assert ran.ended.succeeded == 200
+    assert ran.ended.duration_s < 60
+    assert_books_balance(ran, 200)
+
+
+def test_requests_per_minute_are_kept(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(120))
+    models = {"a": model("a", limits={"concurrency": 50, "rpm": 60}), "b": model("b")}
+    ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, models=models)
+
+    times = [sent.at for sent in ran.provider.log]
+    assert 118 <= ran.ended.duration_s <= 126
+    assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 61
+
+
+def test_tokens_per_minute_are_kept(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(200))
+    models = {"a": model("a", limits={"tpm": 6000}), "b": model("b")}
+    tokens = always(answer(input_tokens=80, output_tokens=20))
+    ran = run_virtually(tmp_path, scripts={"a": tokens, "b": tokens}, models=models)
+
+    assert ran.ended.duration_s == pytest.approx(200 * 100 / 100, rel=0.05)  # 100 tokens a second
+    assert ran.provider.sent_to("b") == []
+
+
+def test_a_refused_key_disables_the_provider_and_without_another_the_run_stops(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(500))
+    ran = run_virtually(tmp_path, scripts={"a": always(failure(ErrorType.AUTH_REJECTED)), "b": FINE})
+
+    assert ran.ended.exit_code == 5
+    assert set(ran.ended.disabled) == {"a", "b"}  # one account
+    assert ran.ended.reason is not None
+    assert "scripted auth_rejected" in ran.ended.reason
+    assert len(ran.provider.log) <= 32
+    assert (ran.ended.pending, ran.results.height) == (500, 0)
+
+
+def test_a_model_that_is_not_found_leaves_the_others_of_its_provider(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(100))
+    ran = run_virtually(tmp_path, scripts={"a": always(failure(ErrorType.MODEL_NOT_FOUND)), "b": FINE})
+
+    assert (ran.ended.exit_code, ran.ended.succeeded) == (0, 100)
+    assert list(ran.ended.disabled) == ["a"]
+    assert_books_balance(ran, 100)
+
+
+def test_a_bad_request_is_a_dead_letter_and_ejects_nobody(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(100))
+    ran = run_virtually(tmp_path, scripts={"a": always(failure(ErrorType.BAD_REQUEST)), "b": FINE})
+
+    assert (ran.ended.exit_code, ran.ended.failed) == (3, 100)
+    assert ran.provider.sent_to("b") == []
+    assert set(ran.results["error_type"]) == {"bad_request"}
+    assert_books_balance(ran, 100)
+
+
+def test_failed_records_are_tried_again_and_appear_once(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(30))
+    empty = failure(ErrorType.EMPTY_ANSWER, sent=True)
+    first = run_virtually(tmp_path, scripts={"a": always(empty), "b": always(empty)})
+    assert first.ended.failed == 30
+    assert first.results["attempts"].unique().to_list() == [4]
+
+    left = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, options=Options(retry_failed=False))
+    assert (left.ended.exit_code, left.ended.skipped, left.provider.log) == (3, 30, [])
+    assert left.results.height == 30
+
+    second = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    assert (second.ended.exit_code, second.ended.succeeded) == (0, 30)
+    assert second.results["attempts"].unique().to_list() == [5]
+    assert second.results["escalations"].unique().to_list() == [1]
+    assert not (tmp_path / "out/results/part-failed.parquet").exists()
+    assert_books_balance(second, 30)
+
+
+def test_an_unknown_outcome_is_booked_at_its_upper_bound(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(1))
+    lost_once = {"a": lambda sent: (0.1, answer() if sent.number > 1 else failure(ErrorType.CONNECTION_LOST, sent=True))}
+    ran = run_virtually(tmp_path, scripts={**lost_once, "b": FINE})
+
+    lost, found = ran.ledger.sort("attempt").iter_rows(named=True)
+    assert (lost["cost_basis"], found["cost_basis"]) == ("upper_bound", "usage")
+    prompt = b'[{"role":"user","content":"question 0"}]'
+    assert lost["cost_usd"] == Decimal(len(prompt) + 64 + 2 * 16) / 1_000_000
+    assert found["cost_usd"] == Decimal("0.000020")
+    assert lost["verdict"] == "retry"
+
+
+def test_an_unknown_price_gives_null_costs_and_never_zero(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(5))
+    models = {name: {key: value for key, value in model(name).items() if key != "price"} for name in "ab"}
+    ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, models=models)
+
+    assert ran.ledger["cost_usd"].to_list() == [None] * 5
+    assert ran.results["cost_usd"].to_list() == [None] * 5
+    assert ran.ended.unpriced == 5
+
+
+def test_only_the_first_records_are_read_with_a_limit(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(300))
+    ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, options=Options(limit=7))
+    assert sorted(ran.results["record_id"]) == [f"r{number}" for number in range(7)]
+    assert (ran.ended.total, ran.ended.pending) == (7, 0)
+
+    rest = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    assert (rest.ended.skipped, rest.ended.succeeded) == (7, 293)
+
+
+def test_fresh_starts_over(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(10))
+    run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, options=Options(fresh=True))
+    assert len(ran.provider.log) == 10
+    assert_books_balance(ran, 10)
+
+
+def test_duplicate_ids_and_bad_lines_are_dead_letters_with_their_place(tmp_path: Path) -> None:
+    lines = ['{"id": 1, "text": "x"}', '{"id": "1", "text": "y"}', "{broken", '{"id": null, "text": "z"}', '{"id": 2}']
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    for _ in range(2):  # a second run changes nothing
+        ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+        found = {row["record_id"]: row for row in ran.results.iter_rows(named=True)}
+        assert {record_id: row["error_type"] for record_id, row in found.items()} == {
+            "1": None,
+            "in.jsonl:2": "id_duplicate",
+            "in.jsonl:3": "json_syntax",
+            "in.jsonl:4": "id_missing",
+            "2": "field_missing",
+        }
+        assert "in.jsonl:1" in found["in.jsonl:2"]["error_message"]
+        assert ran.ended.exit_code == 3
+        assert ran.ledger.height == 1
+
+
+def test_kept_columns_follow_the_documented_ones(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", [{"id": "x", "text": "t", "source": "mail", "n": 3}])
+    ran = run_virtually(
+        tmp_path, scripts={"a": FINE, "b": FINE}, output={"path": str(tmp_path / "out"), "keep": ["source", "n", "gone"]}
+    )
+    assert ran.results.select("source", "n", "gone").row(0) == ("mail", "3", None)
+
+
+def test_another_jobs_output_is_refused(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(1))
+    run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    with pytest.raises(OutputError, match="'test'"):
+        run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, name="other")
+
+
+@pytest.mark.parametrize("kind", ["sorted", "shuffled"])
+def test_a_slow_pool_does_not_hold_up_the_others(tmp_path: Path, kind: str) -> None:
+    """Sorted input: all records of the slow route first. The bound is the slower pool's own time."""
+    rows = [{"id": f"r{n}", "text": "t", "task": "slow" if n < 2000 else "quick"} for n in range(8000)]
+    if kind == "shuffled":
+        rows = [rows[(n * 3001) % 8000] for n in range(8000)]
+    write_records(tmp_path / "in.jsonl", rows)
+    ran = run_virtually(
+        tmp_path,
+        scripts={"a": always(answer(), 1.0), "b": always(answer(), 0.1)},
+        classify=[{"column": "task"}],
+        models={"a": model("a", limits={"concurrency": 20}), "b": model("b", limits={"concurrency": 10})},
+        routes={"slow": {"when": {"task": "slow"}, "models": ["a"]}, "default": {"models": ["b"]}},
+    )
+    assert ran.ended.duration_s <= 1.1 * 100  # 2000 at 20/s; 6000 at 100/s take 60 s
+    assert_books_balance(ran, 8000)

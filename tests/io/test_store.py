@@ -1,0 +1,157 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from batchroute.core.errors import OutputError
+from batchroute.core.results import Status, Totals
+from batchroute.io.store import Group, State, Store
+from tests.builders import attempt, result
+
+
+def places(*record_ids: str) -> list[tuple[str, str, int]]:
+    return [(record_id, "in.jsonl", line) for line, record_id in enumerate(record_ids, 1)]
+
+
+def test_records_are_numbered_in_order(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    known = store.register(places("x", "y"))
+    assert [place.seq for place in known] == [1, 2]
+    assert {place.state for place in known} == {State.PENDING}
+    store.close()
+
+
+def test_an_id_read_twice_names_its_first_place(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x", "y"))
+
+    again = store.register([("y", "in.jsonl", 9), ("z", "in.jsonl", 10)])
+    within = store.register([("n", "in.jsonl", 11), ("n", "in.jsonl", 12)])
+    assert again[0].first == "in.jsonl:2"
+    assert again[1].first is None
+    assert [place.first for place in within] == [None, "in.jsonl:11"]
+    store.close()
+
+
+def test_what_was_read_in_an_earlier_run_is_no_duplicate(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x"))
+    store.close()
+
+    reopened = Store(tmp_path)
+    [known] = reopened.register(places("x"))
+    assert (known.seq, known.first) == (1, None)
+    [again] = reopened.register(places("x"))
+    assert again.first == "in.jsonl:1"
+    reopened.close()
+
+
+def test_an_attempt_that_never_ended_is_found_after_a_crash(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x", "y"))
+    store.commit(Group([(1, attempt("x")), (2, attempt("y"))], [], []))
+    store.commit(Group([], [(1, attempt("x"))], [(1, result("x"))]))
+    del store  # no close: as after a kill
+
+    reopened = Store(tmp_path)
+    assert [(seq, left.record_id) for seq, left in reopened.unfinished()] == [(2, "y")]
+    assert reopened.counts()[State.SUCCEEDED] == 1
+    reopened.close()
+
+
+def test_attempts_of_an_unfinished_record_are_carried_through_export_and_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x"))
+    store.commit(Group([], [(1, attempt("x", verdict="failover", cost=70))], []))
+    export = store.begin_export()
+    assert export is not None
+    store.finish_export(export)
+    store.close()
+
+    reopened = Store(tmp_path)
+    assert reopened.carried(1) == Totals(attempts=1, failovers=1, input_tokens=10, output_tokens=5, cost=70)
+    reopened.close()
+
+
+def test_a_dead_letter_keeps_its_cost_for_the_next_try(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x"))
+    dead = result("x", status=Status.FAILED, totals=Totals(attempts=3, cost=210))
+    store.commit(Group([], [], [(1, dead)]))
+    export = store.begin_export()
+    assert export is not None
+    store.finish_export(export)
+    store.close()
+
+    reopened = Store(tmp_path)
+    assert [letter.record_id for letter in reopened.dead_letters()] == ["x"]
+    assert reopened.carried(1).attempts == 3
+    assert reopened.register(places("x"))[0].state is State.FAILED
+
+    reopened.commit(Group([], [], [(1, result("x"))]))
+    export = reopened.begin_export()
+    assert export is not None
+    reopened.finish_export(export)
+    assert list(reopened.dead_letters()) == []
+    assert reopened.counts() == {State.PENDING: 0, State.SUCCEEDED: 1, State.FAILED: 0, State.DEGRADED: 0}
+    reopened.close()
+
+
+def test_an_export_that_was_begun_is_the_same_after_a_crash(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x", "y"))
+    store.commit(Group([], [(1, attempt("x"))], [(1, result("x"))]))
+    begun = store.begin_export()
+    store.commit(Group([], [(2, attempt("y"))], [(2, result("y"))]))
+    del store
+
+    reopened = Store(tmp_path)
+    again = reopened.begin_export()
+    assert again == begun
+    assert again is not None
+    assert [end.record_id for group in reopened.journal(again) for _, end in group.results] == ["x"]
+    reopened.finish_export(again)
+    later = reopened.begin_export()
+    assert later is not None
+    assert later.number == again.number + 1
+    assert [end.record_id for group in reopened.journal(later) for _, end in group.results] == ["y"]
+    reopened.close()
+
+
+def test_open_attempts_survive_the_pruning_of_their_range(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x"))
+    store.commit(Group([(1, attempt("x"))], [], []))
+    export = store.begin_export()
+    assert export is not None
+    store.finish_export(export)
+    del store
+
+    reopened = Store(tmp_path)
+    assert [left.record_id for _, left in reopened.unfinished()] == ["x"]
+    reopened.close()
+
+
+def test_the_state_is_for_its_owner_alone(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        store = Store(tmp_path)
+        store.register(places("x"))
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        store.close()
+    finally:
+        os.umask(old)
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_file_that_is_no_database_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_text("not a database, though long enough to look at" * 40)
+    with pytest.raises(OutputError, match="--fresh"):
+        Store(tmp_path)
+
+
+def test_totals_add_up_and_an_unknown_cost_stays_unknown() -> None:
+    total = Totals().plus(attempt("x", cost=5)).plus(attempt("x", verdict="failover", cost=7))
+    assert total == Totals(attempts=2, failovers=1, input_tokens=20, output_tokens=10, cost=12)
+    assert total.plus(attempt("x", cost=None)).cost is None
+    assert total.plus(attempt("x", usage=None, cost=0)).input_tokens == 20

@@ -1,0 +1,235 @@
+"""What leaves the machine besides the request: whose key, which headers, by which way, to whom."""
+
+import base64
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from batchroute.core.errors import JobError, NoModelError
+from batchroute.core.responses import ErrorType, Response
+from batchroute.providers.accounts import Account, client
+from tests.providers.builders import AMPLE_S, KEY, Kind, ask, failed, provider_at
+from tests.providers.fault_server import Raw, http, serving
+
+ENVIRONMENT = {
+    "OPENAI_API_KEY": "sk-ambient-key",
+    "OPENAI_ADMIN_KEY": "sk-ambient-admin",
+    "OPENAI_ORG_ID": "ambient-org",
+    "OPENAI_PROJECT_ID": "ambient-project",
+    "OPENAI_BASE_URL": "http://127.0.0.1:9/ambient",
+    "OPENAI_CUSTOM_HEADERS": "X-Ambient: ambient-header\nauthorization: Bearer ambient-bearer\nContent-Type: ambient/type",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+}
+
+
+@pytest.fixture
+def ambient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+def tls(authority: trustme.CA, host: str = "127.0.0.1") -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host).configure_cert(context)
+    return context
+
+
+@pytest.mark.usefixtures("ambient")
+@pytest.mark.parametrize("key", [KEY, None])
+async def test_environment_adds_nothing_to_a_request(kind: Kind, key: str | None) -> None:
+    async with serving() as server, provider_at(kind, server.url, api_key=key) as provider:
+        outcome = await ask(provider)
+        assert await provider.ping(AMPLE_S) is None
+
+    assert isinstance(outcome, Response), outcome
+    for seen in server.seen:
+        assert "ambient" not in repr(seen)
+        assert seen.headers.get("authorization") == (None if key is None else f"Bearer {key}")
+        assert seen.headers.get("content-type", "application/json") == "application/json"
+
+
+@pytest.mark.usefixtures("ambient")
+async def test_declared_headers_are_sent_as_declared(kind: Kind) -> None:
+    declared = {
+        "api-key": "azure",
+        "openai-organization": "ours",
+        "AUTHORIZATION": "Basic abc",
+        "User-Agent": "me/1",
+    }
+    async with serving() as server, provider_at(kind, server.url, headers=declared) as provider:
+        await ask(provider)
+
+    (seen,) = server.seen
+    assert {name: seen.headers[name.lower()] for name in declared} == declared
+
+
+async def test_two_providers_share_no_header(kind: Kind) -> None:
+    async with (
+        serving() as ours,
+        serving() as theirs,
+        provider_at(kind, ours.url, api_key="sk-ours-111111111", headers={"x-ours": "1"}) as first,
+        provider_at(kind, theirs.url, api_key="sk-theirs-2222222") as second,
+    ):
+        for provider in (first, second, first, second):
+            await ask(provider)
+
+    assert "ours" not in repr([seen.headers for seen in theirs.seen])
+    assert "theirs" not in repr([seen.headers for seen in ours.seen])
+
+
+async def test_private_authority_is_trusted_by_its_file(
+    kind: Kind, authority: trustme.CA, ca_file: Path
+) -> None:
+    async with (
+        serving(tls=tls(authority)) as server,
+        provider_at(kind, server.url, ca_file=ca_file) as provider,
+    ):
+        outcome = await ask(provider)
+
+    assert isinstance(outcome, Response), outcome
+
+
+async def test_private_authority_is_trusted_by_ssl_cert_file(
+    kind: Kind, authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    async with serving(tls=tls(authority)) as server, provider_at(kind, server.url) as provider:
+        outcome = await ask(provider)
+
+    assert isinstance(outcome, Response), outcome
+
+
+async def test_a10_unknown_authority_is_refused(kind: Kind, authority: trustme.CA) -> None:
+    async with serving(tls=tls(authority)) as server, provider_at(kind, server.url) as provider:
+        told = failed(await ask(provider))
+
+    assert (told.error_type, told.sent, server.seen) == (ErrorType.TLS_VERIFY_FAILED, False, [])
+
+
+async def test_a12_certificate_of_another_host_is_refused(
+    kind: Kind, authority: trustme.CA, ca_file: Path
+) -> None:
+    async with (
+        serving(tls=tls(authority, "example.org")) as server,
+        provider_at(kind, server.url, ca_file=ca_file) as provider,
+    ):
+        told = failed(await ask(provider))
+
+    assert (told.error_type, told.sent, server.seen) == (ErrorType.TLS_VERIFY_FAILED, False, [])
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_unusable_ca_file_is_an_error_of_the_job(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    account = Account(name="lab", base_url="https://127.0.0.1/v1", connections=1, ca_file=path)
+
+    with pytest.raises(JobError, match=r"providers\.lab\.ca_file"):
+        client(account)
+
+
+def test_a15_no_trust_store_stops_before_anything_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
+
+    with pytest.raises(NoModelError, match="trusted certificates"):
+        client(Account(name="p", base_url="https://127.0.0.1/v1", connections=1))
+
+
+async def test_plain_http_needs_no_trust_store(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
+    async with serving() as server, provider_at(kind, server.url) as provider:
+        outcome = await ask(provider)
+
+    assert isinstance(outcome, Response), outcome
+
+
+async def test_declared_proxy_carries_the_request(kind: Kind) -> None:
+    async with serving() as proxy:
+        url = f"http://user:pass%40word@127.0.0.1:{proxy.port}"
+        async with provider_at(kind, "http://provider.invalid/v1", proxy=url) as provider:
+            outcome = await ask(provider)
+
+    (seen,) = proxy.seen
+    assert isinstance(outcome, Response), outcome
+    assert seen.target == "http://provider.invalid/v1/chat/completions"
+    assert seen.headers["proxy-authorization"] == f"Basic {base64.b64encode(b'user:pass@word').decode()}"
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type"),
+    [
+        pytest.param(407, ErrorType.PROXY_AUTH_REQUIRED, id="A16"),
+        pytest.param(502, ErrorType.PROXY_ERROR, id="A17-502"),
+        pytest.param(503, ErrorType.PROXY_ERROR, id="A17-503"),
+    ],
+)
+async def test_proxy_that_opens_no_tunnel_got_no_request(
+    kind: Kind, status: int, error_type: ErrorType
+) -> None:
+    async with serving((http(status, "no"),)) as proxy:
+        url = f"http://user:password@127.0.0.1:{proxy.port}"
+        async with provider_at(kind, "https://provider.invalid/v1", proxy=url) as provider:
+            told = failed(await ask(provider))
+
+    (seen,) = proxy.seen
+    assert (seen.method, seen.target) == ("CONNECT", "provider.invalid:443")
+    assert (told.error_type, told.sent) == (error_type, False)
+    assert "password" not in told.message
+
+
+async def test_tunnel_of_the_proxy_reaches_the_provider(
+    kind: Kind, authority: trustme.CA, ca_file: Path
+) -> None:
+    established = Raw(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    async with serving(tls=tls(authority)) as server, serving() as proxy:
+        proxy.play(established)
+        proxy.tunnel_to = server.port
+        async with provider_at(
+            kind, server.url, ca_file=ca_file, proxy=f"http://127.0.0.1:{proxy.port}"
+        ) as provider:
+            outcome = await ask(provider)
+
+    assert isinstance(outcome, Response), outcome
+    assert (proxy.seen[0].method, len(server.seen)) == ("CONNECT", 1)
+    assert "proxy-authorization" not in server.seen[0].headers
+
+
+def test_account_shows_no_secret() -> None:
+    account = Account(
+        name="p",
+        base_url="http://h/v1",
+        connections=1,
+        api_key=KEY,
+        headers={"api-key": "azure-secret"},
+        proxy="http://u:hidden@h",
+    )
+
+    assert not any(secret in repr(account) for secret in (KEY, "azure-secret", "hidden"))
+
+
+@pytest.mark.parametrize(("connections", "most"), [(1, 17), (64, 80), (1000, 1250)])
+def test_client_has_room_for_cancelled_requests(connections: int, most: int) -> None:
+    assert Account(name="p", base_url="http://h/v1", connections=connections).max_connections == most
