@@ -40,7 +40,11 @@ def answer(content: str = "fine", *, input_tokens: int = 10, output_tokens: int 
 def failure(error_type: ErrorType, *, sent: bool = False, retry_after_s: float | None = None) -> Failure:
     """A failure of this type; refused by the provider unless told otherwise."""
     return Failure(
-        error_type=error_type, message=f"scripted {error_type}", sent=sent, http_status=500, retry_after_s=retry_after_s
+        error_type=error_type,
+        message=f"scripted {error_type}",
+        sent=sent,
+        http_status=500,
+        retry_after_s=retry_after_s,
     )
 
 

@@ -16,6 +16,7 @@ from batchroute.engine.tally import Progress
 from batchroute.report.summary import Summary
 
 LINE_EVERY_S = 30.0
+PLAIN_WIDTH = 160
 
 
 @contextmanager
@@ -37,12 +38,25 @@ class _Lines:
     def __init__(self, job: str) -> None:
         self._job = job
         self._next = monotonic() + LINE_EVERY_S
+        self._stopping = False
 
     def __call__(self, progress: Progress) -> None:
+        if progress.stopping and not self._stopping:
+            self._stopping = True
+            self._say(
+                f"stopping; {_in_flight(progress)} requests in flight may finish, a second signal cuts them off"
+            )
         if monotonic() >= self._next:
             self._next += LINE_EVERY_S
-            sys.stderr.write(f"{self._job}: {headline(progress)}{_troubles(progress)}\n")
-            sys.stderr.flush()
+            self._say(f"{headline(progress)}{_troubles(progress)}")
+
+    def _say(self, line: str) -> None:
+        sys.stderr.write(f"{self._job}: {line}\n")
+        sys.stderr.flush()
+
+
+def _in_flight(progress: Progress) -> int:
+    return sum(pool.in_flight for pool in progress.pools)
 
 
 def headline(progress: Progress) -> str:
@@ -51,7 +65,7 @@ def headline(progress: Progress) -> str:
     of = f"/{progress.total:,}" if progress.total is not None else f" ({progress.share_read:.0%} read)"
     failed = f", {progress.failed:,} failed" if progress.failed else ""
     left = f", {_duration(progress.left_s)} left" if progress.left_s is not None else ""
-    stopping = ", stopping" if progress.stopping else ""
+    stopping = ", stopping (Ctrl-C again cuts off what is in flight)" if progress.stopping else ""
     cost = money(usd(progress.cost)) + ("+" if progress.unpriced else "")
     return f"{done:,}{of} records{failed}, {progress.per_second:,.0f}/s, {cost}{left}{stopping}"
 
@@ -93,7 +107,7 @@ def _state(state: str, paused_s: float) -> Text:
 
 def closing_table(summary: Summary) -> None:
     """Print what a run did, per route and model, on stdout."""
-    console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     if summary.routes:
         console.print(_routes_table(summary))
     records = summary.records

@@ -30,6 +30,8 @@ class Commands(click.Group):
         except BatchrouteError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:  # before or after a run, which hears signals itself
+            ctx.exit(130)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -186,6 +186,8 @@ class Pool:
         if slot.probe:
             self._breaker.abandon_probe()
             self._changed()
+        if self._in_flight == 0 and self._breaker.condemn(self.clock.now()):
+            self._changed()
         self._grant()
 
     def _grant(self) -> None:
@@ -193,7 +195,7 @@ class Pool:
             slot = self._waiting.popleft()
             self._start(slot)
             slot.wake()
-        if self._waiting and not self._breaker.admits(self.clock.now()):
+        if self._waiting and self.ejected:
             self.turn_away()
 
     def _start(self, slot: Slot) -> None:

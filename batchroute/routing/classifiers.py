@@ -78,7 +78,9 @@ class _Columns:
 
 def _decide(judges: Sequence[_Judge], columns: _Columns) -> _Verdicts:
     """Ask the judges in order; each sees only the records that are undecided when its turn comes."""
-    labels = names = pl.repeat(None, len(columns), dtype=pl.String, eager=True)
+    labels, names = (
+        pl.repeat(None, len(columns), dtype=pl.String, eager=True) for _ in range(2)
+    )  # changed in place
     rows = pl.int_range(len(columns), eager=True)
     for judge in judges:
         if rows.is_empty():

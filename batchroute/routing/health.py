@@ -37,6 +37,9 @@ class Breaker:
 
     Only failures that speak of the model's health are reported here; a bad request is none.
     Each further ejection is longer by one cooldown, up to the cap; healthy time shortens the next.
+
+    Failures come back sooner than answers, so a few in a row prove little while older requests are out:
+    they make the model suspect, nothing more is started, and the requests that are out decide.
     """
 
     def __init__(self, policy: BreakerPolicy, random: Random) -> None:
@@ -66,9 +69,14 @@ class Breaker:
 
     def admits(self, now: float) -> bool:
         """Whether a request may start: always when closed, one probe at a time when half open."""
-        if self._until is None:
-            return self.disabled is None
-        return self.disabled is None and now >= self._until and not self._probing
+        if self.disabled is not None or self.suspect:
+            return False
+        return self._until is None or (now >= self._until and not self._probing)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the latest requests all failed, and those still out have to decide."""
+        return self._until is None and self._failures_in_row >= self._policy.consecutive_failures
 
     def start(self) -> bool:
         """Note that a request starts; True if it is the probe of a half open breaker."""
@@ -100,10 +108,17 @@ class Breaker:
             return False
         self._failures_in_row += 1
         self._note(now, failed=True)
-        if self._tripped():
+        if self._failed_often():
             self._open(now)
             return True
         return False
+
+    def condemn(self, now: float) -> bool:
+        """No request is out any more: a suspect model is ejected; True if it was one."""
+        if not self.suspect:
+            return False
+        self._open(now)
+        return True
 
     def disable(self, reason: str) -> None:
         """Leave the model out for the rest of the run."""
@@ -115,12 +130,11 @@ class Breaker:
         while self._recent[0][0] < now - self._policy.share_window_s:
             self._failed_recently -= self._recent.popleft()[1]
 
-    def _tripped(self) -> bool:
+    def _failed_often(self) -> bool:
         calls = len(self._recent)
-        by_share = (
+        return (
             calls >= self._policy.share_calls and self._failed_recently >= calls * self._policy.failure_share
         )
-        return by_share or self._failures_in_row >= self._policy.consecutive_failures
 
     def _open(self, now: float) -> None:
         if self._until is None:
@@ -130,6 +144,7 @@ class Breaker:
         cooldown = min(self._policy.cooldown_s * self._ejections, self._policy.cooldown_cap_s)
         self._until = now + cooldown * (1 + self._random.random() * self._policy.cooldown_jitter)
         self._probing = False
+        self._failures_in_row = 0
 
     def _close(self, now: float) -> None:
         self._until = None

@@ -206,7 +206,7 @@ class _Conversation:
         messages = value if isinstance(value, Fault) else _checked(value)
         if isinstance(messages, Fault):
             return messages
-        return Request(messages=_encoded(messages), params=self._params, max_output_tokens=self._cap)
+        return Request(messages=_encode(messages), params=self._params, max_output_tokens=self._cap)
 
     def text(self, fields: Mapping[str, Any]) -> str | None:
         return _last_user_text(_brought(fields, self.columns[0]))
@@ -248,8 +248,7 @@ class _Body:
         cap = _cap(params)
         if isinstance(cap, Fault):
             return cap
-        encoded = b",%b" % _encoded(params)[1:-1] if params else b""
-        return Request(messages=_encoded(messages), params=encoded, max_output_tokens=cap)
+        return Request(messages=_encode(messages), params=members(params), max_output_tokens=cap)
 
 
 def _brought(fields: Mapping[str, Any], column: str) -> Any:
@@ -317,13 +316,6 @@ def _last_user_text(messages: Any) -> str | None:
         return contents[-1]
     texts = [part["text"] for part in contents[-1] if isinstance(part.get("text"), str)]
     return "\n".join(texts) if texts else None
-
-
-def _encoded(value: Any) -> bytes:
-    try:
-        return _encode(value)
-    except OverflowError:  # msgspec writes integers of up to 64 bits
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_json_default).encode()
 
 
 # Values as text

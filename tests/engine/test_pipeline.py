@@ -57,7 +57,9 @@ def test_a_failing_models_records_go_to_the_next_model(tmp_path: Path) -> None:
 
     assert ran.ended.exit_code == 0
     assert ran.results["model"].unique().to_list() == ["b"]
-    assert len(ran.provider.sent_to("a")) <= 32 + 5  # what was in flight when it was ejected, and then nothing
+    assert (
+        len(ran.provider.sent_to("a")) <= 32 + 5
+    )  # what was in flight when it was ejected, and then nothing
     assert_books_balance(ran, 300)
 
 
@@ -95,7 +97,10 @@ def test_when_every_model_is_down_records_wait_and_none_is_lost(tmp_path: Path) 
 def test_in_flight_never_exceeds_the_slots(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", records(400))
     models = {"a": model("a", limits={"concurrency": 7}), "b": model("b", limits={"concurrency": 3})}
-    flaky = {"a": lambda sent: (0.1, answer() if sent.number % 3 else failure(ErrorType.OVERLOADED)), "b": FINE}
+    flaky = {
+        "a": lambda sent: (0.1, answer() if sent.number % 3 else failure(ErrorType.OVERLOADED)),
+        "b": FINE,
+    }
     ran = run_virtually(tmp_path, scripts=flaky, models=models)
 
     assert ran.provider.most_in_flight == Counter({"a": 7, "b": 3})
@@ -199,7 +204,12 @@ def test_failed_records_are_tried_again_and_appear_once(tmp_path: Path) -> None:
 
 def test_an_unknown_outcome_is_booked_at_its_upper_bound(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", records(1))
-    lost_once = {"a": lambda sent: (0.1, answer() if sent.number > 1 else failure(ErrorType.CONNECTION_LOST, sent=True))}
+    lost_once = {
+        "a": lambda sent: (
+            0.1,
+            answer() if sent.number > 1 else failure(ErrorType.CONNECTION_LOST, sent=True),
+        )
+    }
     ran = run_virtually(tmp_path, scripts={**lost_once, "b": FINE})
 
     lost, found = ran.ledger.sort("attempt").iter_rows(named=True)
@@ -239,7 +249,13 @@ def test_fresh_starts_over(tmp_path: Path) -> None:
 
 
 def test_duplicate_ids_and_bad_lines_are_dead_letters_with_their_place(tmp_path: Path) -> None:
-    lines = ['{"id": 1, "text": "x"}', '{"id": "1", "text": "y"}', "{broken", '{"id": null, "text": "z"}', '{"id": 2}']
+    lines = [
+        '{"id": 1, "text": "x"}',
+        '{"id": "1", "text": "y"}',
+        "{broken",
+        '{"id": null, "text": "z"}',
+        '{"id": 2}',
+    ]
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     for _ in range(2):  # a second run changes nothing
         ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
@@ -259,7 +275,9 @@ def test_duplicate_ids_and_bad_lines_are_dead_letters_with_their_place(tmp_path:
 def test_kept_columns_follow_the_documented_ones(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", [{"id": "x", "text": "t", "source": "mail", "n": 3}])
     ran = run_virtually(
-        tmp_path, scripts={"a": FINE, "b": FINE}, output={"path": str(tmp_path / "out"), "keep": ["source", "n", "gone"]}
+        tmp_path,
+        scripts={"a": FINE, "b": FINE},
+        output={"path": str(tmp_path / "out"), "keep": ["source", "n", "gone"]},
     )
     assert ran.results.select("source", "n", "gone").row(0) == ("mail", "3", None)
 

@@ -155,6 +155,19 @@ async def test_a_terabyte_hole_is_one_reject(tmp_path: Path) -> None:
     assert [(reject.line, reject.fault.error_type) for reject in rejects] == [(2, "line_nul_tail")]
 
 
+async def test_a_hole_may_end_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'{"id":"a"}\n')
+    os.truncate(path, 1 << 40)
+
+    opened = open_source(str(path), id_column=None, columns=None)
+    records, rejects = await read(opened)
+
+    assert [record.record_id for record in records] == ["a"]
+    assert [(reject.line, reject.fault.error_type) for reject in rejects] == [(2, "line_nul_tail")]
+    assert opened.statistics().bytes_read == 1 << 40
+
+
 @pytest.mark.parametrize("payload", [b"", b"\n\n", b" \n" * 50_000])
 async def test_a_file_without_lines_gives_nothing(tmp_path: Path, payload: bytes) -> None:
     opened = source(tmp_path / "in.jsonl", payload)
@@ -276,25 +289,28 @@ async def test_a_file_changed_after_opening_is_refused(
     assert await refusal(opened) == "input_changed"
 
 
-async def test_a_file_changed_while_it_is_read_is_refused_at_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [shrink, replace])
+async def test_a_file_changed_while_it_is_read_is_refused(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
     path = tmp_path / "in.jsonl"
     opened = source(
         path, b"".join(b'{"id":"r%d"}\n' % number for number in range(200_000)), batch_records=1000
     )
     seen: list[Batch] = []
 
-    async def read_and_replace() -> None:
+    async def read_and_change() -> None:
         async with aclosing(opened.batches()) as batches:
             async for batch in batches:
                 if not seen:
-                    replace(path)
+                    change(path)
                 seen.append(batch)
 
     with pytest.raises(InputError) as caught:
-        await read_and_replace()
+        await read_and_change()
 
     assert caught.value.code == "input_changed"
-    assert sum(len(batch.records) for batch in seen) > 100_000
+    assert opened.statistics().records == sum(len(batch.records) for batch in seen) > 50_000
 
 
 async def test_a_reader_that_leaves_early_leaves_no_open_file(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from batchroute.io.spools import Spool
 
 
 def spool(path: Path) -> Spool[str]:
-    return Spool(path, encode=msgspec.msgpack.encode, decode=lambda raw: msgspec.msgpack.decode(raw), size=len)
+    return Spool(
+        path, encode=msgspec.msgpack.encode, decode=lambda raw: msgspec.msgpack.decode(raw), size=len
+    )
 
 
 def test_values_come_out_in_the_order_they_went_in_however_many_spill(tmp_path: Path) -> None:

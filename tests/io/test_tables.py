@@ -7,7 +7,15 @@ import polars as pl
 import pytest
 
 from batchroute.core.results import Result, Status, Totals
-from batchroute.io.tables import LEDGER, RESULTS, carried_text, carried_value, kept_types, ledger_frame, results_frame
+from batchroute.io.tables import (
+    LEDGER,
+    RESULTS,
+    carried_text,
+    carried_value,
+    kept_types,
+    ledger_frame,
+    results_frame,
+)
 from tests.builders import attempt, result
 
 
@@ -27,7 +35,9 @@ def test_results_have_the_documented_columns_whatever_they_hold() -> None:
 
 
 def test_costs_and_prices_are_exact() -> None:
-    row = ledger_frame([attempt(cost=123_456_789_012_345, price_input=75_000, price_output=4_500_000)]).row(0, named=True)
+    row = ledger_frame([attempt(cost=123_456_789_012_345, price_input=75_000, price_output=4_500_000)]).row(
+        0, named=True
+    )
     assert row["cost_usd"] == Decimal("123.456789012345")
     assert row["price_input"] == Decimal("0.075")
     assert row["price_output"] == Decimal("4.5")

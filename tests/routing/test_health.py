@@ -11,18 +11,34 @@ def open_at(now: float) -> Breaker:
     opened = breaker()
     for _ in range(5):
         opened.fail(now, probe=False)
+    opened.condemn(now)
     return opened
 
 
-def test_five_failures_in_a_row_open_it() -> None:
+def test_five_failures_in_a_row_make_it_suspect_and_open_it_once_nothing_is_out() -> None:
     closed = breaker()
     for _ in range(4):
-        assert not closed.fail(0, probe=False)
+        closed.fail(0, probe=False)
     assert closed.admits(0)
+    assert not closed.condemn(0)
 
-    assert closed.fail(0, probe=False)
+    closed.fail(0, probe=False)
+    assert closed.suspect
+    assert not closed.admits(0)
+    assert closed.state(0) is State.CLOSED
+
+    assert closed.condemn(0)
     assert not closed.admits(0)
     assert closed.state(0) is State.OPEN
+
+
+def test_an_older_request_that_is_answered_clears_a_suspect() -> None:
+    closed = breaker()
+    for _ in range(7):
+        closed.fail(0, probe=False)
+    closed.succeed(1, probe=False)
+    assert closed.admits(1)
+    assert not closed.condemn(1)
 
 
 def test_an_answer_in_between_starts_the_count_anew() -> None:
@@ -31,7 +47,8 @@ def test_an_answer_in_between_starts_the_count_anew() -> None:
         closed.fail(0, probe=False)
     closed.succeed(0, probe=False)
     for _ in range(4):
-        assert not closed.fail(0, probe=False)
+        closed.fail(0, probe=False)
+    assert not closed.suspect
 
 
 def test_half_of_twenty_calls_within_the_window_open_it() -> None:
@@ -104,6 +121,7 @@ def test_long_health_forgives_earlier_ejections() -> None:
     opened.succeed(30, probe=True)
     for _ in range(5):
         opened.fail(30 + 301, probe=False)
+    opened.condemn(30 + 301)
     assert opened.cools_until == 331 + 30
 
 

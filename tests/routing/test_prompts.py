@@ -198,6 +198,9 @@ def test_record_text_arrives_as_it_is(text: str) -> None:
             "{{ x.items }}{{ x['keys'] }}", {"x": {"items": 1, "keys": 2}}, "12", id="members, not methods"
         ),
         pytest.param("{{ x[0].y }}", {"x": [{"y": "z"}]}, "z", id="path through a list"),
+        pytest.param("{{ x[9] }}", {"x": ["a"]}, "<field_type>", id="no such index"),
+        pytest.param("{{ x[0]['a'] }}", {}, "<field_missing>", id="B55 index"),
+        pytest.param("{{ x[0] | default('d') }}", {"x": []}, "d", id="index with a default"),
         pytest.param("{{ x[1:] | join }}", {"x": ["a", "b", "c"]}, "bc", id="slice"),
         pytest.param("{{ x ~ y }}", {"x": True, "y": 1}, "true1", id="joined values are spelled"),
         pytest.param("{{ x ~ y }}", {"x": None, "y": 1}, "<field_null>", id="B57 joined"),

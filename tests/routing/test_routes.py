@@ -54,7 +54,9 @@ def test_what_is_sent_to_is_open_and_not_spent(
     tries: dict[str, int], spent: frozenset[str], opens: dict[str, float | None], now: float
 ) -> None:
     choice = choose("abc", tries, spent, opens.get, now)
-    usable = [name for name in "abc" if name not in spent and tries.get(name, 0) < 3 and opens[name] is not None]
+    usable = [
+        name for name in "abc" if name not in spent and tries.get(name, 0) < 3 and opens[name] is not None
+    ]
     match choice:
         case Send(name):
             at = opens[name]

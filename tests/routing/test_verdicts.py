@@ -73,7 +73,9 @@ def test_an_answer_is_accepted() -> None:
             id="A58 no larger context",
         ),
         pytest.param(ErrorType.RATE_LIMITED, situation(0, pause_s=2), Action.WAIT, id="A78 a short pause"),
-        pytest.param(ErrorType.RATE_LIMITED, situation(0, pause_s=60), Action.FAIL_OVER, id="A78 a long pause"),
+        pytest.param(
+            ErrorType.RATE_LIMITED, situation(0, pause_s=60), Action.FAIL_OVER, id="A78 a long pause"
+        ),
         pytest.param(
             ErrorType.RATE_LIMITED,
             situation(0, pause_s=60, elsewhere=Elsewhere.LATER),
@@ -83,7 +85,10 @@ def test_an_answer_is_accepted() -> None:
         pytest.param(ErrorType.EMPTY_ANSWER, situation(1), Action.RETRY, id="A85 once more"),
         pytest.param(ErrorType.EMPTY_ANSWER, situation(2), Action.ESCALATE, id="A85 a better model"),
         pytest.param(
-            ErrorType.EMPTY_ANSWER, situation(2, elsewhere=Elsewhere.NEVER), Action.GIVE_UP, id="A85 no better model"
+            ErrorType.EMPTY_ANSWER,
+            situation(2, elsewhere=Elsewhere.NEVER),
+            Action.GIVE_UP,
+            id="A85 no better model",
         ),
         pytest.param(ErrorType.AUTH_REJECTED, situation(1, usable=False), Action.FAIL_OVER, id="A63"),
         pytest.param(

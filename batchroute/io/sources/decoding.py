@@ -18,7 +18,8 @@ _EXCERPT = 60
 _BLANKS = " \t\r\n"  # RFC 8259's whitespace, no more
 _BOM = b"\xef\xbb\xbf"
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?')
-_SPACED_KEY = re.compile(rb":(?<=[ \t\r]:)")  # a colon first: nine times as fast as blanks first
+_SPACED_COLON = re.compile(rb":(?<=[ \t\r]:)")  # a colon first: nine times as fast as blanks first
+_SPACED_KEY = re.compile(rb'"[ \t\r]+:')
 _BRACKET = re.compile(r"[\[\]{}]")
 
 Fields: TypeAlias = dict[str, Any]
@@ -42,7 +43,7 @@ def decode_lines(lines: Sequence[Line]) -> list[Fields | Fault | None]:
 
 
 def _decode_plain(lines: Sequence[Line]) -> list[Fields | Fault | None] | None:
-    """All lines at once when they are flat, clean objects, as nearly always; None to look at each.
+    """All lines at once when they are clean objects, as nearly always; None to look at each.
 
     A decoder that keeps the last of two equal keys hides the first, so the keys that came out are counted
     against the keys that stand in the text. Every key is followed by `":` unless blanks come between, so
@@ -54,9 +55,13 @@ def _decode_plain(lines: Sequence[Line]) -> list[Fields | Fault | None] | None:
         return None
     text = b"\n".join(lines)  # type: ignore[arg-type]  # no Fault passed the decoder
     widths = list(map(len, decoded))
-    if sum(widths) != text.count(b'":') or _SPACED_KEY.search(text) or max(widths, default=0) > MAX_KEYS:
+    written = text.count(b'":')
+    flat = sum(widths) == written
+    if (not flat and sum(map(_keys_in, decoded)) != written) or _has_spaced_key(text):
         return None
-    if text.count(b"[") + 2 > MAX_DEPTH and not all(map(_is_shallow, lines)):
+    if max(widths, default=0) > MAX_KEYS or (
+        (not flat or text.count(b"[") + 2 > MAX_DEPTH) and not all(map(_is_shallow, lines))
+    ):
         return None
     return decoded  # type: ignore[return-value]  # a list of fields is one of fields and faults
 
@@ -84,7 +89,7 @@ def _keys_written(line: bytes) -> int:
 
     `":` inside a string is written `\":`, which a key ends with only if its last character is a backslash.
     """
-    if _SPACED_KEY.search(line):
+    if _has_spaced_key(line):
         return -1
     quoted = line.count(b'\\":')
     if quoted and b'\\\\"' in line:
@@ -92,10 +97,20 @@ def _keys_written(line: bytes) -> int:
     return line.count(b'":') - quoted
 
 
-def _keys_in(value: Any) -> int:
-    if type(value) is dict:
-        return len(value) + sum(_keys_in(part) for part in value.values() if type(part) in {dict, list})
-    return sum(_keys_in(part) for part in value if type(part) in {dict, list})
+def _has_spaced_key(text: bytes) -> bool:
+    return _SPACED_COLON.search(text) is not None and _SPACED_KEY.search(text) is not None
+
+
+def _keys_in(value: Fields) -> int:
+    keys = 0
+    pending: list[Any] = [value]
+    while pending:
+        part = pending.pop()
+        if type(part) is dict:
+            keys += len(part)
+            part = part.values()
+        pending += [inner for inner in part if type(inner) is dict or type(inner) is list]
+    return keys
 
 
 def _read_carefully(line: bytes) -> Fields | Fault:
