@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from batchroute.report.summary import Records, Summary, route_lines, status_word
 __all__ = ["load_job", "run", "scan_ledger", "scan_results", "scan_routes"]
 
 GC_THRESHOLD = 100_000
+SWITCH_INTERVAL_S = 0.0002
 
 
 def run(
@@ -40,25 +42,28 @@ def run(
     """
     job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
     options = Options(limit=limit, fresh=fresh, retry_failed=retry_failed)
-    with _seldom_collected(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _tuned_interpreter(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         ended = runner.run(run_pipeline(job, options, watch=watch))
     return _summarise(job, ended)
 
 
 @contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Let the cyclic garbage collector look seldom, and never at what is imported.
+def _tuned_interpreter() -> Iterator[None]:
+    """The interpreter as a run wants it, and afterwards as it was.
 
-    Records and their attempts form no cycles; looking for some among all modules' objects took a quarter of
-    the run.
+    The cyclic garbage collector looks seldom, and never at what is imported: records form no cycles, and
+    looking for some among the objects of all modules took a tenth of the run. The HTTP client's thread waits
+    less long for its turn to hand answers over: at the default of 5 ms that wait cost a sixth of it.
     """
-    thresholds = gc.get_threshold()
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, *thresholds[1:])
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         yield
     finally:
+        sys.setswitchinterval(interval)
         gc.set_threshold(*thresholds)
         gc.unfreeze()
 

@@ -96,4 +96,8 @@ class ScriptedProvider:
 
 def virtual_clock(seed: int = 0) -> Clock:
     """Wall time that moves with the running loop's, and chance from a seed."""
-    return Clock(wall=lambda: EPOCH + asyncio.get_running_loop().time(), random=Random(seed))
+
+    def now() -> float:
+        return asyncio.get_running_loop().time()
+
+    return Clock(wall=lambda: EPOCH + now(), now=now, random=Random(seed))

@@ -1,10 +1,13 @@
 """`batchroute status OUT`: how a dataset stands, also while a run goes on."""
 
-import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from batchroute.report.standing import Standing
 
 from batchroute.cli.options import json_option, output_argument
 
@@ -15,41 +18,30 @@ from batchroute.cli.options import json_option, output_argument
 def status(output: Path, as_json: bool) -> None:
     """Tell how the output directory OUT stands: its last run, its records by status, its parts.
 
-    It reads the manifest only, so it disturbs no run; the counts are those of the run's latest export.
+    It reads the manifest only, so it disturbs no run. While a run goes on, the rows are those of its latest
+    export, and the records by status those of its start.
     """
-    from batchroute.core.errors import OutputError
-    from batchroute.io.locks import is_locked
-    from batchroute.io.manifest import read_manifest
+    from batchroute.report.standing import read_standing
 
-    manifest = read_manifest(output)
-    if manifest is None:
-        raise OutputError(
-            f"{output} holds no manifest: no run has begun there. Start one with batchroute run."
-        )
-    running = is_locked(output)
-    last = manifest.last_run
-    state = (
-        "running"
-        if running
-        else "interrupted"
-        if last and last.state == "running"
-        else (last.state if last else "new")
-    )
+    standing = read_standing(output)
     if as_json:
-        told = {
-            "job": manifest.job,
-            "state": state,
-            "run_id": last.run_id if last else None,
-            "updated_at": last.updated_at if last else None,
-            "exit_code": last.exit_code if last and not running else None,
-            "records": manifest.counts,
-            "parts": {"results": len(manifest.results), "ledger": len(manifest.ledger)},
-        }
-        sys.stdout.write(json.dumps(told) + "\n")
-        return
-    click.echo(f"job {manifest.job}: {state}")
-    if last:
-        click.echo(f"last run {last.run_id}, started {last.started_at}, updated {last.updated_at}")
-    click.echo("records: " + ", ".join(f"{count:,} {word}" for word, count in manifest.counts.items()))
-    for folder, parts in (("results", manifest.results), ("ledger", manifest.ledger)):
-        click.echo(f"{folder}: {sum(part.rows for part in parts):,} rows in {len(parts)} parts")
+        sys.stdout.buffer.write(standing.json() + b"\n")
+    else:
+        click.echo("\n".join(_lines(standing)))
+
+
+def _lines(standing: "Standing") -> list[str]:
+    """What a person is told, a line each."""
+    lines = [f"job {standing.job}: {standing.state}"]
+    if standing.run_id is not None:
+        ended = "" if standing.exit_code is None else f", exit code {standing.exit_code}"
+        lines.append(
+            f"last run {standing.run_id}, started {standing.started_at}, updated {standing.updated_at}{ended}"
+        )
+    if standing.records:
+        counts = ", ".join(f"{count:,} {word}" for word, count in standing.records.items())
+        lines.append(f"records: {counts}")
+    rows, parts = standing.rows, standing.parts
+    lines.append(f"results: {rows.results:,} rows in {parts.results:,} part(s)")
+    lines.append(f"ledger: {rows.ledger:,} rows in {parts.ledger:,} part(s)")
+    return lines

@@ -12,7 +12,7 @@ from batchroute.core.attempts import Attempt
 from batchroute.core.results import Result, Status
 from batchroute.io.manifest import Manifest, write_manifest
 from batchroute.io.parts import Part, remove, write_part
-from batchroute.io.store import Export, Store
+from batchroute.io.store import Export, Settled, Store
 from batchroute.io.tables import ledger_frame, results_frame
 
 PART_RECORDS = 25_000
@@ -39,7 +39,8 @@ class Exporter:
         export = self.store.begin_export()
         if export is None:
             return
-        results, ledger = await self._frames(export)
+        settled = Settled.empty()
+        results, ledger = await self._frames(export, settled)
         parts = [
             await asyncio.to_thread(
                 write_part, self.directory, f"{folder}/part-{export.number:05}.parquet", frame
@@ -48,11 +49,11 @@ class Exporter:
             if frame.height
         ]
         self._list(parts)
-        self.store.finish_export(export)
+        self.store.finish_export(export, settled)
 
-    async def _frames(self, export: Export) -> tuple[pl.DataFrame, pl.DataFrame]:
+    async def _frames(self, export: Export, settled: Settled) -> tuple[pl.DataFrame, pl.DataFrame]:
         results, ledger = [results_frame([], self.kept)], [ledger_frame([])]
-        async for answered, attempts in _slices(self.store, export):
+        async for answered, attempts in _slices(self.store, export, settled):
             results.append(results_frame(answered, self.kept))
             ledger.append(ledger_frame(attempts))
         return pl.concat(results), pl.concat(ledger)
@@ -95,13 +96,16 @@ class Exporter:
         write_manifest(self.directory, self.manifest)
 
 
-async def _slices(store: Store, export: Export) -> AsyncIterator[tuple[list[Result], list[Attempt]]]:
+async def _slices(
+    store: Store, export: Export, settled: Settled
+) -> AsyncIterator[tuple[list[Result], list[Attempt]]]:
     """The range as answered results and attempts, some thousand at a time, letting others run in between."""
     results: list[Result] = []
     attempts: list[Attempt] = []
     for group in store.journal(export):
         results += [result for _, result in group.results if result.status is not Status.FAILED]
         attempts += [attempt for _, attempt in group.ended]
+        settled.add(group)
         if len(attempts) >= SLICE_ATTEMPTS:
             yield results, attempts
             results, attempts = [], []

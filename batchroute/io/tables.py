@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
+from msgspec import Struct, structs
 
 from batchroute.core.attempts import Attempt
-from batchroute.core.results import Result
+from batchroute.core.responses import Usage
+from batchroute.core.results import Result, Totals
 
 COST = pl.Decimal(38, 12)
 TIME = pl.Datetime("us", "UTC")
@@ -84,40 +86,46 @@ _UNITS = {
 
 def ledger_frame(attempts: Sequence[Attempt]) -> pl.DataFrame:
     """Attempts as ledger columns."""
-    usages = [attempt.usage for attempt in attempts]
-    columns: dict[str, Any] = {
-        name: [getattr(attempt, name) for attempt in attempts] for name in _PLAIN_ATTEMPT
-    }
-    for name in _TOKENS:
-        columns[name] = [None if usage is None else getattr(usage, name) for usage in usages]
-    columns["started_at"] = _times(attempt.started_at for attempt in attempts)
-    columns["cost_usd"] = [attempt.cost for attempt in attempts]
-    columns["price_input"] = [attempt.price_input for attempt in attempts]
-    columns["price_output"] = [attempt.price_output for attempt in attempts]
+    columns = _columns(Attempt, attempts)
+    columns |= _columns(Usage, [_UNTOLD if usage is None else usage for usage in columns["usage"]])
+    columns["started_at"] = _times(columns["started_at"])
+    columns["cost_usd"] = columns["cost"]
     return _frame(columns, LEDGER)
 
 
 def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Results as columns, the carried input columns last."""
-    totals = [result.totals for result in results]
-    columns: dict[str, Any] = {name: [getattr(result, name) for result in results] for name in _PLAIN_RESULT}
-    for name in _TOTALS:
-        columns[name] = [getattr(total, name) for total in totals]
-    columns["cost_usd"] = [total.cost for total in totals]
-    columns["finished_at"] = _times(result.finished_at for result in results)
+    columns = _columns(Result, results)
+    columns |= _columns(Totals, columns["totals"])
+    columns["finished_at"] = _times(columns["finished_at"])
+    columns["cost_usd"] = columns["cost"]
     frame = _frame(columns, RESULTS)
     carried = [
-        _carried(name, kind, [result.kept[i] for result in results])
+        _carried(name, kind, [values[i] for values in columns["kept"]])
         for i, (name, kind) in enumerate(kept.items())
     ]
     return frame.with_columns(carried) if carried else frame
 
 
-_TOKENS = ("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-_TOTALS = ("attempts", "failovers", "escalations", "input_tokens", "output_tokens")
-_COMPUTED = {"cost_usd", "started_at", "finished_at", "price_input", "price_output"}
-_PLAIN_ATTEMPT = tuple(name for name in LEDGER if name not in {*_TOKENS, *_COMPUTED})
-_PLAIN_RESULT = tuple(name for name in RESULTS if name not in {*_TOTALS, *_COMPUTED})
+class _Untold(Struct):
+    """Stands for the usage of an attempt that has none: every count is null."""
+
+    input_tokens: None = None
+    output_tokens: None = None
+    cached_tokens: None = None
+    cache_write_tokens: None = None
+    reasoning_tokens: None = None
+
+
+_UNTOLD = _Untold()
+
+
+def _columns(kind: type[Struct], rows: Sequence[Struct]) -> dict[str, list[Any]]:
+    """The fields of the rows, each as a list."""
+    names = kind.__struct_fields__
+    if not rows:
+        return {name: [] for name in names}
+    return dict(zip(names, map(list, zip(*map(structs.astuple, rows), strict=True)), strict=True))
 
 
 def _times(seconds: Any) -> list[int]:

@@ -18,7 +18,14 @@ _KINDS = {
 }
 _ADVICE = "Write one of column, patterns, builtin or length, for example `builtin: tasks`"
 _BACKTRACKING = re.compile(r"(?<!\\)(?:\\\\)*(\(\?(?:=|!|<=|<!|>|P=)|\\[1-9])")
-_ONLY_PYTHON = ("bad escape", "unknown extension", "multiple repeat")
+_ONLY_PYTHON = (
+    "bad escape",
+    "unknown extension",
+    "multiple repeat",
+    "missing :",
+    "global flags",
+    "unknown flag",
+)
 _REGEX_ADVICE = "Write alternatives as several patterns"
 
 

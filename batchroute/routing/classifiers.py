@@ -19,7 +19,7 @@ _UNICODE_BOUNDARY: Final = r"\b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judge:
+class _Decider:
     """Decides one label from one column: texts in, labels or nulls out. `column` None is the default text."""
 
     name: str
@@ -28,11 +28,11 @@ class _Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdicts:
-    """A label and the name of the judge that gave it, for each record; null where none did."""
+class _Decided:
+    """A label and the name of the decider that gave it, for each record; null where none did."""
 
     labels: pl.Series
-    judges: pl.Series
+    names: pl.Series
 
 
 class Classifier:
@@ -41,9 +41,9 @@ class Classifier:
     def __init__(self, stages: Sequence[Stage], *, text: Texts) -> None:
         """Raise JobError for a pattern that cannot be compiled. `text` is asked once a batch, if at all."""
         self._text = text
-        self._tasks = [judge for stage in stages for judge in _task_judges(stage)]
-        self._complexity = [judge for stage in stages for judge in _complexity_judges(stage)]
-        self._complexity.append(_Judge(name="builtin:complexity", column=None, decide=complexity.estimate))
+        self._tasks = [decider for stage in stages for decider in _task_deciders(stage)]
+        self._complexity = [decider for stage in stages for decider in _complexity_deciders(stage)]
+        self._complexity.append(_Decider(name="builtin:complexity", column=None, decide=complexity.estimate))
 
     def classify(self, records: Sequence[Record]) -> list[Labels]:
         """One Labels for each record, in order. Fastest for thousands of records at a time."""
@@ -52,7 +52,7 @@ class Classifier:
         columns = _Columns(records, self._text)
         task = _decide(self._tasks, columns)
         level = _decide(self._complexity, columns)
-        return list(map(Labels, task.labels.to_list(), level.labels.to_list(), task.judges.to_list()))
+        return list(map(Labels, task.labels.to_list(), level.labels.to_list(), task.names.to_list()))
 
 
 class _Columns:
@@ -76,41 +76,42 @@ class _Columns:
         return self._read[name]
 
 
-def _decide(judges: Sequence[_Judge], columns: _Columns) -> _Verdicts:
-    """Ask the judges in order; each sees only the records that are undecided when its turn comes."""
-    labels, names = (
-        pl.repeat(None, len(columns), dtype=pl.String, eager=True) for _ in range(2)
-    )  # changed in place
+def _decide(deciders: Sequence[_Decider], columns: _Columns) -> _Decided:
+    """Ask the deciders in order; each sees only the records that are undecided when its turn comes."""
+    labels = pl.repeat(None, len(columns), dtype=pl.String, eager=True)
+    names = pl.repeat(
+        None, len(columns), dtype=pl.String, eager=True
+    )  # not the same: scatter writes in place
     rows = pl.int_range(len(columns), eager=True)
-    for judge in judges:
+    for decider in deciders:
         if rows.is_empty():
             break
-        texts = columns.column(judge.column)
-        found = judge.decide(texts if len(rows) == len(texts) else texts.gather(rows))
+        texts = columns.column(decider.column)
+        found = decider.decide(texts if len(rows) == len(texts) else texts.gather(rows))
         known = found.is_not_null()
         decided = rows.filter(known)
         labels = labels.scatter(decided, found.filter(known))
-        names = names.scatter(decided, pl.repeat(judge.name, len(decided), eager=True))
+        names = names.scatter(decided, pl.repeat(decider.name, len(decided), eager=True))
         rows = rows.filter(~known)
-    return _Verdicts(labels, names)
+    return _Decided(labels, names)
 
 
-def _task_judges(stage: Stage) -> list[_Judge]:
+def _task_deciders(stage: Stage) -> list[_Decider]:
     if isinstance(stage, ColumnStage) and stage.column is not None:
-        return [_Judge(name=f"column:{stage.column}", column=stage.column, decide=_written)]
+        return [_Decider(name=f"column:{stage.column}", column=stage.column, decide=_written)]
     if isinstance(stage, PatternsStage):
-        return [_Judge(name="patterns", column=stage.text, decide=_Patterns(stage.patterns).tasks)]
+        return [_Decider(name="patterns", column=stage.text, decide=_Patterns(stage.patterns).tasks)]
     if isinstance(stage, BuiltinStage):
-        return [_Judge(name=f"builtin:{stage.builtin}", column=stage.text, decide=tasks.guess)]
+        return [_Decider(name=f"builtin:{stage.builtin}", column=stage.text, decide=tasks.guess)]
     return []
 
 
-def _complexity_judges(stage: Stage) -> list[_Judge]:
+def _complexity_deciders(stage: Stage) -> list[_Decider]:
     if isinstance(stage, ColumnStage) and stage.complexity is not None:
-        return [_Judge(name=f"column:{stage.complexity}", column=stage.complexity, decide=_level)]
+        return [_Decider(name=f"column:{stage.complexity}", column=stage.complexity, decide=_level)]
     if isinstance(stage, LengthStage):
         by_length = partial(_by_length, medium=stage.length.medium, hard=stage.length.hard)
-        return [_Judge(name="length", column=stage.text, decide=by_length)]
+        return [_Decider(name="length", column=stage.text, decide=by_length)]
     return []
 
 

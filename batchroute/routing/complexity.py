@@ -6,19 +6,19 @@ import polars as pl
 
 LEVELS: Final = ("simple", "medium", "hard")
 
-_READ: Final = 1_000
+_READ: Final = 500
 """Characters whose structure is looked at; a longer text has shown by then what it is."""
 
 _BYTES_A_POINT: Final = 200
 """Length is taken in UTF-8, so that a Chinese character weighs three; it gives at most `_LENGTH_POINTS`."""
 
-_LENGTH_POINTS: Final = 8
+_LENGTH_POINTS: Final = 5
 
 _DEMAND_POINTS: Final = 5
 """What a wording that asks for thought is worth."""
 
-_MEDIUM: Final = 7
-_HARD: Final = 14
+_MEDIUM: Final = 5
+_HARD: Final = 12
 
 _MARKS: Final = r"[.!?:;\n]\s|[0-9]+"
 """One point each for sentences, clauses, list lines and steps, and numbers."""

@@ -154,7 +154,7 @@ CUES: Final = (
             "algorithm|endpoint|parser|sql_|code_|snippet|macro_|program that|program to|web page|webpage|python|javascript|typescript|bash_|api_|"
             "función|consulta_|programa que|programa en|clase_|código|expresión regular|fonction|requête|programme qui|"
             "programme en|expression régulière|~funktion|~skript|~abfrage|programm_|klasse_|regulären ausdruck|função|codice|funzione|"
-            "函数|脚本|程序|代码|查询|正则|算法|SQL|関数|スクリプト"
+            "函数|脚本|程序|代码|查询|正则|算法|sql|関数|スクリプト"
         ),
         words=(
             "~```|traceback|stack trace|stacktrace|segmentation fault|~error:|~exception:|~exception in|~error in|python|javascript|typescript|golang|"
@@ -177,7 +177,7 @@ CUES: Final = (
             Ask("you are|act as|you're", "translator|traductor|übersetzer|traducteur"),
         ),
         orders=(
-            "translat|traduce|traduci|traduzca|traduis|traduire|traduz|tradutor|übersetz|Übersetz|uebersetz|翻译|译成|how do you say|how would you say|"
+            "translat|traduce|traduci|traduzca|traduis|traduire|traduz|tradutor|übersetz|uebersetz|翻译|译成|how do you say|how would you say|"
             "how do i say|how can i say|wie sagt man|wie sage ich|cómo se dice|cómo digo|cómo dirías|comment dit-on|comment dire|como se diz|come si dice|"
             "auf englisch|auf deutsch|auf französisch|auf spanisch|auf chinesisch|ins englische|ins deutsche|en anglais|en français|en espagnol|"
             "en allemand|en inglés|al inglés|localize|localise"
@@ -187,7 +187,7 @@ CUES: Final = (
             "into english|into french|into german|into spanish|into italian|into chinese|into japanese|into portuguese|into dutch|to english|to french|"
             "to german|to spanish|to italian|to chinese|to japanese|to portuguese|to dutch|english version|french version|german version|spanish version|"
             "italian version|chinese version|german word for|french word for|spanish word for|english word for|in english_|in french_|in german_|"
-            "in spanish_|in italian_|in dutch_|in japanese_|in chinese_|translat|übersetz|Übersetz|traduc|tradui|native speaker|auf englisch|auf deutsch|auf französisch|"
+            "in spanish_|in italian_|in dutch_|in japanese_|in chinese_|translat|übersetz|traduc|tradui|native speaker|auf englisch|auf deutsch|auf französisch|"
             "auf spanisch|auf italienisch|auf chinesisch|ins englisch|ins deutsch|ins französisch|ins spanisch|al inglés|al español|al francés|"
             "al alemán|al chino|en inglés|en francés|en alemán|en anglais|en français|en allemand|en espagnol|vers l'anglais|翻译|译成|译为|"
             "用英语|用法语|用德语|用中文|用日语|用西班牙语|英语怎么|怎么说|翻成|翻訳|英訳|和訳"
@@ -371,12 +371,12 @@ _Tree: TypeAlias = dict[str, "_Tree"]
 
 def _words(words: str, *, anywhere: bool = True) -> str:
     """The words as one expression. `anywhere`: in running text, so they must begin where a word begins."""
-    starting, free = [], []
+    starting: list[str] = []
+    free: list[str] = []
     for word in filter(None, words.split("|")):
         bounded = anywhere and word[0].isascii() and word[0].isalnum()
         (starting if bounded else free).append(word.removeprefix("~"))
-    parts = [rf"\b{_tree(starting)}"] if starting else []
-    return _any([*parts, _tree(free)] if free else parts)
+    return _any([rf"\b{_tree(starting)}" if starting else "", _tree(free)])
 
 
 def _tree(words: Iterable[str]) -> str:
@@ -399,13 +399,14 @@ def _branches(tree: _Tree) -> str:
 def _letter(letter: str) -> str:
     if letter == "_":
         return r"\b"
-    upper = letter.upper()
-    return f"[{letter}{upper}]" if upper != letter and len(upper) == 1 else re.escape(letter)
+    lower, upper = letter.lower(), letter.upper()
+    return f"[{lower}{upper}]" if upper != lower and len(upper) == 1 else re.escape(letter)
 
 
 def _any(expressions: Iterable[str]) -> str:
+    """One of the expressions; those that are empty are none, and nothing is found where all are."""
     some = [expression for expression in expressions if expression]
-    return some[0] if len(some) == 1 else f"(?:{'|'.join(some)})"
+    return some[0] if len(some) == 1 else f"(?:{'|'.join(some)})" if some else ""
 
 
 def _ascii_boundaries(expression: str) -> str:
@@ -433,7 +434,9 @@ class _Evidence:
     def tasks(self, texts: pl.Series) -> pl.Series:
         """The task that the earliest evidence in each text speaks for, null where there is none."""
         found = texts.str.extract(self._every, 0).to_list()
-        known = self._known if len(self._known) < self._REMEMBERED else {None: None}
+        known = self._known
+        if len(known) >= self._REMEMBERED:
+            known = {None: None}
         if new := list(set(found).difference(known)):
             known.update(self._learnt(new))
         self._known = known
@@ -508,7 +511,7 @@ _CHARACTERS: Final = _Script(
     gap=r"[^\n。！？：；]*?",
     ends=r"[\n。！？：；]",
     opens=r"[\s“”「『（(，、0-9]",
-    joins=r"",
+    joins="",
 )
 _WIDE_STAGES: Final = (
     _CHARACTERS.instructions("^"),

@@ -1,5 +1,6 @@
 """A whole run on the virtual clock, and what it has written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def run_virtually(
     seed: int = 0,
     options: Options | None = None,
     watch: Watch | None = None,
-    scripts: dict[str, Script],
+    scripts: Mapping[str, Script],
     **fields: Any,
 ) -> Ran:
     """Run a job over folder/in.jsonl against scripted models, in no time."""

@@ -12,7 +12,7 @@ from batchroute.io.spools import Spool
 
 def spool(path: Path) -> Spool[str]:
     return Spool(
-        path, encode=msgspec.msgpack.encode, decode=lambda raw: msgspec.msgpack.decode(raw), size=len
+        path, encode=msgspec.msgpack.encode, decode=msgspec.msgpack.Decoder(list[str]).decode, size=len
     )
 
 

@@ -5,12 +5,26 @@ import pytest
 
 from batchroute.core.errors import OutputError
 from batchroute.core.results import Status, Totals
-from batchroute.io.store import Group, State, Store
+from batchroute.io.store import Export, Group, Settled, State, Store
 from tests.builders import attempt, result
 
 
 def places(*record_ids: str) -> list[tuple[str, str, int]]:
     return [(record_id, "in.jsonl", line) for line, record_id in enumerate(record_ids, 1)]
+
+
+def settle(store: Store, export: Export) -> None:
+    settled = Settled.empty()
+    for group in store.journal(export):
+        settled.add(group)
+    store.finish_export(export, settled)
+
+
+def exported(store: Store) -> None:
+    """Move the journal on, as if its parts had been written."""
+    export = store.begin_export()
+    assert export is not None
+    settle(store, export)
 
 
 def test_records_are_numbered_in_order(tmp_path: Path) -> None:
@@ -63,9 +77,7 @@ def test_attempts_of_an_unfinished_record_are_carried_through_export_and_restart
     store = Store(tmp_path)
     store.register(places("x"))
     store.commit(Group([], [(1, attempt("x", verdict="failover", cost=70))], []))
-    export = store.begin_export()
-    assert export is not None
-    store.finish_export(export)
+    exported(store)
     store.close()
 
     reopened = Store(tmp_path)
@@ -78,9 +90,7 @@ def test_a_dead_letter_keeps_its_cost_for_the_next_try(tmp_path: Path) -> None:
     store.register(places("x"))
     dead = result("x", status=Status.FAILED, totals=Totals(attempts=3, cost=210))
     store.commit(Group([], [], [(1, dead)]))
-    export = store.begin_export()
-    assert export is not None
-    store.finish_export(export)
+    exported(store)
     store.close()
 
     reopened = Store(tmp_path)
@@ -89,9 +99,7 @@ def test_a_dead_letter_keeps_its_cost_for_the_next_try(tmp_path: Path) -> None:
     assert reopened.register(places("x"))[0].state is State.FAILED
 
     reopened.commit(Group([], [], [(1, result("x"))]))
-    export = reopened.begin_export()
-    assert export is not None
-    reopened.finish_export(export)
+    exported(reopened)
     assert list(reopened.dead_letters()) == []
     assert reopened.counts() == {State.PENDING: 0, State.SUCCEEDED: 1, State.FAILED: 0, State.DEGRADED: 0}
     reopened.close()
@@ -110,7 +118,7 @@ def test_an_export_that_was_begun_is_the_same_after_a_crash(tmp_path: Path) -> N
     assert again == begun
     assert again is not None
     assert [end.record_id for group in reopened.journal(again) for _, end in group.results] == ["x"]
-    reopened.finish_export(again)
+    settle(reopened, again)
     later = reopened.begin_export()
     assert later is not None
     assert later.number == again.number + 1
@@ -122,9 +130,7 @@ def test_open_attempts_survive_the_pruning_of_their_range(tmp_path: Path) -> Non
     store = Store(tmp_path)
     store.register(places("x"))
     store.commit(Group([(1, attempt("x"))], [], []))
-    export = store.begin_export()
-    assert export is not None
-    store.finish_export(export)
+    exported(store)
     del store
 
     reopened = Store(tmp_path)

@@ -1,9 +1,10 @@
 from random import Random
+from typing import Any
 
 from batchroute.routing.health import Breaker, BreakerPolicy, State
 
 
-def breaker(**policy: float) -> Breaker:
+def breaker(**policy: Any) -> Breaker:
     return Breaker(BreakerPolicy(cooldown_jitter=0.0, **policy), Random(0))
 
 

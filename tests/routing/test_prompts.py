@@ -1,21 +1,16 @@
-"""Records to requests: templates, message columns, bodies, and the faults of records that have none."""
+"""Records to requests: the forms of a prompt as a job declares them."""
 
-import datetime as dt
 import json
-from decimal import Decimal
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from batchroute.core.errors import JobError
 from batchroute.core.records import Fault, Record
 from batchroute.core.requests import Request
 from batchroute.job.jobs import Prompt
-from batchroute.routing import prompts
-from batchroute.routing.prompts import MAX_TEXT, Prompts
+from batchroute.routing.prompts import Prompts
+from batchroute.routing.templates import MAX_TEXT
 
 
 def build(**spec: Any) -> Prompts:
@@ -26,16 +21,6 @@ def record(**fields: Any) -> Record:
     return Record(record_id="r", file="in.jsonl", line=1, fields=fields)
 
 
-def outcome(template: str, **fields: Any) -> str:
-    """The user message, or the word of the fault, in angle brackets."""
-    rendered = build(user=template).render(record(**fields))
-    if isinstance(rendered, Fault):
-        return f"<{rendered.error_type}>"
-    (message,) = msgspec.json.decode(rendered.messages)
-    assert message["role"] == "user"
-    return str(message["content"])
-
-
 def sent(rendered: Request | Fault) -> Any:
     assert isinstance(rendered, Request), rendered
     return json.loads(rendered.body("m"))
@@ -44,9 +29,6 @@ def sent(rendered: Request | Fault) -> Any:
 def word(rendered: Request | Fault) -> str:
     assert isinstance(rendered, Fault), rendered
     return rendered.error_type
-
-
-# Templates
 
 
 def test_a_request_holds_the_messages_and_the_parameters() -> None:
@@ -85,258 +67,37 @@ def test_a_list_of_messages_keeps_its_order_and_roles() -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "columns"),
+    ("text", "expected"),
     [
-        ("no field", set()),
-        ("{{ a }}{{ b }}{{ a }}", {"a", "b"}),
-        ("{{ meta.text }} {{ rows[0].name }}", {"meta", "rows"}),
-        ("{% for row in rows %}{{ row.x }}{{ loop.index }}{{ y }}{% endfor %}", {"rows", "y"}),
-        ("{% if a is defined %}{{ b | default(c) }}{% endif %}", {"a", "b", "c"}),
-        ("{% raw %}{{ a }}{% endraw %}{# {{ b }} #}", set()),
+        pytest.param("", "prompt_empty", id="B59 empty"),
+        pytest.param(" \n\u00a0", "prompt_empty", id="B60 blank"),
+        pytest.param("\ud800", "text_surrogate", id="half a character"),
+        pytest.param(None, "field_null", id="B57 null"),
+        pytest.param("x" * (MAX_TEXT + 1), "template_limits", id="B145"),
     ],
 )
-def test_columns_are_what_the_template_may_read(template: str, columns: set[str]) -> None:
-    assert build(user=template).columns == columns
+@pytest.mark.parametrize("template", ["{{ v }}", "{% if true %}{{ v }}{% endif %}"])
+def test_what_cannot_be_asked_is_the_fault_of_its_record(
+    template: str, text: str | None, expected: str
+) -> None:
+    assert word(build(user=template).render(record(v=text))) == expected
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        pytest.param("text", "text", id="text"),
-        pytest.param("  spaces\r\n", "  spaces\r\n", id="spaces and line ends"),
-        pytest.param("{{ 7*7 }} {% raw %} ${KEY}", "{{ 7*7 }} {% raw %} ${KEY}", id="B65 a template"),
-        pytest.param("\0\u2028\u202e\U0001f600", "\0\u2028\u202e\U0001f600", id="B42"),
-        pytest.param(7, "7", id="B61 int"),
-        pytest.param(2**70, str(2**70), id="B41 wide int"),
-        pytest.param(True, "true", id="B61 bool"),
-        pytest.param(1.10, "1.1", id="B61 float"),
-        pytest.param(1e22, "1e+22", id="large float"),
-        pytest.param(Decimal("1.10"), "1.10", id="B83 decimal"),
-        pytest.param(Decimal("1E+3"), "1000", id="decimal exponent"),
-        pytest.param(dt.date(2026, 1, 2), "2026-01-02", id="B96 date"),
-        pytest.param(dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC), "2026-01-02T03:00:00+00:00", id="B96 time"),
-        pytest.param(dt.time(3, 4), "03:04:00", id="time of day"),
-        pytest.param(None, "<field_null>", id="B57 null"),
-        pytest.param({"a": 1}, "<field_type>", id="B58 object"),
-        pytest.param([1], "<field_type>", id="B58 list"),
-        pytest.param(b"x", "<field_type>", id="bytes"),
-        pytest.param(dt.timedelta(1), "<field_type>", id="duration"),
-        pytest.param(float("nan"), "<value_nonfinite>", id="B97 NaN"),
-        pytest.param(float("-inf"), "<value_nonfinite>", id="B97 infinity"),
-        pytest.param(Decimal("NaN"), "<value_nonfinite>", id="decimal NaN"),
-        pytest.param("", "<prompt_empty>", id="B59 empty"),
-        pytest.param(" \n\u00a0", "<prompt_empty>", id="B60 blank"),
-        pytest.param("\ud800", "<text_surrogate>", id="half a character"),
-        pytest.param("x" * MAX_TEXT, "x" * MAX_TEXT, id="B145 at the limit"),
-        pytest.param("x" * (MAX_TEXT + 1), "<template_limits>", id="B145 over the limit"),
-    ],
-)
-def test_a_value_is_spelled_alike_on_both_paths(value: Any, expected: str) -> None:
-    assert outcome("{{ v }}", v=value) == expected
-    assert outcome("{% if true %}{{ v }}{% endif %}", v=value) == expected
-
-
-NAMES = st.sampled_from(["a", "b_1", "class", "loop", "range", "missing", "environment", "context", "é"])
-SCALARS = st.one_of(
-    st.text(max_size=8), st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.none(), max_size=1)
-)
-TEXTS = st.text(alphabet="ab \t\n\r\"'\\%}#-+.\u2028\u00e9", max_size=8)
-PARTS = st.one_of(
-    TEXTS, st.builds("{}".format, TEXTS), NAMES.map(lambda name: f"{{{{ {name} }}}}")
-) | st.builds(
-    lambda left, name, right: f"{{{{{left}{name}{right}}}}}",
-    st.sampled_from(["", "- ", "+ ", "\n"]),
-    NAMES,
-    st.sampled_from(["", " -", " +", "\n"]),
-)
-
-
-@given(st.lists(PARTS, min_size=1, max_size=6).map("".join), st.dictionaries(NAMES, SCALARS))
-@example("{{ a }}\n", {"a": "x\n"})
-@example("\ufeff{{ a }}", {"a": "x"})
-@example("a\r\n{{ a }}\r\n", {"a": "\r\n"})
-@example("a\rb\r\n{{ a }}\n", {"a": "\r"})
-def test_the_fast_path_gives_what_the_interpreter_gives(template: str, fields: dict[str, Any]) -> None:
-    try:
-        fast = prompts._compile(template, "prompt.user")
-    except JobError:
-        return
-    assert isinstance(fast, prompts._Pieces)
-    # A condition that always holds, put before the template, keeps it off the fast path.
-    slow = prompts._compile("{% if true %}{% endif %}" + template.removeprefix("\ufeff"), "prompt.user")
-    assert isinstance(slow, prompts._Interpreted)
-
-    assert fast.columns == slow.columns
-    one, other = fast.render(fields), slow.render(fields)
-    assert getattr(one, "error_type", one) == getattr(other, "error_type", other)
-
-
-@given(st.text(max_size=20))
-def test_record_text_arrives_as_it_is(text: str) -> None:
-    expected = text if text.strip() else "<prompt_empty>"
-    assert outcome("{{ v }}", v=text) == expected
-    assert outcome("{{ v | default('') }}", v=text) == expected
-
-
-@pytest.mark.parametrize(
-    ("template", "fields", "expected"),
-    [
-        pytest.param("{{ x }}", {}, "<field_missing>", id="B55"),
-        pytest.param("{{ x | upper }}", {}, "<field_missing>", id="B55 filtered"),
-        pytest.param("{% if x %}{% endif %}a", {}, "<field_missing>", id="B55 tested"),
-        pytest.param("{% for y in x %}{% endfor %}a", {}, "<field_missing>", id="B55 looped"),
-        pytest.param("{{ x ~ 'a' }}", {}, "<field_missing>", id="B55 joined"),
-        pytest.param("{{ x == 1 }}", {}, "<field_missing>", id="B55 compared"),
-        pytest.param("{{ x | tojson }}", {}, "<field_missing>", id="B55 as JSON"),
-        pytest.param("{{ x.y }}", {"x": {}}, "<field_missing>", id="B55 path"),
-        pytest.param("{{ x.y.z }}", {"x": {}}, "<field_missing>", id="B55 longer path"),
-        pytest.param("{{ x.y.z | default('d') }}", {"x": {}}, "d", id="path with a default"),
-        pytest.param("{{ x.y }}", {"x": None}, "<field_type>", id="B56 through null"),
-        pytest.param("{{ x.y }}", {"x": [1]}, "<field_type>", id="B56 through a list"),
-        pytest.param("{{ x.upper }}", {"x": "s"}, "<field_type>", id="no methods"),
-        pytest.param(
-            "{{ x.items }}{{ x['keys'] }}", {"x": {"items": 1, "keys": 2}}, "12", id="members, not methods"
-        ),
-        pytest.param("{{ x[0].y }}", {"x": [{"y": "z"}]}, "z", id="path through a list"),
-        pytest.param("{{ x[9] }}", {"x": ["a"]}, "<field_type>", id="no such index"),
-        pytest.param("{{ x[0]['a'] }}", {}, "<field_missing>", id="B55 index"),
-        pytest.param("{{ x[0] | default('d') }}", {"x": []}, "d", id="index with a default"),
-        pytest.param("{{ x[1:] | join }}", {"x": ["a", "b", "c"]}, "bc", id="slice"),
-        pytest.param("{{ x ~ y }}", {"x": True, "y": 1}, "true1", id="joined values are spelled"),
-        pytest.param("{{ x ~ y }}", {"x": None, "y": 1}, "<field_null>", id="B57 joined"),
-        pytest.param("{{ x | upper }}", {"x": None}, "<field_null>", id="B57 filtered"),
-        pytest.param("{{ x | default('d') }}", {}, "d", id="default of missing"),
-        pytest.param("{{ x | default('d') }}", {"x": None}, "d", id="default of null"),
-        pytest.param("{{ x | default('d', true) }}", {"x": ""}, "d", id="default of empty"),
-        pytest.param("{{ x is defined }}{{ y is none }}", {"y": None}, "falsetrue", id="tests"),
-        pytest.param(
-            "{% for y in x %}{{ loop.index }}{{ y }}{% if not loop.last %},{% endif %}{% endfor %}",
-            {"x": ["p", "q"]},
-            "1p,2q",
-            id="loop",
-        ),
-        pytest.param("{{ x | upper }}{{ x | lower }}", {"x": "Ab"}, "ABab", id="case"),
-        pytest.param("{{ x | title }}|{{ x | capitalize }}", {"x": "ab cd"}, "Ab Cd|Ab cd", id="title"),
-        pytest.param("{{ x | trim }}|{{ y | trim('-') }}", {"x": " a ", "y": "-b-"}, "a|b", id="trim"),
-        pytest.param("{{ x | length }}", {"x": [1, 2]}, "2", id="length"),
-        pytest.param("{{ x | first }}{{ x | last }}", {"x": [1, 2]}, "12", id="ends"),
-        pytest.param("{{ x | first }}", {"x": []}, "<field_missing>", id="first of nothing"),
-        pytest.param("{{ x | join(', ') }}", {"x": ["a", 1, True]}, "a, 1, true", id="join"),
-        pytest.param("{{ x | replace('a', 'b', 1) }}", {"x": "aa"}, "ba", id="replace"),
-        pytest.param("{{ x | truncate(10) }}", {"x": "hello world foo bar"}, "hello...", id="truncate"),
-        pytest.param("{{ x | round(2) }}", {"x": 1.23456}, "1.23", id="round"),
-        pytest.param("{{ x | int + 1 }}{{ y | float }}", {"x": "1", "y": "2"}, "22.0", id="numbers"),
-        pytest.param("{{ x | int }}", {"x": float("inf")}, "<value_nonfinite>", id="no int of infinity"),
-        pytest.param("{{ x | string | length }}", {"x": 100}, "3", id="string"),
-        pytest.param("{{ x | e }}", {"x": '<"&'}, "&lt;&#34;&amp;", id="escape"),
-        pytest.param("{{ x | e ~ '<' }}", {"x": "<"}, "&lt;<", id="an escape does not spread"),
-        pytest.param(
-            "{{ x | tojson }}", {"x": {"a": [1, None, "é<"]}}, '{"a": [1, null, "é<"]}', id="tojson"
-        ),
-        pytest.param("{{ x | tojson(2) }}", {"x": [1]}, "[\n  1\n]", id="tojson indented"),
-        pytest.param(
-            "{{ x | tojson }}", {"x": {"d": dt.date(2026, 1, 2)}}, '{"d": "2026-01-02"}', id="tojson date"
-        ),
-        pytest.param("{{ x | tojson }}", {"x": [float("nan")]}, "<value_nonfinite>", id="tojson NaN"),
-        pytest.param("{{ x | tojson }}", {"x": [b"x"]}, "<field_type>", id="tojson bytes"),
-        pytest.param("{{ x + 1 }}", {"x": "s"}, "<field_type>", id="text plus number"),
-        pytest.param("{{ 1 / x }}", {"x": 0}, "<field_type>", id="division by zero"),
-        pytest.param("{{ x * 2 }}", {"x": 21}, "42", id="numbers are multiplied"),
-        pytest.param("{{ 'a' * 10 ** 9 }}", {}, "<template_limits>", id="B145 repeated text"),
-        pytest.param("{{ x * 10 ** 9 }}", {"x": [1]}, "<template_limits>", id="B145 repeated list"),
-        pytest.param("{{ 9 ** 99999 }}", {}, "<template_limits>", id="B145 huge power"),
-        pytest.param("{{ 2.0 ** 9999 }}", {}, "<template_limits>", id="B145 huge float"),
-        pytest.param("{{ '%s' % x }}", {"x": 1}, "<template_limits>", id="% formats no text"),
-        pytest.param("{{ x | replace('a', x) }}", {"x": "a" * 9999}, "<template_limits>", id="B145 replace"),
-        pytest.param(
-            "{{ x | join(y) }}", {"x": [""] * 9999, "y": "a" * 9999}, "<template_limits>", id="B145 join"
-        ),
-        pytest.param("{{ x | tojson(10 ** 9) }}", {"x": 1}, "<template_limits>", id="B145 indent"),
-        pytest.param("{{ x | round(10 ** 9, 'ceil') }}", {"x": 1}, "<template_limits>", id="B145 places"),
-        pytest.param(
-            "{% for a in x %}{% for b in x %}{{ y }}{% endfor %}{% endfor %}",
-            {"x": [0] * 9999, "y": "a" * 999},
-            "<template_limits>",
-            id="B145 loops",
-        ),
-    ],
-)
-def test_what_a_template_makes_of_a_record(template: str, fields: dict[str, Any], expected: str) -> None:
-    assert outcome(template, **fields) == expected
-
-
-@pytest.mark.parametrize(
-    ("template", "place"),
-    [
-        ("{{ x", "line 1, column 1:"),
-        ("one\n two {{ x | }}", "line 2, column 6:"),
-        ("one\r\ntwo\r\n{% if %}", "line 3, column 1:"),
-        ('{{"a": 1} }', "line 1, column 1:"),
-        ("{# open", "line 1, column 1:"),
-        ("{{ " + "(" * 3000 + " }}", "line 1, column 1:"),
-        ("{% for a in b %}" * 25 + "{% endfor %}" * 25, "line 1, column 1:"),
-    ],
-)
-def test_a_wrong_template_is_refused_with_its_place(template: str, place: str) -> None:
-    with pytest.raises(JobError) as caught:
-        build(user=template)
-    message = str(caught.value)
-    assert message.startswith(f"prompt.user: {place}")
-    assert message.endswith("[template_syntax]")
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{{ x.__class__ }}",
-        "{{ x['__class__'] }}",
-        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ __import__ }}",
-        "{{ x.upper() }}",
-        "{{ range(9) }}",
-        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
-        "{{ lipsum() }}",
-        "{{ self }}",
-        "{{ '{0.__class__}'.format(x) }}",
-        "{{ x | attr('__class__') }}",
-        "{{ x | map('upper') }}",
-        "{{ x | format(1) }}",
-        "{{ x | uper }}",
-        "{{ x is callable }}",
-        "{% set y = 1 %}",
-        "{% set y %}a{% endset %}",
-        "{% include 'a' %}",
-        "{% import 'a' as a %}",
-        "{% from 'a' import b %}",
-        "{% extends 'a' %}",
-        "{% block a %}{% endblock %}",
-        "{% macro a() %}{% endmacro %}",
-        "{% call a() %}{% endcall %}",
-        "{% filter upper %}a{% endfilter %}",
-        "{% with a = 1 %}{% endwith %}",
-        "{% autoescape true %}{% endautoescape %}",
-        "{% for a in x recursive %}{{ loop(a) }}{% endfor %}",
-        "{% if true %}{% for a in x %}{{ a[b.c()] }}{% endfor %}{% endif %}",
-    ],
-)
-def test_what_no_prompt_needs_is_refused(template: str) -> None:
-    with pytest.raises(JobError, match=r"prompt\.messages\[1\]\.content: line 1, column 1: .*"):
-        build(messages=[{"role": "system", "content": "a"}, {"role": "user", "content": template}])
-
-
-def test_an_unknown_filter_names_the_nearest() -> None:
-    with pytest.raises(JobError, match="There is upper"):
-        build(user="{{ x | uper }}")
+def test_only_the_user_must_say_something() -> None:
+    rendered = build(system="{{ s }}", user="u").render(record(s=" "))
+    assert sent(rendered)["messages"][0] == {"role": "system", "content": " "}
 
 
 def test_a_constant_user_message_that_is_blank_is_each_records_fault() -> None:
-    assert outcome(" \n") == "<prompt_empty>"
+    assert word(build(user=" \n").render(record())) == "prompt_empty"
 
 
-def test_line_ends_of_a_template_are_kept() -> None:
-    assert outcome("a\r\n{{ x }}\r\n", x="1\n2\r\n") == "a\r\n1\n2\r\n\r\n"
-    assert outcome("a\n{% if true %}\n{% endif %}{{ x }}\n", x="\r\n") == "a\n\n\r\n\n"
-    assert outcome("\ufeffa {{ x }}", x="b") == "a b"
+@pytest.mark.parametrize("template", ["{{ x", "{{ x.upper() }}"])
+def test_a_wrong_template_is_refused_with_its_place_in_the_job(template: str) -> None:
+    with pytest.raises(JobError, match=r"^prompt\.messages\[1\]\.content: line 1, column 1: "):
+        build(messages=[{"role": "system", "content": "a"}, {"role": "user", "content": template}])
+    with pytest.raises(JobError, match=r"^prompt\.system: line 1, column 1: "):
+        build(system=template, user="a")
 
 
 def test_messages_have_a_limit_in_all() -> None:
@@ -352,126 +113,33 @@ def test_an_output_cap_that_is_none_is_refused(name: str, value: Any) -> None:
         build(user="a", params={name: value})
 
 
-# Columns of messages and bodies
-
-CHAT = [
-    {"role": "system", "content": "s"},
-    {"role": "user", "content": "u"},
-    {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
-    {"role": "tool", "content": "t", "tool_call_id": "1"},
-    {"role": "user", "content": [{"type": "text", "text": "p"}, {"type": "text", "text": "q"}]},
-]
-
-
-@pytest.mark.parametrize("value", [CHAT, json.dumps(CHAT), json.dumps(CHAT, indent=1)])
-def test_a_column_of_messages_is_sent_as_it_stands(value: Any) -> None:
-    built = build(column="chat", params={"temperature": 0})
-    assert sent(built.render(record(chat=value))) == {"model": "m", "messages": CHAT, "temperature": 0}
-    assert built.columns == {"chat"}
-    assert built.texts([record(chat=value)]) == ["p\nq"]
-
-
-def test_members_that_are_null_are_left_out() -> None:
-    struct = [{"role": "user", "content": [{"type": "text", "text": "a", "image_url": None}], "name": None}]
-    assert sent(build(column="chat").render(record(chat=struct)))["messages"] == [
-        {"role": "user", "content": [{"type": "text", "text": "a"}]}
-    ]
-
-
-def test_integers_beyond_64_bits_are_sent_exactly() -> None:
-    chat = [{"role": "user", "content": "é", "n": 2**70}]
-    rendered = build(column="chat").render(record(chat=chat))
-    assert sent(rendered)["messages"] == chat
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        pytest.param([], "messages_invalid", id="B70 empty"),
-        pytest.param("[", "messages_invalid", id="no JSON"),
-        pytest.param("{}", "messages_invalid", id="an object"),
-        pytest.param(7, "messages_invalid", id="a number"),
-        pytest.param(["hi"], "messages_invalid", id="text for a message"),
-        pytest.param([{"content": "a"}], "messages_invalid", id="no role"),
-        pytest.param([{"role": "bot", "content": "a"}], "messages_invalid", id="B70 unknown role"),
-        pytest.param([{"role": ["user"], "content": "a"}], "messages_invalid", id="a list for a role"),
-        pytest.param([{"role": "user", "content": 7}], "messages_invalid", id="B70 content type"),
-        pytest.param([{"role": "user", "content": None}], "messages_invalid", id="no content"),
-        pytest.param(
-            [{"role": "assistant", "content": None}], "messages_invalid", id="no content nor tool calls"
-        ),
-        pytest.param([{"role": "user", "content": []}], "messages_invalid", id="no part"),
-        pytest.param(
-            [{"role": "user", "content": [{"text": "a"}]}], "messages_invalid", id="part without a type"
-        ),
-        pytest.param([{"role": "user", "content": " "}], "prompt_empty", id="B59 blank"),
-        pytest.param(None, "field_null", id="B57"),
-    ],
-)
-def test_wrong_messages_are_the_fault_of_their_record(value: Any, expected: str) -> None:
-    assert word(build(column="chat").render(record(chat=value))) == expected
-    if value is not None:
-        assert word(build(body="b").render(record(b={"messages": value}))) in {expected, "messages_invalid"}
-
-
-def test_a_missing_column_is_the_fault_of_its_record() -> None:
-    assert word(build(column="chat").render(record())) == "field_missing"
-    assert word(build(body="b").render(record())) == "field_missing"
-    assert build(column="chat").texts([record()]) == [None]
-    assert build(body="b").texts([record()]) == [None]
-
-
 MESSAGES = [{"role": "user", "content": "u"}]
 
 
 @pytest.mark.parametrize(
-    ("body", "params", "expected"),
+    ("spec", "fields"),
     [
-        pytest.param(
-            {"model": "other", "stream": False, "n": 1}, {}, {}, id="what the job decides is dropped"
-        ),
-        pytest.param({"stream_options": {}, "stream": None}, {}, {}, id="stream options too"),
-        pytest.param(
-            {"temperature": 1, "seed": 7}, {"temperature": 0}, {"seed": 7, "temperature": 0}, id="job wins"
-        ),
-        pytest.param({"top_p": None}, {}, {}, id="null is not there"),
-        pytest.param({"max_tokens": 9}, {}, {"max_tokens": 9}, id="own cap"),
-        pytest.param(
-            {"max_completion_tokens": 9},
-            {"max_tokens": 5},
-            {"max_tokens": 5},
-            id="one cap, by whichever name",
-        ),
-        pytest.param({"seed": 2**70}, {}, {"seed": 2**70}, id="wide integers"),
+        ({"column": "c"}, {"c": MESSAGES}),
+        ({"body": "c"}, {"c": {"messages": MESSAGES, "seed": 1, "max_tokens": 9}}),
     ],
 )
-@pytest.mark.parametrize("as_text", [False, True])
-def test_a_body_brings_its_parameters(
-    body: dict[str, Any], params: dict[str, Any], expected: dict[str, Any], as_text: bool
+def test_a_column_brings_messages_and_the_job_its_parameters(
+    spec: dict[str, str], fields: dict[str, Any]
 ) -> None:
-    whole = {**body, "messages": MESSAGES}
-    rendered = build(body="b", params=params).render(record(b=json.dumps(whole) if as_text else whole))
-
-    assert sent(rendered) == {"model": "m", "messages": MESSAGES, **expected}
+    built = build(**spec, params={"seed": 7, "max_tokens": 5})
+    rendered = built.render(record(**fields))
+    assert sent(rendered) == {"model": "m", "messages": MESSAGES, "seed": 7, "max_tokens": 5}
     assert isinstance(rendered, Request)
-    assert rendered.max_output_tokens == expected.get("max_tokens")
+    assert rendered.max_output_tokens == 5
+    assert built.columns == {"c"}
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ({"messages": MESSAGES, "stream": True}, "override_denied"),
-        ({"messages": MESSAGES, "n": 2}, "override_denied"),
-        ({"messages": MESSAGES, "max_tokens": 0}, "override_range"),
-        ({"messages": MESSAGES, "max_tokens": "9"}, "override_range"),
-        ({}, "messages_invalid"),
-        ([], "messages_invalid"),
-        ("{", "messages_invalid"),
-        (None, "field_null"),
-    ],
-)
-def test_a_body_that_may_not_be_sent_is_the_fault_of_its_record(body: Any, expected: str) -> None:
-    assert word(build(body="b").render(record(b=body))) == expected
+@pytest.mark.parametrize(("spec", "wrap"), [({"column": "c"}, False), ({"body": "c"}, True)])
+def test_half_of_a_character_is_found_wherever_it_stands(spec: dict[str, str], wrap: bool) -> None:
+    messages = [{"role": "user", "content": "\ud800"}]
+    brought: Any = {"messages": messages} if wrap else messages
+    for value in (brought, json.dumps(brought, ensure_ascii=False)):
+        assert word(build(**spec).render(record(c=value))) == "text_surrogate"
 
 
 # What classification reads
