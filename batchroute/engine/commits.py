@@ -7,6 +7,7 @@ from batchroute.core.results import Result
 from batchroute.io.store import Group, Store
 
 FLUSH_INTERVAL_S = 0.05
+LINGERING_TURNS = 3
 
 
 class Commits:
@@ -43,8 +44,15 @@ class Commits:
     def _soon(self) -> asyncio.Future[None]:
         if self._done is None:
             self._done = self._loop.create_future()
-            self._loop.call_soon(self._commit)
+            self._loop.call_soon(self._linger, LINGERING_TURNS)
         return self._done
+
+    def _linger(self, turns: int) -> None:
+        """Let what is ready at this moment join the group: on an idle loop these turns take no time."""
+        if turns:
+            self._loop.call_soon(self._linger, turns - 1)
+        else:
+            self._commit()
 
     def _commit(self) -> None:
         group, done = self._group, self._done
@@ -57,6 +65,9 @@ class Commits:
                 self._failure = error
         if self._failure is None:
             self._dirty.set()
+        if done.cancelled():
+            return  # a run that is cut off cancels everyone who waits, and with them what they wait for
+        if self._failure is None:
             done.set_result(None)
         else:
             done.set_exception(self._failure)

@@ -16,6 +16,7 @@ from batchroute.io.store import Export, Settled, Store
 from batchroute.io.tables import ledger_frame, results_frame
 
 PART_RECORDS = 25_000
+PART_BYTES = 32 << 20
 SLICE_ATTEMPTS = 2_000
 DEAD_LETTERS = "results/part-failed.parquet"
 

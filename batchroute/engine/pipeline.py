@@ -22,7 +22,7 @@ from batchroute.core.results import Result, Status, Totals
 from batchroute.engine.admission import Backlog, Window
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
-from batchroute.engine.exports import PART_RECORDS, Exporter
+from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
 from batchroute.engine.journey import Admitted, Journey
@@ -179,7 +179,7 @@ class Pipeline:
 
     def _done(self, result: Result, carried: Totals) -> None:
         self.tally.count(result, carried)
-        if self.store.unexported >= PART_RECORDS:
+        if self.store.unexported >= PART_RECORDS or self.store.unexported_bytes >= PART_BYTES:
             self._part_due.set()
 
     async def _export_regularly(self) -> None:

@@ -11,6 +11,7 @@ One connection, one thread: SQLite before 3.51.3 can corrupt a database that sev
 import json
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -73,14 +74,6 @@ class Group(Struct, array_like=True):
         return cls([], [], [])
 
 
-class Ends(Struct, array_like=True):
-    """A group as an export reads it: what started is left as it lies."""
-
-    started: msgspec.Raw
-    ended: list[tuple[int, Attempt]]
-    results: list[tuple[int, Result]]
-
-
 class Export(Struct, frozen=True):
     """A range of the journal on its way into parts: its last row, and the number that names the parts."""
 
@@ -99,30 +92,21 @@ class Settled(Struct, frozen=True):
     def empty(cls) -> "Settled":
         return cls([], [])
 
-    def add(self, group: Ends) -> None:
+    def add(self, group: Group) -> None:
         self.states.extend((STATES[result.status], seq) for seq, result in group.results)
         self.failed.extend((seq, result) for seq, result in group.results if result.status is Status.FAILED)
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _unpack_group = msgspec.msgpack.Decoder(Group).decode
-_unpack_ends = msgspec.msgpack.Decoder(Ends).decode
 _decode_result = msgspec.msgpack.Decoder(Result).decode
 _decode_totals = msgspec.msgpack.Decoder(Totals).decode
 _encode_json = msgspec.json.Encoder().encode
 
 
+# What repeats in every row of a run is most of a group: it packs to a tenth, and costs less than its pages.
 _compress = zstandard.ZstdCompressor(level=1).compress
 _decompress = zstandard.ZstdDecompressor().decompress
-
-
-def _encode_group(group: Group) -> bytes:
-    # What repeats in every row of a run is most of a group: it packs to a tenth, and costs less than its pages.
-    return _compress(_encode(group))
-
-
-def _decode_group(payload: bytes) -> Group:
-    return _unpack_group(_decompress(payload))
 
 
 class Store:
@@ -137,6 +121,9 @@ class Store:
         self._seen = bytearray()
         self.unexported = 0
         """Results in the journal that no part holds yet."""
+        self.unexported_bytes = 0
+        """About how much memory they take."""
+        self._tail: deque[tuple[int, Group]] = deque()  # the journal's rows; reading them back costs more
         self._next_seq: int = self._db.execute("select coalesce(max(seq), 0) + 1 from records").fetchone()[0]
         self._first_seq = self._next_seq
         self._recover()
@@ -197,14 +184,14 @@ class Store:
 
     def commit(self, group: Group) -> None:
         """Append one group to the journal. When it returns, a kill -9 cannot undo it."""
+        payload = _encode(group)
         with _disk("commit", self._path):
-            self._db.execute(
-                "insert into journal(results, payload) values(?, ?)",
-                (len(group.results), _encode_group(group)),
+            inserted = self._db.execute(
+                "insert into journal(results, payload) values(?, ?)", (len(group.results), _compress(payload))
             )
-        self._apply(group)
+        self._apply(inserted.lastrowid or 0, group, len(payload))
 
-    def _apply(self, group: Group) -> None:
+    def _apply(self, number: int, group: Group, size: int) -> None:
         finished = {seq for seq, _ in group.results}
         for seq, attempt in group.started:
             self._started[seq, attempt.attempt] = attempt
@@ -214,7 +201,9 @@ class Store:
                 self._carried[seq] = self.carried(seq).plus(attempt)
         for seq in finished:
             self._carried.pop(seq, None)
+        self._tail.append((number, Group([], group.ended, group.results)))
         self.unexported += len(group.results)
+        self.unexported_bytes += size
 
     def unfinished(self) -> list[tuple[int, Attempt]]:
         """Attempts that were started and never ended, as they were entered when they started."""
@@ -249,15 +238,9 @@ class Store:
         self.flush()
         return export
 
-    def journal(self, export: Export) -> Iterator[Ends]:
-        """The groups of the range, in order."""
-        after = -1
-        while rows := self._db.execute(
-            "select id, payload from journal where id > ? and id <= ? order by id limit 256",
-            (after, export.last_id),
-        ).fetchall():
-            after = rows[-1][0]
-            yield from (_unpack_ends(_decompress(payload)) for _, payload in rows)
+    def journal(self, export: Export) -> list[Group]:
+        """The groups of the range, in order, without what was only started."""
+        return [group for number, group in self._tail if number <= export.last_id]
 
     def finish_export(self, export: Export, settled: Settled) -> None:
         """Drop the range from the journal, its results now being in parts, and keep what a resume needs of it.
@@ -270,7 +253,10 @@ class Store:
             self._keep_unfinished()
             self._db.execute("delete from meta where key = 'exporting'")
             self._set_meta("exported", str(export.number))
+        while self._tail and self._tail[0][0] <= export.last_id:
+            self._tail.popleft()
         self.unexported -= len(settled.states)
+        self.unexported_bytes = 0
 
     def _settle(self, settled: Settled) -> None:
         self._db.executemany("update records set state = ? where seq = ?", settled.states)
@@ -287,7 +273,8 @@ class Store:
         self._db.executemany("insert into carried values(?, ?)", kept)
         if started := self.unfinished():
             self._db.execute(
-                "insert into journal(results, payload) values(0, ?)", (_encode_group(Group(started, [], [])),)
+                "insert into journal(results, payload) values(0, ?)",
+                (_compress(_encode(Group(started, [], []))),),
             )
 
     def dead_letters(self) -> Iterator[Result]:
@@ -327,9 +314,10 @@ class Store:
             for seq, payload in self._db.execute("select seq, payload from carried")
         }
         finished: list[tuple[int, int]] = []
-        for (payload,) in self._db.execute("select payload from journal order by id").fetchall():
-            group = _decode_group(payload)
-            self._apply(group)
+        for number, payload in self._db.execute("select id, payload from journal order by id").fetchall():
+            packed = _decompress(payload)
+            group = _unpack_group(packed)
+            self._apply(number, group, len(packed))
             finished += [(STATES[result.status], seq) for seq, result in group.results]
         with _Transaction(self._db):
             self._db.executemany("update records set state = ? where seq = ?", finished)

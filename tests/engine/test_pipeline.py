@@ -7,7 +7,9 @@ import pytest
 
 from batchroute.core.errors import OutputError
 from batchroute.core.responses import ErrorType, Outcome
+from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
+from batchroute.engine.tally import Progress
 from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Sent, always, answer, failure
@@ -287,6 +289,22 @@ def test_another_jobs_output_is_refused(tmp_path: Path) -> None:
     run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
     with pytest.raises(OutputError, match="'test'"):
         run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, name="other")
+
+
+def test_parts_are_written_while_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PART_RECORDS", 50)
+    write_records(tmp_path / "in.jsonl", records(500))
+    visible: list[int] = []
+
+    def look(progress: Progress) -> None:
+        parts = list((tmp_path / "out/results").glob("part-*.parquet"))
+        visible.append(pl.read_parquet(parts)["record_id"].n_unique() if parts else 0)
+
+    ran = run_virtually(tmp_path, scripts={"a": always(answer(), 1.0), "b": FINE}, watch=look)
+    assert len(list((tmp_path / "out/results").iterdir())) >= 5
+    assert visible == sorted(visible)
+    assert 0 < visible[len(visible) // 2] < 500
+    assert_books_balance(ran, 500)
 
 
 @pytest.mark.parametrize("kind", ["sorted", "shuffled"])

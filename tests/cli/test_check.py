@@ -1,0 +1,94 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import write_records
+from tests.cli.jobs import write_job
+from tests.cli.processes import batchroute
+from tests.cli.test_simulate import serving
+
+CLOSED_PORT = "http://127.0.0.1:9/v1"  # discard: nothing listens there
+
+
+def job_at(folder: Path, base_url: str, **fields: Any) -> Path:
+    """A job of two records whose one provider is at this address."""
+    model = {"provider": "there", "model": "sim-small", "price": {"input": 1, "output": 2}}
+    return write_job(folder, count=2, **{
+        "providers": {"there": {"base_url": base_url}},
+        "models": {"small": model},
+        "routes": {"default": {"models": ["small"]}},
+        "baseline": "small",
+        **fields,
+    })  # fmt: skip
+
+
+def test_a_job_that_is_right_is_told_so_and_nothing_is_written(tmp_path: Path) -> None:
+    job = job_at(tmp_path, CLOSED_PORT)
+    before = sorted(tmp_path.iterdir())
+
+    ran = batchroute("check", job)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == [
+        f"{job}: the job file is right.",
+        f"input: 1 file(s), {(tmp_path / 'in.jsonl').stat().st_size:,} bytes; looked at 2 records",
+        "  route default: 2",
+        'first request: {"model":"sim-small","messages":[{"role":"user","content":"question 0"}],"max_tokens":32}',
+    ]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_ping_asks_every_provider(tmp_path: Path) -> None:
+    with serving() as (_, told):
+        job = job_at(tmp_path, told["url"])
+        answered = batchroute("check", job, "--ping")
+        refused = batchroute("check", job, "--ping", "--set", f"providers.there.base_url={CLOSED_PORT}")
+
+    assert (answered.returncode, answered.stderr) == (0, "")
+    assert answered.stdout.endswith("there: answers\n")
+    assert refused.returncode == 5
+    assert refused.stderr.startswith("there: ")
+    assert "answers" not in refused.stdout
+
+
+def test_ping_reaches_a_simulated_provider_too(tmp_path: Path) -> None:
+    ran = batchroute("check", write_job(tmp_path, count=1), "--ping")
+    assert ran.returncode == 0
+    assert ran.stdout.endswith("sim: answers\n")
+
+
+def test_records_that_would_fail_are_shown_with_their_place(tmp_path: Path) -> None:
+    job = job_at(tmp_path, CLOSED_PORT)
+    write_records(tmp_path / "in.jsonl", [{"id": "a", "text": None}, {"id": "b", "text": "good"}])
+
+    ran = batchroute("check", job)
+
+    assert ran.returncode == 0
+    assert "in.jsonl:1: field_null: 'text': " in ran.stderr
+    assert '"content":"good"' in ran.stdout
+
+
+def test_a_model_without_a_price_is_warned_of(tmp_path: Path) -> None:
+    models = {"own": {"provider": "there"}}
+    job = job_at(tmp_path, CLOSED_PORT, models=models, routes={"default": {"models": ["own"]}}, baseline=None)
+    ran = batchroute("check", job)
+    assert ran.returncode == 0
+    assert "Warning: no price is known for own: their cost will be null." in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "exit_code", "told"),
+    [
+        ('prompt.user="{{ text"', 2, "prompt.user: line 1, column 1: "),
+        ('prompt.user="{{ text.upper() }}"', 2, "template_unsafe"),
+        ("prompt.usr=a", 2, "usr"),
+        ("providers.there.api_key=${NOT_SET_ANYWHERE}", 2, "NOT_SET_ANYWHERE"),
+        ("input.path=nowhere.jsonl", 65, "nowhere.jsonl"),
+    ],
+)
+def test_what_prevents_a_run_is_found(tmp_path: Path, override: str, exit_code: int, told: str) -> None:
+    ran = batchroute("check", job_at(tmp_path, CLOSED_PORT), "--set", override)
+    assert ran.returncode == exit_code, ran.stderr
+    assert told in ran.stderr
+    assert "Traceback" not in ran.stderr

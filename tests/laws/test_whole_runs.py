@@ -1,0 +1,64 @@
+"""Runs that are left alone."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from batchroute.engine.pipeline import Options
+from tests.laws import books
+from tests.laws.laws import SCALE, examples
+from tests.laws.legs import Leg, travel
+from tests.laws.worlds import World, worlds
+
+pytestmark = pytest.mark.timeout(60 * SCALE)
+
+
+def assert_lawful(world: World, leg: Leg) -> None:
+    assert leg.ended is not None
+    books.assert_conserved(world, leg, whole=leg.ended.pending == 0)
+    books.assert_ended_adds_up(world, leg)
+    books.assert_bounds_kept(world, leg)
+    books.assert_ledger_closed([leg])
+    books.assert_totals_agree(leg)
+    books.assert_money_agrees(leg)
+    books.assert_run_cost_told(leg)
+    books.assert_order_kept(world, leg)
+
+
+@examples(100)
+@given(worlds())
+def test_a_run_obeys_every_law(world: World) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        world.write(folder)
+        leg = travel(world, folder, world.scripts())
+
+        assert_lawful(world, leg)
+        assert leg.ended is not None
+        assert (leg.ended.pending > 0) == (leg.ended.exit_code == 5)
+
+
+@examples(40)
+@given(worlds())
+def test_a_second_run_sends_nothing_that_was_answered_and_changes_no_byte_of_it(world: World) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        world.write(folder)
+        scripts = world.scripts()
+        first = travel(world, folder, scripts)
+        before = books.parts_of(folder)
+        assert first.ended is not None
+        pending = first.ended.pending
+
+        again = travel(world, folder, scripts, leg=1, options=Options(retry_failed=False))
+        if not pending:
+            assert again.provider.log == []
+            assert books.parts_of(folder) == before
+        answered = set(first.results.filter(status="succeeded")["record_id"])
+        sent = {f"r{books.number_of(one.request)}" for one in again.provider.log}
+        assert not answered & sent
+        written = books.parts_of(folder)
+        lasting = {name for name in before if not name.endswith("part-failed.parquet")}
+        assert all(written[name] == before[name] for name in lasting)

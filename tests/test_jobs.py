@@ -1,0 +1,51 @@
+"""The shipped job files load, and say which environment they need."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from batchroute.core.errors import JobError
+from batchroute.job.loading import load_job
+from tests.cli.processes import batchroute
+
+JOBS = sorted((Path(__file__).parents[1] / "jobs").rglob("*.yaml"))
+
+
+def needed(path: Path) -> dict[str, str]:
+    """The environment variables that a job file names, each with a placeholder."""
+    return dict.fromkeys(re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")), "placeholder")
+
+
+def test_there_are_jobs() -> None:
+    assert {"classify.yaml", "openai.yaml"} <= {path.name for path in JOBS}
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_a_shipped_job_loads_without_a_warning(path: Path) -> None:
+    job = load_job(path, environ=needed(path))
+
+    assert job.warnings == ()
+    assert "default" in job.routes
+    assert not Path(job.output.path).is_relative_to(path.parent)  # results do not land among the job files
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_a_shipped_job_reads_and_routes_its_input(path: Path) -> None:
+    ran = batchroute("check", path, timeout_s=60, **needed(path))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+    assert "first request: " in ran.stdout
+
+
+@pytest.mark.parametrize("path", [path for path in JOBS if needed(path)], ids=lambda path: path.name)
+def test_a_key_that_is_not_set_is_named(path: Path) -> None:
+    for name, others in ((name, needed(path).keys() - {name}) for name in needed(path)):
+        with pytest.raises(JobError, match=name):
+            load_job(path, environ=dict.fromkeys(others, "placeholder"))
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_keys_stand_in_the_environment_alone(path: Path) -> None:
+    written = re.findall(r"api_key:\s*([^\s,}]+\}?\"?)", path.read_text(encoding="utf-8"))
+    assert [key for key in written if not re.fullmatch(r"\"?\$\{\w+\}\"?", key)] == []
