@@ -101,6 +101,7 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         unpriced_attempts=int(table["unpriced_attempts"].sum()),
         baseline=job.baseline,
         baseline_cost_usd=total_of(lines, "baseline_cost_usd"),
+        warnings=ended.warnings,
         disabled=ended.disabled,
         routes=lines,
     )

@@ -101,6 +101,6 @@ def result(record_id: str = "r0", **fields: Any) -> Result:
         "latency_s": 0.1,
         "run_id": "run",
         "finished_at": 1_800_000_000.5,
-        "kept": [],
+        "kept": {},
     }
     return Result(**{**defaults, **fields})

@@ -25,7 +25,7 @@ def display(job: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | N
     if quiet:
         yield None
     elif sys.stderr is not None and sys.stderr.isatty():
-        console = Console(stderr=True)
+        console = Console(stderr=True, markup=False, highlight=False)
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             yield lambda progress: live.update(screen(job, progress))
     else:
@@ -47,7 +47,7 @@ class _Lines:
                 f"stopping; {_in_flight(progress)} requests in flight may finish, a second signal cuts them off"
             )
         if monotonic() >= self._next:
-            self._next += LINE_EVERY_S
+            self._next = monotonic() + LINE_EVERY_S
             self._say(f"{headline(progress)}{_troubles(progress)}")
 
     def _say(self, line: str) -> None:
@@ -107,7 +107,8 @@ def _state(state: str, paused_s: float) -> Text:
 
 def closing_table(summary: Summary) -> None:
     """Print what a run did, per route and model, on stdout."""
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    console = Console(file=sys.stdout, width=width, markup=False, highlight=False)
     if summary.routes:
         console.print(_routes_table(summary))
     records = summary.records
@@ -126,7 +127,7 @@ def closing_table(summary: Summary) -> None:
     console.print(_spent(summary))
     for model, why in summary.disabled.items():
         console.print(Text(f"{model} was left out: {why}", style="yellow"))
-    console.print(f"Results, ledger and routes are in {summary.output}", highlight=False)
+    console.print(f"Results, ledger and routes are in {summary.output}", soft_wrap=True)
 
 
 def _spent(summary: Summary) -> str:
@@ -178,7 +179,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _duration(seconds: float) -> str:
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from batchroute.core.errors import OutputError
+
 SAMPLE = """\
 {"id": "1", "text": "Translate into French: The parcel arrives on Monday."}
 {"id": "2", "text": "Write a Python function that reverses a list."}
@@ -22,7 +24,7 @@ def init(path: Path, force: bool) -> None:
     from batchroute.job.starter import STARTER
 
     if path.exists() and not force:
-        raise click.ClickException(f"{path} exists. Name another file, or replace it with --force.")
+        raise click.UsageError(f"{path} exists. Name another file, or replace it with --force.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(STARTER, encoding="utf-8")
@@ -30,5 +32,5 @@ def init(path: Path, force: bool) -> None:
         if not requests.exists():
             requests.write_text(SAMPLE, encoding="utf-8")
     except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror}") from error
+        raise OutputError(f"{path}: {error.strerror}. Name a place that can be written.") from error
     click.echo(f"Wrote {path}. Next: batchroute run {path}")

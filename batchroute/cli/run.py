@@ -48,6 +48,8 @@ def run(
         click.echo(f"Warning: {warning}", err=True)
     with display(loaded.job, quiet=quiet) as watch:
         summary = run_job(loaded, limit=limit, fresh=fresh, retry_failed=not no_retry_failed, watch=watch)
+    for warning in summary.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if as_json:
         sys.stdout.buffer.write(summary.json() + b"\n")
     elif not quiet:

@@ -48,7 +48,7 @@ def simulate(
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise click.UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
 def _of_job(job: Path, overrides: tuple[str, ...], provider: str | None) -> "Simulation":

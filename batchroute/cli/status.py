@@ -18,8 +18,8 @@ from batchroute.cli.options import json_option, output_argument
 def status(output: Path, as_json: bool) -> None:
     """Tell how the output directory OUT stands: its last run, its records by status, its parts.
 
-    It reads the manifest only, so it disturbs no run. While a run goes on, the rows are those of its latest
-    export, and the records by status those of its start.
+    It reads the manifest only, so it disturbs no run. While a run goes on, it tells how far that had come at
+    its latest export: every 25,000 records or so.
     """
     from batchroute.report.standing import read_standing
 

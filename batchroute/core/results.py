@@ -46,7 +46,7 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """The one output of a record.
 
     `latency_s` is the accepted attempt's, `finished_at` seconds since the epoch (UTC), `kept` the values of
-    the carried input columns, in their declared order. Fields are encoded by position: new ones go last.
+    the carried input columns by name. Fields are encoded by position: new ones go last.
     """
 
     record_id: str
@@ -66,4 +66,4 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     latency_s: float | None
     run_id: str
     finished_at: float
-    kept: list[Any]
+    kept: dict[str, Any]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record, Reject
@@ -37,10 +37,6 @@ class Feed:
     keep: tuple[str, ...]
     carry: Callable[[Any], Any]
     retry_failed: bool
-    _width: list[None] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_width", [None] * len(self.keep))
 
     async def take(self, batch: Batch) -> None:
         """Bring one batch into the backlog. What an earlier run finished is skipped."""
@@ -130,7 +126,7 @@ class Feed:
             totals=self.store.carried(known.seq),
             run_id=self.run_id,
             finished_at=self.clock.wall(),
-            kept=self._width if record is None else self._kept(record),
+            kept={} if record is None else self._kept(record),
         )
         self._count_when_committed(self.commits.finished(known.seq, None, result), result)
 
@@ -141,5 +137,5 @@ class Feed:
 
         committed.add_done_callback(count)
 
-    def _kept(self, record: Record) -> list[Any]:
-        return [self.carry(record.fields.get(name)) for name in self.keep]
+    def _kept(self, record: Record) -> dict[str, Any]:
+        return {name: self.carry(record.fields.get(name)) for name in self.keep}

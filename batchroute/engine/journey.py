@@ -42,7 +42,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     route: str
     models: tuple[str, ...]
     request: Request
-    kept: list[Any]
+    kept: dict[str, Any]
     carried: Totals = NOTHING_SPENT
 
 
@@ -259,7 +259,7 @@ def dead_letter(
     record_id: str,
     run_id: str,
     finished_at: float,
-    kept: list[Any],
+    kept: dict[str, Any],
     labels: Labels = UNLABELLED,
     route: str | None = None,
     model: str | None = None,

@@ -65,6 +65,8 @@ class Ended(Struct, frozen=True, kw_only=True):
     pending: int
     cost: int
     unpriced: int
+    warnings: tuple[str, ...]
+    """What a person should know of the input, the prices and the job."""
     disabled: dict[str, str]
     """Models that were left out for the rest of the run, and why."""
 
@@ -86,8 +88,10 @@ class Pipeline:
     window: Window
     backlog: Backlog
     feed: Feed
+    warnings: tuple[str, ...]
     _part_due: asyncio.Event = field(default_factory=asyncio.Event)
     _read_all: bool = False
+    _all_walked: bool = False
     _signal: signal.Signals | None = None
     _deadline: asyncio.Timeout | None = None
 
@@ -106,7 +110,7 @@ class Pipeline:
     async def run(self, watch: Watch | None) -> Ended:
         """Run to the end, or to the stop; whatever happens, what is committed is exported."""
         await self._recover()
-        self._note("running", None)
+        self._note("running", None, self._counts_stored())
         try:
             with _listening(self._heard):
                 await self._travel(watch)
@@ -116,7 +120,7 @@ class Pipeline:
             raise self.halt.reason
         await self._conclude()
         ended = self._ended()
-        self._note("stopped" if ended.pending else "finished", ended.exit_code)
+        self._note("stopped" if ended.pending else "finished", ended.exit_code, self._counts_stored())
         return ended
 
     async def _recover(self) -> None:
@@ -131,16 +135,19 @@ class Pipeline:
             self.exporter.retract_dead_letters()
 
     async def _travel(self, watch: Watch | None) -> None:
-        async with _background(*self._attendants(watch)):
+        async with _background(*self._attendants(watch)), asyncio.TaskGroup() as exporting:
+            exporting.create_task(self._export_regularly())
             try:
                 async with asyncio.timeout(None) as self._deadline, asyncio.TaskGroup() as journeys:
                     await self._admit(journeys)
             except TimeoutError:
                 pass  # the grace after a stop is over; what was in flight is entered as cancelled
+            self._all_walked = True
+            self._part_due.set()
 
     def _attendants(self, watch: Watch | None) -> list[Attendant]:
         pacers = [pool.pace for pool in self.pools.values()]
-        attendants = [*pacers, self.commits.flush_regularly, self._export_regularly]
+        attendants = [*pacers, self.commits.flush_regularly]
         return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
 
     async def _admit(self, journeys: asyncio.TaskGroup) -> None:
@@ -183,10 +190,13 @@ class Pipeline:
             self._part_due.set()
 
     async def _export_regularly(self) -> None:
-        while True:
+        """Write parts as they fall due. It ends by itself: an export that is cut off would go on in its thread."""
+        while not self._all_walked:
             await self._part_due.wait()
             self._part_due.clear()
-            await self.exporter.export()
+            if not self._all_walked:
+                await self.exporter.export()
+                self._note("running", None, self._counts_so_far())
 
     async def _watch(self, watch: Watch) -> None:
         while True:
@@ -262,6 +272,7 @@ class Pipeline:
             pending=total - tally.finished - tally.skipped.total(),
             cost=tally.cost,
             unpriced=tally.unpriced,
+            warnings=self.warnings,
             disabled={model: pool.disabled for model, pool in self.pools.items() if pool.disabled},
         )
 
@@ -278,9 +289,17 @@ class Pipeline:
             return f"stopped by {self._signal.name}; the same command goes on"
         return str(self.halt.reason) if self.halt.reason else None
 
-    def _note(self, state: str, exit_code: int | None) -> None:
+    def _counts_stored(self) -> dict[str, int]:
+        return {state.name.lower(): count for state, count in self.store.counts().items()}
+
+    def _counts_so_far(self) -> dict[str, int]:
+        """Of the records that this run has read; counting those in the store would take longer with each part."""
+        tally = self.tally
+        done = {status.value: tally.statuses[status] + tally.skipped[status] for status in Status}
+        return {"pending": tally.read - sum(done.values()), **done}
+
+    def _note(self, state: str, exit_code: int | None, counts: dict[str, int]) -> None:
         """Write into the manifest how the run stands."""
-        counts = {state.name.lower(): count for state, count in self.store.counts().items()}
         last_run = LastRun(
             run_id=self.run_id,
             state=state,

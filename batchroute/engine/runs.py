@@ -60,8 +60,6 @@ async def run(
     """
     clock = clock or Clock()
     with locked(job.output.path):
-        if options.fresh:
-            start_over(job.output.path)
         async with AsyncExitStack() as stack:
             pipeline = await _assemble(job, options, clock, connect, stack)
             return await pipeline.run(watch)
@@ -142,6 +140,8 @@ async def _assemble(
 ) -> "Pipeline":
     """Open everything that a run needs, cheapest refusals first; the stack closes it."""
     prompts, classifier, source = _opened(job)
+    if options.fresh:
+        start_over(job.output.path)
     manifest = _own_manifest(job)
     store = Store(job.output.path)
     stack.callback(store.close)
@@ -186,7 +186,22 @@ async def _assemble(
         window=window,
         backlog=backlog,
         feed=feed,
+        warnings=(*source.warnings, *_warnings(pools, manifest, job)),
     )
+
+
+def _warnings(pools: Mapping[str, Pool], manifest: Manifest, job: Job) -> list[str]:
+    warnings = [
+        f"no price is known for {name}: its cost is null. Declare models.{name}.price to have it counted."
+        for name, pool in pools.items()
+        if pool.spec.rates is None
+    ]
+    if manifest.fingerprint != job.fingerprint():
+        warnings.append(
+            "the job has changed since this output was begun: finished records keep their answers. "
+            "Start over with --fresh to have them all answered anew."
+        )
+    return warnings
 
 
 def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from batchroute.core.errors import OutputError, OutputLockedError
@@ -28,16 +28,24 @@ def locked(directory: Path) -> Iterator[None]:
             f"output {directory}: {error.strerror}. Name a directory that can be written."
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise OutputLockedError(
-            f"output {directory} is held by another run. Wait for it, or stop it."
-        ) from error
-    try:
+        if not _taken(descriptor):
+            raise OutputLockedError(f"output {directory} is held by another run. Wait for it, or stop it.")
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Take the lock; False when a run holds it. Who looks holds it shared for a moment, and is no run."""
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def is_locked(directory: Path) -> bool:

@@ -10,6 +10,7 @@ import polars as pl
 from msgspec import Struct, structs
 
 from batchroute.core.attempts import Attempt
+from batchroute.core.errors import OutputError
 from batchroute.core.responses import Usage
 from batchroute.core.results import Result, Totals
 
@@ -101,8 +102,7 @@ def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) ->
     columns["cost_usd"] = columns["cost"]
     frame = _frame(columns, RESULTS)
     carried = [
-        _carried(name, kind, [values[i] for values in columns["kept"]])
-        for i, (name, kind) in enumerate(kept.items())
+        _carried(name, kind, [values.get(name) for values in columns["kept"]]) for name, kind in kept.items()
     ]
     return frame.with_columns(carried) if carried else frame
 
@@ -181,12 +181,21 @@ def kept_types(names: Sequence[str], schema: Mapping[str, pl.DataType] | None) -
 
 
 def _carried(name: str, kind: pl.DataType, values: list[Any]) -> pl.Series:
-    """A carried column from values that have been through the journal, where dates and decimals became text."""
-    if isinstance(kind, pl.Decimal | pl.Date | pl.Time | pl.Datetime | pl.Duration):
-        return _revived(pl.Series(name, values, dtype=pl.String), kind)
-    if kind.is_integer():
-        values = [int(value) if isinstance(value, str) else value for value in values]
-    return pl.Series(name, values, dtype=kind, strict=True)
+    """A carried column from values that have been through the journal, where dates and decimals became text.
+
+    Raises OutputError where an earlier run kept values of another type under this name.
+    """
+    try:
+        if isinstance(kind, pl.Decimal | pl.Date | pl.Time | pl.Datetime | pl.Duration):
+            return _revived(pl.Series(name, values, dtype=pl.String), kind)
+        if kind.is_integer():
+            values = [int(value) if isinstance(value, str) else value for value in values]
+        return pl.Series(name, values, dtype=kind, strict=True)
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise OutputError(
+            f"kept column {name!r} is {kind} in this input, but was of another type in an earlier run. "
+            "Finish that run with its own input, or start over with --fresh."
+        ) from error
 
 
 def _revived(text: pl.Series, kind: pl.DataType) -> pl.Series:

@@ -3,7 +3,7 @@
 from typing import Final
 
 STARTER: Final = """\
-# A batchroute job. Run it with `batchroute run job.yaml`; see what it will cost first with `batchroute plan job.yaml`.
+# A batchroute job. Run it with `batchroute run job.yaml`; see first what it would send with `batchroute check job.yaml`.
 # It runs as it stands, with no key and no network: its provider is simulated. Paths are relative to this file.
 
 job: starter                      # its name: small letters, digits, - and _

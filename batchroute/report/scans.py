@@ -9,8 +9,9 @@ from batchroute.io.tables import LEDGER, RESULTS
 
 def scan_results(directory: str | Path) -> pl.LazyFrame:
     """One row a finished record, the carried input columns last."""
-    parts = _parts(directory, "results")
-    return pl.scan_parquet(parts, glob=False) if parts else pl.LazyFrame(schema=dict(RESULTS))
+    parts = [pl.scan_parquet(part, glob=False) for part in _parts(directory, "results")]
+    # runs that kept other columns left parts of another width
+    return pl.concat(parts, how="diagonal") if parts else pl.LazyFrame(schema=dict(RESULTS))
 
 
 def scan_ledger(directory: str | Path) -> pl.LazyFrame:

@@ -59,6 +59,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     unpriced_attempts: int
     baseline: str | None
     baseline_cost_usd: Decimal | None
+    warnings: tuple[str, ...]
     disabled: dict[str, str]
     routes: tuple[RouteLine, ...]
 

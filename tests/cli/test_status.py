@@ -14,6 +14,7 @@ from batchroute.io.parts import Part
 from batchroute.report.standing import read_standing, standing_of
 from tests.cli.jobs import write_job
 from tests.cli.processes import batchroute, started, summary
+from tests.cli.test_run import wait_for_results
 
 ENDED = LastRun(run_id="r1", state="finished", started_at="2026-11-01T10:00:00+00:00",
                 updated_at="2026-11-01T10:05:00+00:00", exit_code=0)  # fmt: skip
@@ -177,8 +178,8 @@ def test_a_killed_run_is_interrupted_until_the_next_one_has_finished(tmp_path: P
 
 
 def test_a_run_that_was_told_to_stop_is_stopped(tmp_path: Path) -> None:
-    process = started("run", write_job(tmp_path, count=2000, latency="50ms", concurrency=4), "--quiet")
-    wait_for_state(tmp_path, "running", process)
+    process = started("run", write_job(tmp_path, count=3000, latency="50ms", concurrency=4), "--quiet")
+    wait_for_results(tmp_path, process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
 

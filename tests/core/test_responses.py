@@ -55,7 +55,7 @@ RESULT = Result(
     latency_s=0.3,
     run_id="run",
     finished_at=1_790_000_001.0,
-    kept=["mail", 3, None],
+    kept={"source": "mail", "n": 3, "gone": None},
 )
 
 

@@ -6,6 +6,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from batchroute.core.errors import OutputError
 from batchroute.core.results import Result, Status, Totals
 from batchroute.io.tables import (
     LEDGER,
@@ -19,9 +20,9 @@ from batchroute.io.tables import (
 from tests.builders import attempt, result
 
 
-def through_the_journal(kept: list[Any]) -> list[Any]:
+def through_the_journal(value: Any) -> dict[str, Any]:
     """A kept row as it comes out of the journal."""
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(result(kept=kept)), type=Result).kept
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(result(kept={"extra": value})), type=Result).kept
 
 
 def test_the_ledger_has_the_documented_columns_whatever_it_holds() -> None:
@@ -74,8 +75,8 @@ def test_times_are_utc_to_the_microsecond() -> None:
     ids=str,
 )
 def test_a_kept_parquet_value_comes_out_as_it_went_in(kind: pl.DataType, value: Any) -> None:
-    kept = through_the_journal([carried_value(value)])
-    absent = through_the_journal([carried_value(None)])
+    kept = through_the_journal(carried_value(value))
+    absent = through_the_journal(carried_value(None))
     column = results_frame([result(kept=kept), result(kept=absent)], {"extra": kind})["extra"]
     assert column.dtype == kind
     assert column.to_list() == [value, None]
@@ -87,6 +88,16 @@ def test_a_kept_parquet_value_comes_out_as_it_went_in(kind: pl.DataType, value: 
 )
 def test_a_kept_json_value_is_carried_as_text(value: object, text: str | None) -> None:
     assert carried_text(value) == text
+
+
+def test_a_column_kept_anew_is_null_for_what_was_kept_before() -> None:
+    column = results_frame([result(kept={"old": "x"})], {"new": pl.Int64()})["new"]
+    assert column.to_list() == [None]
+
+
+def test_a_kept_column_that_changed_its_type_is_refused_with_the_remedy() -> None:
+    with pytest.raises(OutputError, match="--fresh"):
+        results_frame([result(kept={"extra": "text"})], {"extra": pl.Int64()})
 
 
 def test_nested_columns_are_carried_as_json_text() -> None:

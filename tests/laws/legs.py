@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -94,6 +95,7 @@ class ThreadsTakeTime(VirtualClockLoop):
         if self._camera:
             self._camera.moment()
         heard: asyncio.Future[T] = self.create_future()
+        heard.add_done_callback(lambda _: _forget(done) if heard.cancelled() else None)
         self.call_later(self._pause.random() * THREAD_S, _tell, heard, done)
         return heard
 
@@ -105,6 +107,12 @@ def _tell(heard: "asyncio.Future[T]", done: "asyncio.Future[T]") -> None:
         heard.set_exception(error)
     else:
         heard.set_result(done.result())
+
+
+def _forget(done: "asyncio.Future[Any]") -> None:
+    """A file that was opened for somebody who has gone: nobody else closes it."""
+    if done.exception() is None and isinstance(opened := done.result(), io.IOBase):
+        opened.close()
 
 
 @dataclass

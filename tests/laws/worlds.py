@@ -224,7 +224,7 @@ PRICES = st.sampled_from([("1", "2"), ("0.15", "0.6"), ("0.000123", "1.234567"),
 
 def moods(kinds: tuple[ErrorType, ...]) -> st.SearchStrategy[Mood]:
     wishes = st.sampled_from([None, None, 0.0, 0.5, 4.0, 20.0, 90.0])
-    return st.builds(Mood, st.sampled_from(kinds), SECONDS, wishes)
+    return st.builds(Mood, st.sampled_from(kinds), SECONDS | st.just(60.0), wishes)
 
 
 def by_number(values: st.SearchStrategy[T], count: int, most: int) -> st.SearchStrategy[dict[int, T]]:
@@ -243,7 +243,7 @@ def wild_models(draw: st.DrawFn, count: int) -> Model:
         rpm=draw(st.sampled_from([None, None, 30, 120, 900])),
         tpm=draw(st.sampled_from([None, None, 600, 6000])),
         price=draw(st.none() | PRICES),
-        latencies=tuple(draw(st.lists(SECONDS | st.just(60.0), min_size=1, max_size=4))),
+        latencies=tuple(draw(st.lists(SECONDS | st.just(40.0), min_size=1, max_size=4))),
         spells=tuple(draw(st.lists(spells, max_size=2))),
         hiccups=draw(by_number(hiccups, count, 12)),
         refused=draw(by_number(st.sampled_from(REFUSED), count, 4)),

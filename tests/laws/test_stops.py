@@ -1,0 +1,78 @@
+"""Runs that are stopped, and resumed with the same command."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.laws import books
+from tests.laws.laws import SCALE, examples
+from tests.laws.legs import Leg, Stop, travel
+from tests.laws.worlds import World, settled_worlds
+
+pytestmark = pytest.mark.timeout(60 * SCALE)
+
+STOPS = st.builds(
+    Stop,
+    st.sampled_from([0.0, 0.01, 0.1, 0.35, 1.0, 2.5, 10.0, 36.0]),
+    st.sampled_from(["signal", "signals", "cancel"]),
+)
+
+
+def answers(leg: Leg) -> set[tuple[str, str, str | None]]:
+    return set(leg.results.select("record_id", "status", "response").iter_rows())
+
+
+def assert_lawful_so_far(world: World, legs: Sequence[Leg]) -> None:
+    """A run that was cancelled has written what it could; the next one writes the rest."""
+    latest = legs[-1]
+    books.assert_conserved(world, latest, whole=False)
+    books.assert_bounds_kept(world, latest)
+    books.assert_money_agrees(latest)
+    books.assert_order_kept(world, latest)
+    if latest.ended is not None:
+        books.assert_ended_adds_up(world, latest)
+        books.assert_ledger_closed(legs)
+        books.assert_totals_agree(latest)
+        books.assert_run_cost_told(latest)
+
+
+@examples(90)
+@given(settled_worlds(), st.lists(STOPS, min_size=1, max_size=3))
+def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(world: World, stops: list[Stop]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        whole, broken = Path(name) / "whole", Path(name) / "broken"
+        world.write(whole)
+        world.write(broken)
+        expected = travel(world, whole, world.scripts())
+        scripts, legs = world.scripts(), list[Leg]()
+        for number, stop in enumerate([*stops, None]):
+            legs.append(travel(world, broken, scripts, leg=number, stop=stop))
+            assert_lawful_so_far(world, legs)
+
+        last = legs[-1]
+        assert last.ended is not None
+        assert last.ended.pending == 0
+        books.assert_conserved(world, last, whole=True)
+        assert answers(last) == answers(expected)
+
+
+@examples(40)
+@given(settled_worlds(), STOPS)
+def test_a_stopped_run_lets_what_is_in_flight_finish_within_the_grace(world: World, stop: Stop) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        world.write(folder)
+        leg = travel(world, folder, world.scripts(), stop=stop)
+
+        late = [sent for sent in leg.provider.log if sent.at > stop.at + 0.7]
+        if leg.ended is None or leg.ended.exit_code == 143:
+            assert not late
+        if leg.ended is not None and leg.ended.exit_code == 143:
+            assert leg.ended.duration_s <= stop.at + 30.5
+            cancelled = leg.ledger.filter(pl.col("error_type") == "cancelled_by_run")
+            assert stop.how == "signals" or all(sent.at < stop.at for sent in leg.provider.log) or cancelled.is_empty()
