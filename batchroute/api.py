@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import uvloop
@@ -42,9 +44,22 @@ def run(
     """
     job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
     options = Options(limit=limit, fresh=fresh, retry_failed=retry_failed)
+    return _summarise(job, _run(run_pipeline(job, options, watch=watch)))
+
+
+def _run(pipeline: Coroutine[Any, Any, Ended]) -> Ended:
+    """Run in this thread, or in another one where this one has a loop already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _run_here(pipeline)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(_run_here, pipeline).result()
+
+
+def _run_here(pipeline: Coroutine[Any, Any, Ended]) -> Ended:
     with _tuned_interpreter(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        ended = runner.run(run_pipeline(job, options, watch=watch))
-    return _summarise(job, ended)
+        return runner.run(pipeline)
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class Prompt(Spec):
     user: Text | None = Field(
         default=None, description='A template of the user message, such as "{{ text }}".'
     )
-    messages: Annotated[tuple[Message, ...], Field(min_length=1), Listed] | None = Field(
+    messages: Annotated[tuple[Message, ...], Listed, Field(min_length=1)] | None = Field(
         default=None, description="A whole list of templated messages."
     )
     column: Text | None = Field(
@@ -271,7 +271,7 @@ class Route(Spec):
     """The models that may answer a kind of record, in the order in which they are tried."""
 
     when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
-    models: Annotated[tuple[Text, ...], Field(min_length=1), Listed, AfterValidator(_distinct)] = Field(
+    models: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(_distinct)] = Field(
         description="Keys of `models`, the first choice first."
     )
 

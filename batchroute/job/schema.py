@@ -26,7 +26,7 @@ def _tidied(part: Any) -> Any:
         for key, value in part.items()
         if key not in _NOISE
     }
-    return _without_null(_duration_default(tidy))
+    return _without_null(_duration_default(_counted(tidy)))
 
 
 def _named(schemas: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +41,13 @@ def _without_null(part: dict[str, Any]) -> dict[str, Any]:
             key: value for key, value in part.items() if key != "anyOf" and (key, value) != ("default", None)
         }
         return {**choices[0], **rest} if len(choices) == 1 else {"anyOf": choices, **rest}
+    return part
+
+
+def _counted(part: dict[str, Any]) -> dict[str, Any]:
+    """A list's least length, which pydantic writes as a text's where a validator stands before it."""
+    if part.get("type") == "array" and "minLength" in part:
+        part["minItems"] = part.pop("minLength")
     return part
 
 

@@ -100,6 +100,7 @@ def summary(**fields: Any) -> Summary:
             "unpriced_attempts": 0,
             "baseline": "large",
             "baseline_cost_usd": Decimal(6),
+            "warnings": (),
             "disabled": {},
             "routes": (line(),),
             **fields,

@@ -1,0 +1,43 @@
+import asyncio
+import gc
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import batchroute
+from tests.cli.jobs import write_job
+
+
+def test_a_job_runs_from_python_and_its_output_is_scanned(tmp_path: Path) -> None:
+    before = (gc.get_threshold(), sys.getswitchinterval())
+    summary = batchroute.run(write_job(tmp_path, count=20), overrides=["models.small.limits.concurrency=4"])
+
+    assert (summary.exit_code, summary.records.succeeded, summary.attempts) == (0, 20, 20)
+    ledger = batchroute.scan_ledger(tmp_path / "out")
+    assert ledger.select(pl.col("cost_usd").sum()).collect().item() == summary.cost_usd
+    assert batchroute.scan_results(tmp_path / "out").collect().height == 20
+    assert batchroute.scan_routes(str(tmp_path / "out")).collect()["records"].sum() == 20
+    assert (gc.get_threshold(), sys.getswitchinterval()) == before
+
+
+def test_it_runs_where_an_event_loop_is_running_as_in_a_notebook(tmp_path: Path) -> None:
+    async def cell() -> int:
+        return batchroute.run(write_job(tmp_path, count=5)).records.succeeded
+
+    assert asyncio.run(cell()) == 5
+
+
+def test_parts_that_kept_other_columns_are_scanned_together(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=4)
+    batchroute.run(job, limit=2)
+    batchroute.run(job, overrides=["output.keep=[text]"])
+    texts = batchroute.scan_results(tmp_path / "out").sort("record_id").collect()["text"].to_list()
+    assert texts == [None, None, "question 2", "question 3"]
+
+
+def test_the_routes_of_a_directory_without_a_run_are_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no run has ended"):
+        batchroute.scan_routes(tmp_path)
+    assert batchroute.scan_results(tmp_path).collect().height == 0
