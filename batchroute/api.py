@@ -18,8 +18,8 @@ from batchroute.engine.runs import model_price
 from batchroute.engine.runs import run as run_pipeline
 from batchroute.job.jobs import Job
 from batchroute.job.loading import load_job
-from batchroute.report.routes import routes_table, write_routes
-from batchroute.report.scans import scan_ledger, scan_results, scan_routes
+from batchroute.report.routes import routes_of_parts, write_routes
+from batchroute.report.scans import ledger_parts, scan_ledger, scan_results, scan_routes
 from batchroute.report.summary import Records, Summary, route_lines, status_word, total_of
 
 __all__ = ["load_job", "run", "scan_ledger", "scan_results", "scan_routes"]
@@ -88,8 +88,8 @@ def _summarise(job: Job, ended: Ended) -> Summary:
     baseline = Rates.of(price) if price else None
     directory = job.output.path
     write_routes(directory, baseline)
-    ledger = scan_ledger(directory).filter(pl.col("run_id") == ended.run_id)
-    table = routes_table(ledger, baseline)
+    of_this_run = pl.col("run_id") == ended.run_id
+    table = routes_of_parts([part.filter(of_this_run) for part in ledger_parts(directory)], baseline)
     lines = route_lines(table)
     return Summary(
         run_id=ended.run_id,

@@ -41,6 +41,13 @@ class Totals(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
 
 NOTHING_SPENT = Totals()
 
+RESULT_COLUMNS = (
+    "record_id", "status", "task", "complexity", "classified_by", "route", "model", "provider", "response",
+    "finish_reason", "flag", "error_type", "error_message", "attempts", "failovers", "escalations", "input_tokens",
+    "output_tokens", "cost_usd", "latency_s", "run_id", "finished_at",
+)  # fmt: skip
+"""The documented columns of results, in order; kept input columns follow them under their own names."""
+
 
 class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """The one output of a record.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record, Reject
@@ -77,6 +78,8 @@ class Feed:
         route = self.router.route(labels)
         request = self.prompts.render(record)
         if isinstance(request, Fault):
+            place = f"{record.file}:{record.line}: {request.message}"
+            request = Fault(request.error_type, place)
             self._bury(known, record.record_id, request, record=record, labels=labels, route=route.name)
             return
         self.backlog.put(
@@ -103,10 +106,12 @@ class Feed:
     def _bury_place(
         self, record_id: str, file: str, line: int, fault: Fault, record: Record | None = None
     ) -> None:
-        """Bury what has no id of its own under its place in the input."""
-        [known] = self.store.register([(record_id, file, line)])
-        if known.first is None and self._is_due(known.state):
-            self._bury(known, record_id, fault, record=record)
+        """Bury what has no id of its own under its place in the input, or beside an id that is spelled alike."""
+        names = (f"{record_id}#{again}" if again else record_id for again in count())
+        registered = ((name, self.store.register([(name, file, line)])[0]) for name in names)
+        name, known = next((name, known) for name, known in registered if known.first is None)
+        if self._is_due(known.state):
+            self._bury(known, name, fault, record=record)
 
     def _bury(
         self,

@@ -226,6 +226,8 @@ class Pipeline:
         if cancelled:
             self.store.commit(Group([], cancelled, []))
         await self.exporter.export()
+        if self._read_all and self.options.limit is None:
+            self.store.forget_places()
         await self.exporter.write_dead_letters()
 
     def progress(self) -> Progress:
@@ -240,7 +242,7 @@ class Pipeline:
         return Progress(
             elapsed_s=now - self._began,
             read=tally.read,
-            total=total,
+            total=self._total(),
             share_read=share_read,
             skipped=tally.skipped.total(),
             succeeded=tally.statuses[Status.SUCCEEDED],
@@ -257,36 +259,46 @@ class Pipeline:
 
     def _ended(self) -> Ended:
         tally = self.tally
-        total = tally.read if self._read_all or self.options.limit else max(tally.read, self.source.rows or 0)
         return Ended(
             run_id=self.run_id,
             exit_code=self._exit_code(),
             reason=self._reason(),
             started_at=dt.datetime.fromtimestamp(self._started_at, dt.UTC),
             duration_s=self.clock.now() - self._began,
-            total=total,
+            total=self._total(),
             succeeded=tally.statuses[Status.SUCCEEDED],
             failed=tally.statuses[Status.FAILED],
             degraded=tally.statuses[Status.DEGRADED],
             skipped=tally.skipped.total(),
-            pending=total - tally.finished - tally.skipped.total(),
+            pending=self._pending(),
             cost=tally.cost,
             unpriced=tally.unpriced,
             warnings=self.warnings,
             disabled={model: pool.disabled for model, pool in self.pools.items() if pool.disabled},
         )
 
+    def _total(self) -> int:
+        rows = 0 if self._read_all or self.options.limit else self.source.rows or 0
+        return max(self.tally.read, rows)
+
+    def _pending(self) -> int:
+        return self._total() - self.tally.finished - self.tally.skipped.total()
+
     def _exit_code(self) -> int:
         if self._signal is not None:
             return 128 + self._signal
         if isinstance(self.halt.reason, BatchrouteError):
             return self.halt.reason.exit_code
+        if self._pending():
+            return 1
         failed = self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED]
         return 3 if failed else 0
 
     def _reason(self) -> str | None:
         if self._signal is not None:
             return f"stopped by {self._signal.name}; the same command goes on"
+        if self.halt.reason is None and self._pending():
+            return f"{self._pending()} records have no result although all was read: please report this"
         return str(self.halt.reason) if self.halt.reason else None
 
     def _counts_stored(self) -> dict[str, int]:

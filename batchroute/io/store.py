@@ -8,7 +8,6 @@ is projected into parts.
 One connection, one thread: SQLite before 3.51.3 can corrupt a database that several connections checkpoint.
 """
 
-import json
 import os
 import sqlite3
 from collections import deque
@@ -153,21 +152,27 @@ class Store:
         self._seen[first : first + count] = b"\x01" * count
 
     def _look_up(self, rows: Sequence[tuple[int, str, str, int]]) -> list[Known]:
-        ids = json.dumps([row[1] for row in rows])
+        ids = [row[1] for row in rows]  # bound one by one: json_each would end a text at its NUL
         found = {
             record_id: (seq, state, file, line)
             for record_id, seq, state, file, line in self._db.execute(
-                "select r.record_id, r.seq, r.state, r.file, r.line"
-                " from json_each(?) j cross join records r on r.record_id = j.value",
-                (ids,),
+                "select record_id, seq, state, file, line from records"
+                f" where record_id in ({','.join('?' * len(ids))})",  # noqa: S608  question marks alone
+                ids,
             )
         }
         self._seen.extend(bytes(max(0, self._next_seq - len(self._seen))))
-        known = []
-        for _, record_id, _, _ in rows:
-            seq, state, file, line = found[record_id]
-            known.append(Known(seq, State(state), f"{file}:{line}" if self._seen[seq] else None))
+        known, moved = [], []
+        for _, record_id, file, line in rows:
+            seq, state, *place = found[record_id]
+            seen = self._seen[seq]
+            known.append(Known(seq, State(state), f"{place[0]}:{place[1]}" if seen else None))
+            if not seen and place != [file, line]:
+                found[record_id] = (seq, state, file, line)
+                moved.append((file, line, seq))
             self._seen[seq] = 1
+        with _Transaction(self._db):
+            self._db.executemany("update records set file = ?, line = ? where seq = ?", moved)
         return known
 
     def carried(self, seq: int) -> Totals:
@@ -276,6 +281,19 @@ class Store:
                 "insert into journal(results, payload) values(0, ?)",
                 (_compress(_encode(Group(started, [], []))),),
             )
+
+    def forget_places(self) -> None:
+        """Drop the dead letters of places that the whole input, now read, does not have any more.
+
+        A bad line and a repeated id go by their place; when the input was mended, nothing else would end them.
+        """
+        places = self._db.execute(
+            "select seq from dead_letters join records using (seq) where record_id = file || ':' || line"
+        ).fetchall()
+        gone = [(seq,) for (seq,) in places if seq >= len(self._seen) or not self._seen[seq]]
+        with _Transaction(self._db):
+            self._db.executemany("delete from dead_letters where seq = ?", gone)
+            self._db.executemany("delete from records where seq = ?", gone)
 
     def dead_letters(self) -> Iterator[Result]:
         """Every failed record's result, in the order of their numbers; those still in the journal left out."""

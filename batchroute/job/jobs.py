@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from batchroute.core.money import Price, Rates
+from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.simulation import Simulation
@@ -39,6 +40,13 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise ValueError(f"names {repeated[0]!r} twice. Remove one of them")
+    return names
+
+
+def _not_ours(names: tuple[str, ...]) -> tuple[str, ...]:
+    taken = [name for name in names if name in RESULT_COLUMNS]
+    if taken:
+        raise ValueError(f"names {taken[0]!r}, a column of the results. Rename it in the input")
     return names
 
 
@@ -74,7 +82,7 @@ class Output(Spec):
     """Where results, ledger and manifest go."""
 
     path: LocalPath = Field(description="A directory, made when it is missing; relative to the job file.")
-    keep: Annotated[tuple[Text, ...], Listed, AfterValidator(_distinct)] = Field(
+    keep: Annotated[tuple[Text, ...], Listed, AfterValidator(_distinct), AfterValidator(_not_ours)] = Field(
         default=(), description="Input columns to carry into the results."
     )
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from batchroute.core.responses import Usage
 
-MOST_TOKENS: Final = 10**9
+MOST_TOKENS: Final = 10**8
 """No single request counts more tokens than this."""
 
 

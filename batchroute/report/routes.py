@@ -1,5 +1,6 @@
 """The ledger summed up per route and model: routes.parquet, and the closing table of a run."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import polars as pl
 from batchroute.core.money import Rates
 from batchroute.io.parts import write_part
 from batchroute.io.tables import COST
-from batchroute.report.scans import scan_ledger
+from batchroute.report.scans import ledger_parts
 
 ROUTES_NAME = "routes.parquet"
 _PICODOLLAR = Decimal("0.000000000001")
@@ -23,39 +24,91 @@ def routes_table(ledger: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     assumed, though another model may use more or fewer. `saving_usd` is what is left after every attempt,
     failed ones included.
     """
+    return routes_of_parts([ledger], baseline)
+
+
+def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> pl.DataFrame:
+    """The same over a ledger in parts, read one after the other: memory holds the latencies and little else."""
+    latency = pl.col("latencies").list.explode(empty_as_null=False)
+    return (
+        pl.concat([_sums(part, baseline) for part in ledger])
+        .group_by(_KEYS)
+        .agg(
+            pl.col(_COUNTS).sum(),
+            cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
+            answered=pl.col("answered").sum(),
+            queued=pl.col("queued").sum(),
+            latency_mean_s=latency.mean(),
+            latency_p50_s=latency.quantile(0.5),
+            latency_p95_s=latency.quantile(0.95),
+            latency_p99_s=latency.quantile(0.99),
+            baseline_cost_usd=pl.when(pl.col("baseline_cost_usd").count() > 0).then(
+                pl.col("baseline_cost_usd").sum()
+            ),
+        )
+        .select(
+            *_KEYS,
+            "records",
+            "attempts",
+            (pl.col("answered") / pl.col("attempts")).alias("success_share"),
+            "failovers",
+            "escalations",
+            "input_tokens",
+            "output_tokens",
+            "cost_usd",
+            "unpriced_attempts",
+            "latency_mean_s",
+            "latency_p50_s",
+            "latency_p95_s",
+            "latency_p99_s",
+            (pl.col("queued") / pl.col("attempts")).alias("queued_mean_s"),
+            "baseline_cost_usd",
+            (pl.col("records") / pl.col("records").sum()).alias("record_share"),
+            (pl.col("baseline_cost_usd") - pl.col("cost_usd")).cast(COST).alias("saving_usd"),
+        )
+        .sort(_KEYS)
+    )
+
+
+_KEYS = ("route", "model", "provider")
+_COUNTS = (
+    "records",
+    "attempts",
+    "failovers",
+    "escalations",
+    "input_tokens",
+    "output_tokens",
+    "unpriced_attempts",
+)
+
+
+def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
+    """What one part of the ledger adds to each row, its latencies as they are."""
     answered = pl.col("outcome") == "ok"
     accepted = pl.col("verdict") == "accept"
-    latency = pl.col("latency_s").filter(answered)
-    sums = ledger.group_by("route", "model", "provider").agg(
-        records=accepted.sum(),
-        attempts=pl.len(),
-        success_share=answered.mean(),
-        failovers=(pl.col("verdict") == "failover").sum(),
-        escalations=(pl.col("verdict") == "escalate").sum(),
-        input_tokens=pl.col("input_tokens").sum(),
-        output_tokens=pl.col("output_tokens").sum(),
-        cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
-        unpriced_attempts=pl.col("cost_usd").null_count(),
-        latency_mean_s=latency.mean(),
-        latency_p50_s=latency.quantile(0.5),
-        latency_p95_s=latency.quantile(0.95),
-        latency_p99_s=latency.quantile(0.99),
-        queued_mean_s=pl.col("queued_s").mean(),
-        baseline_cost_usd=_baseline_cost(baseline, accepted),
-    )
     return (
-        sums.with_columns(
-            record_share=pl.col("records") / pl.col("records").sum(),
-            saving_usd=(pl.col("baseline_cost_usd") - pl.col("cost_usd")).cast(COST),
+        part.group_by(_KEYS)
+        .agg(
+            records=accepted.sum(),
+            attempts=pl.len(),
+            answered=answered.sum(),
+            failovers=(pl.col("verdict") == "failover").sum(),
+            escalations=(pl.col("verdict") == "escalate").sum(),
+            input_tokens=pl.col("input_tokens").sum(),
+            output_tokens=pl.col("output_tokens").sum(),
+            cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
+            unpriced_attempts=pl.col("cost_usd").null_count(),
+            queued=pl.col("queued_s").sum(),
+            latencies=pl.col("latency_s").filter(answered),
+            baseline_cost_usd=_baseline_cost(baseline, accepted),
         )
-        .sort("route", "model", "provider")
         .collect()
     )
 
 
 def write_routes(directory: Path, baseline: Rates | None) -> None:
     """Write routes.parquet over the whole ledger of a directory. Raises OutputError."""
-    write_part(directory, ROUTES_NAME, routes_table(scan_ledger(directory), baseline))
+    write_part(directory, ROUTES_NAME, routes_of_parts(ledger_parts(directory), baseline))
 
 
 def _baseline_cost(baseline: Rates | None, accepted: pl.Expr) -> pl.Expr:

@@ -16,8 +16,13 @@ def scan_results(directory: str | Path) -> pl.LazyFrame:
 
 def scan_ledger(directory: str | Path) -> pl.LazyFrame:
     """One row an attempt, also of failed ones."""
-    parts = _parts(directory, "ledger")
-    return pl.scan_parquet(parts, glob=False) if parts else pl.LazyFrame(schema=dict(LEDGER))
+    return pl.concat(ledger_parts(directory))
+
+
+def ledger_parts(directory: str | Path) -> list[pl.LazyFrame]:
+    """The ledger's parts one by one; an empty one where there are none."""
+    parts = [pl.scan_parquet(part, glob=False) for part in _parts(directory, "ledger")]
+    return parts or [pl.LazyFrame(schema=dict(LEDGER))]
 
 
 def scan_routes(directory: str | Path) -> pl.LazyFrame:

@@ -153,6 +153,10 @@ def _last_user_text(messages: Any) -> str | None:
     return "\n".join(texts) if texts else None
 
 
+MOST_OUTPUT_TOKENS = 10**7
+"""No model writes more; and what a request can cost at most stays within 64 bits of picodollars."""
+
+
 def output_cap(params: Mapping[str, Any]) -> int | Fault | None:
     """The output tokens that a request allows itself at most; None where it does not say, override_range where
     they are no count.
@@ -161,7 +165,10 @@ def output_cap(params: Mapping[str, Any]) -> int | Fault | None:
         value = params.get(name)
         if value is None:
             continue
-        if type(value) is not int or value < 1:
-            return Fault("override_range", f"{name} must be a whole number above 0, got {str(value)[:40]}")
+        if type(value) is not int or not 1 <= value <= MOST_OUTPUT_TOKENS:
+            return Fault(
+                "override_range",
+                f"{name} must be a number from 1 to {MOST_OUTPUT_TOKENS:,}, got {str(value)[:40]}",
+            )
         return value
     return None

@@ -274,6 +274,40 @@ def test_duplicate_ids_and_bad_lines_are_dead_letters_with_their_place(tmp_path:
         assert ran.ledger.height == 1
 
 
+def test_a_bad_line_is_a_dead_letter_even_where_its_place_is_another_records_id(tmp_path: Path) -> None:
+    lines = ["{broken", '{"id": "in.jsonl:1", "text": "x"}', '{"id": "in.jsonl:1", "text": "y"}', "{broken"]
+    (tmp_path / "in.jsonl").write_text("\n".join([*lines, '{"id": "in.jsonl:4#1", "text": "z"}']))
+    for _ in range(2):
+        ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+        assert ran.ended.pending == 0
+        assert ran.results.height == 5
+        assert sorted(ran.results["error_type"].drop_nulls()) == [
+            "id_duplicate",
+            "json_syntax",
+            "json_syntax",
+        ]
+
+
+def test_dead_letters_of_places_that_were_mended_go_away(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": "x", "text": "x"}\n{broken\n{"id": "x", "text": "y"}\n')
+    run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    (tmp_path / "in.jsonl").write_text('{"id": "x", "text": "x"}\n{"id": "y", "text": "y"}\n')
+
+    part = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, options=Options(limit=1))
+    assert sorted(part.results["record_id"]) == ["in.jsonl:2", "in.jsonl:3", "x"]
+    whole = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    assert sorted(whole.results["record_id"]) == ["x", "y"]
+    assert whole.ended.exit_code == 0
+
+
+def test_an_absurd_output_cap_is_a_dead_letter_and_stops_nobody(tmp_path: Path) -> None:
+    bodies = [{"messages": [{"role": "user", "content": "x"}], "max_tokens": cap} for cap in (10**15, 10)]
+    write_records(tmp_path / "in.jsonl", [{"id": f"r{n}", "b": body} for n, body in enumerate(bodies)])
+    ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, prompt={"body": "b"})
+    assert (ran.ended.succeeded, ran.ended.failed) == (1, 1)
+    assert ran.results["error_type"].drop_nulls().to_list() == ["override_range"]
+
+
 def test_kept_columns_follow_the_documented_ones(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", [{"id": "x", "text": "t", "source": "mail", "n": 3}])
     ran = run_virtually(

@@ -161,3 +161,24 @@ def test_totals_add_up_and_an_unknown_cost_stays_unknown() -> None:
     assert total == Totals(attempts=2, failovers=1, input_tokens=20, output_tokens=10, cost=12)
     assert total.plus(attempt("x", cost=None)).cost is None
     assert total.plus(attempt("x", usage=None, cost=0)).input_tokens == 20
+
+
+def test_ids_with_a_nul_are_told_apart(tmp_path: Path) -> None:
+    for _ in range(2):
+        store = Store(tmp_path)
+        known = store.register(places("a\0b", "a\0c", "a"))
+        assert [place.seq for place in known] == [1, 2, 3]
+        assert [place.first for place in known] == [None] * 3
+        store.close()
+
+
+def test_a_duplicate_names_the_place_that_its_first_has_in_this_run(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x"))
+    store.close()
+
+    reopened = Store(tmp_path)
+    reopened.register([("x", "in.jsonl", 3)])
+    [again] = reopened.register([("x", "in.jsonl", 4)])
+    assert again.first == "in.jsonl:3"
+    reopened.close()

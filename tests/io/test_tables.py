@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from batchroute.core.errors import OutputError
-from batchroute.core.results import Result, Status, Totals
+from batchroute.core.results import RESULT_COLUMNS, Result, Status, Totals
 from batchroute.io.tables import (
     LEDGER,
     RESULTS,
@@ -103,3 +103,7 @@ def test_a_kept_column_that_changed_its_type_is_refused_with_the_remedy() -> Non
 def test_nested_columns_are_carried_as_json_text() -> None:
     types = kept_types(["tags", "n"], {"tags": pl.List(pl.String()), "n": pl.Int8()})
     assert types == {"tags": pl.String(), "n": pl.Int8()}
+
+
+def test_the_columns_that_no_input_column_may_be_kept_under_are_those_of_the_results() -> None:
+    assert tuple(RESULTS) == RESULT_COLUMNS

@@ -1,7 +1,7 @@
 """The laws that hold for what a run has written, whatever happened to it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -58,13 +58,17 @@ def _most_within(times: list[float], span: float) -> int:
     return max((sum(start <= at < start + span for at in times) for start in times), default=0)
 
 
-def assert_ledger_closed(legs: Iterable[Leg]) -> None:
-    """Attempts are numbered without gaps; every request has its row, and every row without one is unknown."""
-    legs = list(legs)
-    ledger = legs[-1].ledger
-    numbers = ledger.group_by("record_id").agg(pl.col("attempt").sort(), pl.len())
+def assert_attempts_numbered(leg: Leg) -> None:
+    """The attempts of a record are numbered from 1, without gaps."""
+    numbers = leg.ledger.group_by("record_id").agg(pl.col("attempt").sort(), pl.len())
     for record_id, attempts, count in numbers.iter_rows():
         assert attempts == list(range(1, count + 1)), record_id
+
+
+def assert_ledger_closed(legs: Sequence[Leg]) -> None:
+    """Every request of these runs has its row, and every row without a request is unknown."""
+    ledger = legs[-1].ledger
+    assert_attempts_numbered(legs[-1])
     sent = Counter((f"r{number_of(one.request)}", one.model) for leg in legs for one in leg.provider.log)
     rows = Counter(ledger.select("record_id", "model").iter_rows())
     unknown = Counter(
@@ -143,6 +147,11 @@ def assert_order_kept(world: World, leg: Leg) -> None:
             if pool.state in {"open", "paused"}:
                 opens_at = at + pool.paused_s - 1e-6
                 assert not [sent.at for sent in leg.provider.sent_to(pool.model) if at < sent.at < opens_at]
+
+
+def answers(leg: Leg) -> set[tuple[str, str, str | None]]:
+    """What each record ended with, whatever it took."""
+    return set(leg.results.select("record_id", "status", "response").iter_rows())
 
 
 def parts_of(folder: Path) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import polars as pl
 import pytest
 
+from batchroute.core.responses import Outcome
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Ended, Options
 from batchroute.engine.runs import run
@@ -23,7 +24,7 @@ from batchroute.io import spools
 from batchroute.io.manifest import Manifest, read_manifest
 from batchroute.report.scans import scan_ledger, scan_results
 from tests.builders import job
-from tests.fakes import Script, ScriptedProvider, virtual_clock
+from tests.fakes import Script, ScriptedProvider, Sent, virtual_clock
 from tests.laws.worlds import World
 from tests.virtual_clock import VirtualClockLoop, throttlers_on_loop_time
 
@@ -69,7 +70,7 @@ class Camera:
     output: Path
     image: Path
     at: int
-    """Which of the moments: requests sent and jobs given to threads are counted."""
+    """Which of the moments, counted from 1: a request is sent, a job is given to a thread, is done there."""
     moments: int = 0
     taken_at: float | None = None
 
@@ -83,7 +84,7 @@ class Camera:
 class ThreadsTakeTime(VirtualClockLoop):
     """What a thread does is done at once, but heard of a moment later: others go on in between."""
 
-    def __init__(self, seed: int, camera: Camera | None) -> None:
+    def __init__(self, seed: int, camera: Camera) -> None:
         super().__init__(seed=seed, limit=LONGEST_S)
         self._pause = Random(seed)
         self._camera = camera
@@ -91,9 +92,9 @@ class ThreadsTakeTime(VirtualClockLoop):
     def run_in_executor(
         self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> "asyncio.Future[T]":
+        self._camera.moment()
         done = super().run_in_executor(executor, func, *args)
-        if self._camera:
-            self._camera.moment()
+        self._camera.moment()
         heard: asyncio.Future[T] = self.create_future()
         heard.add_done_callback(lambda _: _forget(done) if heard.cancelled() else None)
         self.call_later(self._pause.random() * THREAD_S, _tell, heard, done)
@@ -140,6 +141,8 @@ def travel(
     options: Options | None = None,
 ) -> Leg:
     """One run of the world's job over folder/in into folder/out."""
+    output = folder / "out"
+    camera = camera or Camera(output, output, at=0)
     provider, seen = ScriptedProvider(_photographed(scripts, camera)), _Seen()
     seed = 1000 * world.seed + leg
 
@@ -162,7 +165,6 @@ def travel(
     with _small_numbers(world), _not_stuck(), throttlers_on_loop_time():
         with asyncio.Runner(loop_factory=lambda: ThreadsTakeTime(seed, camera)) as runner:
             ended = runner.run(started())
-    output = folder / "out"
     return Leg(
         ended,
         provider,
@@ -174,12 +176,9 @@ def travel(
     )
 
 
-def _photographed(scripts: Mapping[str, Script], camera: Camera | None) -> Mapping[str, Script]:
-    if camera is None:
-        return scripts
-
+def _photographed(scripts: Mapping[str, Script], camera: Camera) -> Mapping[str, Script]:
     def photographed(script: Script) -> Script:
-        def asked(sent: Any) -> Any:
+        def asked(sent: Sent) -> tuple[float, Outcome]:
             camera.moment()
             return script(sent)
 

@@ -23,10 +23,6 @@ STOPS = st.builds(
 )
 
 
-def answers(leg: Leg) -> set[tuple[str, str, str | None]]:
-    return set(leg.results.select("record_id", "status", "response").iter_rows())
-
-
 def assert_lawful_so_far(world: World, legs: Sequence[Leg]) -> None:
     """A run that was cancelled has written what it could; the next one writes the rest."""
     latest = legs[-1]
@@ -58,7 +54,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(world: Worl
         assert last.ended is not None
         assert last.ended.pending == 0
         books.assert_conserved(world, last, whole=True)
-        assert answers(last) == answers(expected)
+        assert books.answers(last) == books.answers(expected)
 
 
 @examples(40)
