@@ -6,6 +6,7 @@ import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         escalations=total_of(lines, "escalations") or 0,
         input_tokens=total_of(lines, "input_tokens") or 0,
         output_tokens=total_of(lines, "output_tokens") or 0,
-        cost_usd=total_of(lines, "cost_usd"),
+        cost_usd=total_of(lines, "cost_usd") if lines else Decimal(0),
         unpriced_attempts=int(table["unpriced_attempts"].sum()),
         baseline=job.baseline,
         baseline_cost_usd=total_of(lines, "baseline_cost_usd"),

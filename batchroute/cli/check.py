@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from batchroute.job.jobs import Job
 
 from batchroute.cli.options import job_argument, overrides_option
+from batchroute.core.errors import InputError, NoModelError
 
 PING_TIMEOUT_S = 10.0
 
@@ -42,6 +43,10 @@ def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
         click.echo(f"  route {route}: {count:,}")
     for place, fault in seen.faults[:5]:
         click.echo(f"  {place}: {fault.error_type}: {fault.message}", err=True)
+    if seen.faults:
+        click.echo(f"{len(seen.faults):,} of {seen.records:,} records cannot be sent", err=True)
+    if seen.never and seen.records:
+        click.echo(f"Warning: no record has {', '.join(seen.never)}: kept as null.", err=True)
     if seen.unpriced:
         click.echo(
             f"Warning: no price is known for {', '.join(seen.unpriced)}: their cost will be null.", err=True
@@ -49,7 +54,9 @@ def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
     if seen.request is not None:
         click.echo(f"first request: {seen.request}")
     if ping and not _ping(loaded):
-        sys.exit(5)
+        sys.exit(NoModelError.exit_code)
+    if seen.records and len(seen.faults) == seen.records:
+        sys.exit(InputError.exit_code)
 
 
 def _ping(job: "Job") -> bool:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from time import monotonic
 
@@ -17,6 +17,7 @@ from batchroute.report.summary import Summary
 
 LINE_EVERY_S = 30.0
 PLAIN_WIDTH = 160
+MOST_OF_A_REASON = 80
 
 
 @contextmanager
@@ -51,8 +52,9 @@ class _Lines:
             self._say(f"{headline(progress)}{_troubles(progress)}")
 
     def _say(self, line: str) -> None:
-        sys.stderr.write(f"{self._job}: {line}\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # a log that cannot be written is no reason to stop
+            sys.stderr.write(f"{self._job}: {line}\n")
+            sys.stderr.flush()
 
 
 def _in_flight(progress: Progress) -> int:
@@ -71,8 +73,10 @@ def headline(progress: Progress) -> str:
 
 
 def _troubles(progress: Progress) -> str:
+    """What is wrong with which model, in a few words each."""
     troubled = [
-        f"{pool.model} {pool.state}" + (f" for {_duration(pool.paused_s)}" if pool.paused_s else "")
+        f"{pool.model} {_state(pool.state, pool.paused_s).plain}"
+        + (f": {pool.reason[:MOST_OF_A_REASON]}" if pool.reason else "")
         for pool in progress.pools
         if pool.state != "closed"
     ]

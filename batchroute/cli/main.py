@@ -9,6 +9,7 @@ import click
 from batchroute import __version__
 from batchroute.core.errors import BatchrouteError
 
+STDERR = 2
 COMMANDS = ("run", "check", "status", "simulate", "init", "schema")
 
 
@@ -40,8 +41,18 @@ def batchroute() -> None:
     """Batch jobs for language models: classify, route, fail over, and a ledger of every attempt."""
 
 
+def _open_standard_streams() -> None:
+    """Give closed ones to nowhere: a file or socket that took their number would be written to as if it were one."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(os.dup(1), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.dup(2), "w")
+
+
 def main() -> None:
     """The console script. A closed stdout (`| head`) ends quietly."""
+    _open_standard_streams()
     try:
         batchroute(prog_name="batchroute")
     except BrokenPipeError:

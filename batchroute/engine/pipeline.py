@@ -109,19 +109,19 @@ class Pipeline:
 
     async def run(self, watch: Watch | None) -> Ended:
         """Run to the end, or to the stop; whatever happens, what is committed is exported."""
-        await self._recover()
-        self._note("running", None, self._counts_stored())
-        try:
-            with _listening(self._heard):
+        with _listening(self._heard):
+            await self._recover()
+            self._note("running", None, self._counts_stored())
+            try:
                 await self._travel(watch)
-        except* BatchrouteError as group:
-            self.halt.stop(_first(group))
-        if isinstance(self.halt.reason, OutputError):
-            raise self.halt.reason
-        await self._conclude()
-        ended = self._ended()
-        self._note("stopped" if ended.pending else "finished", ended.exit_code, self._counts_stored())
-        return ended
+            except* BatchrouteError as group:
+                self.halt.stop(_first(group))
+            if isinstance(self.halt.reason, OutputError):
+                raise self.halt.reason
+            await self._conclude()
+            ended = self._ended()
+            self._note("stopped" if ended.pending else "finished", ended.exit_code, self._counts_stored())
+            return ended
 
     async def _recover(self) -> None:
         """Put in order what an interrupted run has left: open attempts end unknown, the journal goes to parts."""
@@ -142,6 +142,7 @@ class Pipeline:
                     await self._admit(journeys)
             except TimeoutError:
                 pass  # the grace after a stop is over; what was in flight is entered as cancelled
+            self._deadline = None
             self._all_walked = True
             self._part_due.set()
 
@@ -205,9 +206,9 @@ class Pipeline:
 
     def _heard(self, number: signal.Signals) -> None:
         """The first signal lets what is in flight finish; the second one does not."""
-        assert self._deadline is not None
-        now = self.clock.now()
-        self._deadline.reschedule(now if self._signal else now + GRACE_S)
+        if self._deadline is not None:
+            now = asyncio.get_running_loop().time()
+            self._deadline.reschedule(now if self._signal else now + GRACE_S)
         self._signal = self._signal or number
         self.halt.stop()
 

@@ -9,7 +9,7 @@ from typing import Self
 from msgspec import Struct
 
 from batchroute.core.money import Rates
-from batchroute.core.responses import Failure, Outcome, Response
+from batchroute.core.responses import Failure, Outcome
 from batchroute.engine.clock import Clock
 from batchroute.engine.pacing import TokenBudget, throttler
 from batchroute.providers.provider import Provider
@@ -42,6 +42,7 @@ class PoolStatistics(Struct, frozen=True, kw_only=True):
     state: str
     paused_s: float
     reason: str | None
+    """The latest failure, or why the model is out for the rest of the run."""
 
 
 class Slot:
@@ -105,6 +106,7 @@ class Pool:
         self._breaker = Breaker(BreakerPolicy(), clock.random)
         self._attempts = 0
         self._errors = 0
+        self._last_failure: str | None = None
 
     def __repr__(self) -> str:
         return f"<Pool {self.statistics()}>"
@@ -157,7 +159,7 @@ class Pool:
             errors=self._errors,
             state="paused" if paused else state.value,
             paused_s=max(0.0, self._paused_until - now, (self._breaker.cools_until or 0.0) - now),
-            reason=self._breaker.disabled,
+            reason=self._breaker.disabled or self._last_failure,
         )
 
     # What the pool does with slots
@@ -256,7 +258,9 @@ class Pool:
     def learn(self, slot: Slot, outcome: Outcome) -> None:
         """Count an ended attempt and settle its tokens."""
         self._attempts += 1
-        self._errors += not isinstance(outcome, Response)
+        if isinstance(outcome, Failure):
+            self._errors += 1
+            self._last_failure = outcome.message
         if self._tokens is None:
             return
         if outcome.usage is not None:

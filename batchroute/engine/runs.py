@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import resource
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from batchroute.core.errors import OutputError
+from batchroute.core.errors import JobError, OutputError
 from batchroute.core.money import Price, Rates
 from batchroute.core.records import Batch, Fault, Record
 from batchroute.core.requests import Request
@@ -41,6 +42,8 @@ from batchroute.routing.routes import Router, RouteRule
 
 BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
 ROUTES_NAME = "routes.parquet"
+FILES_BESIDE_SLOTS = 128
+STARTING_OVER = ".starting-over"
 
 Connect = Callable[[Job], AbstractAsyncContextManager[Mapping[str, Provider]]]
 
@@ -59,10 +62,26 @@ async def run(
     between is told by the result. `watch` is called about twice a second.
     """
     clock = clock or Clock()
+    _open_files_for(job)
     with locked(job.output.path):
         async with AsyncExitStack() as stack:
             pipeline = await _assemble(job, options, clock, connect, stack)
             return await pipeline.run(watch)
+
+
+def _open_files_for(job: Job) -> None:
+    """Raise this process's limit of open files to what the slots need. Raises JobError where it cannot be."""
+    slots = sum(model.limits.concurrency for model in job.models.values())
+    needed = slots + slots // 4 + FILES_BESIDE_SLOTS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if needed <= soft or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise JobError(
+            f"{slots} slots need {needed} open files, and this process may have {hard}. "
+            f"Allow more with `ulimit -n {needed}`, or lower models.*.limits.concurrency."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 class Preview(Struct, frozen=True, kw_only=True):
@@ -73,6 +92,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     records: int
     routes: tuple[str, ...]
     faults: tuple[tuple[str, Fault], ...]
+    never: tuple[str, ...]
+    """Kept columns that none of the records has."""
     unpriced: tuple[str, ...]
     request: str | None
     warnings: tuple[str, ...]
@@ -101,6 +122,9 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         records=len(batch),
         routes=tuple(route.name for route in routes),
         faults=tuple(faults),
+        never=tuple(
+            name for name in job.output.keep if not any(name in found.fields for found in batch.records)
+        ),
         unpriced=tuple(name for name in job.models if model_price(job, name, today) is None),
         request=first.body(job.provider_model(routes[0].models[0])).decode() if first else None,
         warnings=source.warnings,
@@ -125,12 +149,19 @@ def _columns_classified(job: Job) -> set[str]:
 
 
 def start_over(directory: Path) -> None:
-    """Remove everything that earlier runs have written to an output directory. Raises OutputError."""
+    """Remove what earlier runs have written to an output directory, and nothing else. Raises OutputError.
+
+    Killed half-way, the next run goes on with it: parts without their state would be answers lost, and state
+    without its parts answers that are never given.
+    """
     try:
-        for name in ("results", "ledger", TEMPORARY):
-            shutil.rmtree(directory / name, ignore_errors=True)
-        for file in (*directory.glob(f"{STORE_NAME}*"), directory / MANIFEST_NAME, directory / ROUTES_NAME):
-            file.unlink(missing_ok=True)
+        (directory / STARTING_OVER).touch(mode=0o600)
+        shutil.rmtree(directory / TEMPORARY, ignore_errors=True)
+        for pattern in ("results/part-*.parquet", "ledger/part-*.parquet", f"{STORE_NAME}*"):
+            for file in directory.glob(pattern):
+                file.unlink()
+        for name in (MANIFEST_NAME, ROUTES_NAME, STARTING_OVER):
+            (directory / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{directory}: {error.strerror}") from error
 
@@ -140,7 +171,7 @@ async def _assemble(
 ) -> "Pipeline":
     """Open everything that a run needs, cheapest refusals first; the stack closes it."""
     prompts, classifier, source = _opened(job)
-    if options.fresh:
+    if options.fresh or (job.output.path / STARTING_OVER).exists():
         start_over(job.output.path)
     manifest = _own_manifest(job)
     store = Store(job.output.path)

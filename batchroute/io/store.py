@@ -153,11 +153,11 @@ class Store:
 
     def _look_up(self, rows: Sequence[tuple[int, str, str, int]]) -> list[Known]:
         ids = [row[1] for row in rows]  # bound one by one: json_each would end a text at its NUL
+        marks = ",".join("?" * len(ids))
         found = {
             record_id: (seq, state, file, line)
             for record_id, seq, state, file, line in self._db.execute(
-                "select record_id, seq, state, file, line from records"
-                f" where record_id in ({','.join('?' * len(ids))})",  # noqa: S608  question marks alone
+                f"select record_id, seq, state, file, line from records where record_id in ({marks})",  # noqa: S608
                 ids,
             )
         }

@@ -16,6 +16,7 @@ from batchroute.job.documents import Node
 from batchroute.job.environment import is_secret, leaves
 from batchroute.job.paths import Origin
 from batchroute.job.problems import KeyPath, Problem, dotted, nearest
+from batchroute.job.simulation import SHIPPED_MODELS
 
 DEFAULT: Final = "default"
 _COMPLEXITIES: Final = ("simple", "medium", "hard", None)
@@ -47,6 +48,26 @@ def warnings(root: Node) -> Iterator[str]:
         with_key = provider.find("api_key") or provider.find("headers")
         if with_key and _is_bare(url):
             yield f"providers.{name}.base_url is plain http: the key travels unencrypted. Use https if the server can"
+    yield from _unsimulated(root)
+
+
+def _unsimulated(root: Node) -> Iterator[str]:
+    """Models that their simulator does not have: it will answer 404."""
+    simulators = {
+        name: node for name, node in _children(root, "providers") if _text(node, "kind") == "simulator"
+    }
+    for name, model in _children(root, "models"):
+        simulator = simulators.get(_text(model, "provider") or "")
+        if simulator is None:
+            continue
+        described = simulator.find("simulation", "models")
+        known = {*SHIPPED_MODELS, *(described.entries() if described is not None else ())}
+        asked = _text(model, "model") or name
+        if asked not in known:
+            yield (
+                f"models.{name}: the simulator has no model {asked}{nearest(asked, known)}. "
+                f"Name one of {', '.join(sorted(known))}, or describe it in simulation.models"
+            )
 
 
 def _undeclared(root: Node) -> Iterator[Problem]:

@@ -175,3 +175,5 @@ _CATALOGUE: Final[dict[str, dict[str, Any]]] = {
         "limits": {"rpm": 12_000, "tpm": 6_000_000, "concurrency": 128},
     },
 }
+
+SHIPPED_MODELS: Final = tuple(_CATALOGUE)

@@ -71,7 +71,7 @@ def client(
     return AsyncOpenAI(
         api_key=account.api_key or _NO_KEY,
         admin_api_key="",
-        base_url=account.base_url,
+        base_url=f"{account.base_url.rstrip('/')}/",  # the SDK leaves one without a path without its slash
         max_retries=0,
         default_headers=_headers(account),  # type: ignore[arg-type] # omit is documented, its type is not
         http_client=http_client,

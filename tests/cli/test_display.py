@@ -222,7 +222,7 @@ def test_a_line_that_is_due_is_plain_and_names_models_in_trouble(capsys: pytest.
     lines._next = 0.0  # half a minute has passed
     lines(progress(pools=pools))
     assert capsys.readouterr().err == (
-        "test: 500/1,000 records, 1,234/s, $1.50, 1m15s left [b open for 7.0 s, c disabled]\n"
+        "test: 500/1,000 records, 1,234/s, $1.50, 1m15s left [b cooling down 7.0 s, c disabled]\n"
     )
 
 

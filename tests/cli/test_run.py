@@ -215,3 +215,51 @@ def test_it_works_with_an_empty_environment(tmp_path: Path) -> None:
         capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, cwd="/", check=False, timeout=60,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_it_works_with_its_standard_streams_closed(tmp_path: Path, closed: str) -> None:
+    job = write_job(tmp_path, count=5)
+    ran = subprocess.run(
+        ["bash", "-c", f"{' '.join(COMMAND)} run {job} {closed}"], cwd=ROOT, check=False, timeout=60
+    )  # fmt: skip
+    assert ran.returncode == 0
+    assert read(tmp_path, "results").height == 5
+
+
+def test_starting_over_removes_only_what_runs_have_written(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=5)
+    batchroute("run", job, "--quiet")
+    (tmp_path / "out/results/thesis.txt").write_text("mine")
+    assert batchroute("run", job, "--quiet", "--fresh").returncode == 0
+    assert (tmp_path / "out/results/thesis.txt").read_text() == "mine"
+    assert read(tmp_path, "ledger").height == 5
+
+
+def test_a_start_over_that_was_cut_off_is_finished_by_the_next_run(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=5)
+    batchroute("run", job, "--quiet")
+    (tmp_path / "out/.starting-over").touch()
+    (tmp_path / "out/results/part-00001.parquet").unlink()
+    assert summary(batchroute("run", job, "--json"))["records"]["succeeded"] == 5
+    assert read(tmp_path, "results").height == 5
+    assert not (tmp_path / "out/.starting-over").exists()
+
+
+def test_too_few_open_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=5, concurrency=500)
+    command = f"ulimit -n 128; {' '.join(COMMAND)} run {job}"
+    ran = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
+    )
+    assert ran.returncode == 2
+    assert "ulimit -n 1378" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_check_in_which_no_record_can_be_sent_says_so(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=3)
+    ran = batchroute("check", job, "--set", "prompt.user={{ txt }}", "--set", "output.keep=[gone]")
+    assert ran.returncode == 65
+    assert "3 of 3 records cannot be sent" in ran.stderr
+    assert "no record has gone" in ran.stderr

@@ -18,7 +18,9 @@ from tests.laws.worlds import World, number_of, settled_worlds
 
 pytestmark = pytest.mark.timeout(60 * SCALE)
 
-EARLIER = st.none() | st.builds(Stop, st.sampled_from([0.1, 1.0, 36.0]), st.sampled_from(["signals", "cancel"]))
+EARLIER = st.none() | st.builds(
+    Stop, st.sampled_from([0.1, 1.0, 36.0]), st.sampled_from(["signals", "cancel"])
+)
 
 
 def assert_nothing_lost(world: World, resumed: Leg) -> None:

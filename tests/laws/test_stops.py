@@ -71,4 +71,8 @@ def test_a_stopped_run_lets_what_is_in_flight_finish_within_the_grace(world: Wor
         if leg.ended is not None and leg.ended.exit_code == 143:
             assert leg.ended.duration_s <= stop.at + 30.5
             cancelled = leg.ledger.filter(pl.col("error_type") == "cancelled_by_run")
-            assert stop.how == "signals" or all(sent.at < stop.at for sent in leg.provider.log) or cancelled.is_empty()
+            assert (
+                stop.how == "signals"
+                or all(sent.at < stop.at for sent in leg.provider.log)
+                or cancelled.is_empty()
+            )

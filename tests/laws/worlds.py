@@ -29,7 +29,9 @@ UNSENT = frozenset(
     {ErrorType.DNS_FAILURE, ErrorType.CONNECT_REFUSED, ErrorType.CONNECT_TIMEOUT, ErrorType.LOCAL_RESOURCE}
 )
 LOST = frozenset({ErrorType.CONNECTION_LOST, ErrorType.BODY_TRUNCATED, ErrorType.ATTEMPT_TIMEOUT})
-UNWELL = tuple(kind for kind, policy in POLICIES.items() if policy.effect is Effect.FAILED and not policy.dead)
+UNWELL = tuple(
+    kind for kind, policy in POLICIES.items() if policy.effect is Effect.FAILED and not policy.dead
+)
 LIMITED = tuple(kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE)
 REFUSED = tuple(kind for kind, policy in POLICIES.items() if policy.dead)
 OUT = tuple(
@@ -89,7 +91,11 @@ class Model:
 
     def declared(self, name: str) -> dict[str, Any]:
         limits = {"concurrency": self.concurrency, "rpm": self.rpm, "tpm": self.tpm}
-        price = None if self.price is None else {"input": Decimal(self.price[0]), "output": Decimal(self.price[1])}
+        price = (
+            None
+            if self.price is None
+            else {"input": Decimal(self.price[0]), "output": Decimal(self.price[1])}
+        )
         return {
             "provider": self.provider,
             "model": name,
@@ -122,7 +128,11 @@ class World:
             (folder / "in" / f"{start:03}.jsonl").write_text("\n".join(lines) + "\n")
 
     def _line(self, number: int) -> str:
-        record: dict[str, Any] = {"id": f"r{number}", "text": f"question {number}", "task": self._task(number)}
+        record: dict[str, Any] = {
+            "id": f"r{number}",
+            "text": f"question {number}",
+            "task": self._task(number),
+        }
         match self.odd.get(number):
             case "broken":
                 return "{broken"
@@ -134,7 +144,7 @@ class World:
                 del record["text"]
         return json.dumps(record)
 
-    def _task(self, number: int) -> str:
+    def _kind(self, number: int) -> str:
         return "third" if number % 3 == 0 else "other"
 
     def place(self, number: int) -> str:
@@ -155,7 +165,7 @@ class World:
         return [number for number in range(self.count) if number not in self.odd]
 
     def route_of(self, number: int) -> tuple[str, ...]:
-        return self.routes[-1] if self._task(number) == "third" else self.routes[0]
+        return self.routes[-1] if self._kind(number) == "third" else self.routes[0]
 
     def job_fields(self, folder: Path) -> dict[str, Any]:
         """What a job over this world declares."""
@@ -164,8 +174,8 @@ class World:
             routes = {"third": {"when": {"task": "third"}, "models": list(self.routes[1])}, **routes}
         return {
             "input": {"path": str(folder / "in"), "id": "id"},
-            "output": {"path": str(folder / "out"), "keep": ["task"]},
-            "classify": [{"column": "task"}],
+            "output": {"path": str(folder / "out"), "keep": ["kind"]},
+            "classify": [{"column": "kind"}],
             "providers": {name: {"base_url": "http://127.0.0.1:9/v1"} for name in ("p", "q")},
             "models": {name: model.declared(name) for name, model in self.models.items()},
             "routes": routes,
@@ -236,7 +246,9 @@ def wild_models(draw: st.DrawFn, count: int) -> Model:
     """Models with every kind of failure, of which all but those that disable one pass by."""
     unwell = moods(UNWELL * 2 + LIMITED * 6 + REFUSED * 2)
     hiccups = st.lists(unwell | moods(UNWELL + OUT), min_size=1, max_size=6).map(tuple)
-    spells = st.builds(Spell, SECONDS.map(lambda s: 20 * s), SECONDS.map(lambda s: 40 * s), moods(UNWELL + LIMITED))
+    spells = st.builds(
+        Spell, SECONDS.map(lambda s: 20 * s), SECONDS.map(lambda s: 40 * s), moods(UNWELL + LIMITED)
+    )
     return Model(
         provider=draw(st.sampled_from("pq")),
         concurrency=draw(st.integers(1, 8)),

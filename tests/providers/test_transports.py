@@ -46,6 +46,17 @@ async def test_request_is_sent_as_rendered(kind: Kind) -> None:
     assert seen.headers["accept-encoding"] == "identity"
 
 
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [("", "/chat/completions"), ("/", "/chat/completions"), ("/v1/", "/v1/chat/completions")],
+)
+async def test_a_base_url_may_have_no_path_and_may_end_in_a_slash(kind: Kind, path: str, target: str) -> None:
+    async with serving() as server, provider_at(kind, server.url.removesuffix("/v1") + path) as provider:
+        await ask(provider)
+
+    assert [seen.target for seen in server.seen] == [target]
+
+
 async def test_answer_is_read_with_its_headers(kind: Kind) -> None:
     limited = http(200, ANSWER, **{"X-RateLimit-Remaining-Requests": "59"})
     async with serving((limited,)) as server, provider_at(kind, server.url) as provider:
