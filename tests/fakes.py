@@ -1,6 +1,7 @@
 """Other implementations of our protocols: a provider that answers from a script, and a clock for a virtual loop."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from batchroute.engine.clock import Clock
 from batchroute.job.jobs import Job
 
 EPOCH = 1_800_000_000.0
+TICK_S = 1e-9
 Script = Callable[["Sent"], tuple[float, Outcome]]
 
 
@@ -97,7 +99,11 @@ class ScriptedProvider:
 def virtual_clock(seed: int = 0) -> Clock:
     """Wall time that moves with the running loop's, and chance from a seed."""
 
-    def now() -> float:
-        return asyncio.get_running_loop().time()
+    ticks = itertools.count()
 
-    return Clock(wall=lambda: EPOCH + now(), now=now, random=Random(seed))
+    def now() -> float:
+        return (
+            asyncio.get_running_loop().time() + next(ticks) * TICK_S
+        )  # as a real clock, never twice the same
+
+    return Clock(wall=lambda: EPOCH + asyncio.get_running_loop().time(), now=now, random=Random(seed))

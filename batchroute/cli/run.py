@@ -36,7 +36,7 @@ def run(
 
     \b
     Exit codes: 0 all records succeeded, 2 usage or job file, 3 finished with failed records,
-    4 stopped by budget or deadline, 5 no model can serve, 65 input unusable, 74 output I/O error,
+    4 stopped after an hour without an answer, 5 no model can serve, 65 input unusable, 74 output I/O error,
     75 another run holds the directory, 130/143 interrupted.
     """
     from batchroute.api import load_job

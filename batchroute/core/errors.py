@@ -5,6 +5,7 @@ BatchrouteError
 ├── InputError            65   the input cannot be used
 ├── OutputError           74   the output cannot be written, or is damaged
 ├── OutputLockedError     75   another run holds the output directory
+├── StalledError          4    nothing was answered for too long; run again to continue
 └── NoModelError          5    no model can serve
 """
 
@@ -43,6 +44,12 @@ class OutputLockedError(BatchrouteError):
     """Another run holds the output directory."""
 
     exit_code = 75
+
+
+class StalledError(BatchrouteError):
+    """Nothing was answered for too long. What is left stays pending."""
+
+    exit_code = 4
 
 
 class NoModelError(BatchrouteError):

@@ -137,7 +137,7 @@ class Feed:
 
     def _count_when_committed(self, committed: asyncio.Future[None], result: Result) -> None:
         def count(future: asyncio.Future[None]) -> None:
-            if future.exception() is None:
+            if not future.cancelled() and future.exception() is None:
                 self.tally.count(result, result.totals)
 
         committed.add_done_callback(count)

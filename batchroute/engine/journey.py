@@ -335,8 +335,11 @@ def _upper_bound(request: Request, rates: Rates | None) -> int | None:
     """The most an attempt can cost: a token for every byte sent, and all the output that was allowed."""
     if rates is None or request.max_output_tokens is None:
         return None
-    sent = len(request.messages) + BYTES_BESIDE_A_MESSAGE
-    return rates.cost(Usage(input_tokens=sent, output_tokens=request.max_output_tokens))
+    sent = len(request.messages) + len(request.params) + BYTES_BESIDE_A_MESSAGE
+    written = sent if rates.cache_write > rates.input else 0
+    return rates.cost(
+        Usage(input_tokens=sent, cache_write_tokens=written, output_tokens=request.max_output_tokens)
+    )
 
 
 def _ended(

@@ -12,13 +12,13 @@ POLLS_PER_PERIOD = 50
 def throttler(rpm: int) -> Throttler:
     """A throttler for a limit of requests per minute.
 
-    A throttler lets a whole period's worth start at once, so the period is one second where the limit gives
+    A throttler lets a whole period's worth start at once, so the period is about one second where the limit gives
     at least ten starts a second, and one start otherwise: a minute's quota is never spent in its first second.
     """
-    if rpm >= SMOOTH_FROM_RPM:
-        return Throttler(rate_limit=rpm // 60, period=1.0, retry_interval=1.0 / POLLS_PER_PERIOD / 4)
-    period = 60.0 / rpm
-    return Throttler(rate_limit=1, period=period, retry_interval=period / POLLS_PER_PERIOD)
+    starts = rpm // 60 if rpm >= SMOOTH_FROM_RPM else 1
+    period = 60.0 * starts / rpm
+    polls = POLLS_PER_PERIOD * 4 if starts > 1 else POLLS_PER_PERIOD
+    return Throttler(rate_limit=starts, period=period, retry_interval=period / polls)
 
 
 class TokenBudget:

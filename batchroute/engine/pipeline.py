@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from batchroute.core.errors import BatchrouteError, InputError, OutputError
+from batchroute.core.errors import BatchrouteError, InputError, OutputError, StalledError
 from batchroute.core.records import Batch
 from batchroute.core.results import Result, Status, Totals
 from batchroute.engine.admission import Backlog, Window
@@ -35,6 +35,8 @@ from batchroute.io.store import Group, Store
 
 GRACE_S = 30.0
 WATCH_INTERVAL_S = 0.5
+STALL_LOOK_S = 60.0
+LONGEST_STALL_S = 3600.0
 
 Watch = Callable[[Progress], None]
 Attendant = Callable[[], Coroutine[Any, Any, None]]
@@ -115,12 +117,17 @@ class Pipeline:
             try:
                 await self._travel(watch)
             except* BatchrouteError as group:
-                self.halt.stop(_first(group))
-            if isinstance(self.halt.reason, OutputError):
-                raise self.halt.reason
+                first = _first(group)
+                if isinstance(first, OutputError):
+                    raise first from None
+                self.halt.stop(first)
             await self._conclude()
             ended = self._ended()
-            self._note("stopped" if ended.pending else "finished", ended.exit_code, self._counts_stored())
+            self._note(
+                "stopped" if ended.pending or self.halt.stopping else "finished",
+                ended.exit_code,
+                self._counts_stored(),
+            )
             return ended
 
     async def _recover(self) -> None:
@@ -130,7 +137,8 @@ class Pipeline:
         ]
         if unknown:
             self.store.commit(Group([], unknown, []))
-        await self.exporter.export()
+        await self.exporter.export()  # what a crash left half done
+        await self.exporter.export()  # what came after it: no range may hold two results of one record
         if self.options.retry_failed:
             self.exporter.retract_dead_letters()
 
@@ -148,7 +156,7 @@ class Pipeline:
 
     def _attendants(self, watch: Watch | None) -> list[Attendant]:
         pacers = [pool.pace for pool in self.pools.values()]
-        attendants = [*pacers, self.commits.flush_regularly]
+        attendants = [*pacers, self.commits.flush_regularly, self._stop_when_stalled]
         return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
 
     async def _admit(self, journeys: asyncio.TaskGroup) -> None:
@@ -187,17 +195,32 @@ class Pipeline:
 
     def _done(self, result: Result, carried: Totals) -> None:
         self.tally.count(result, carried)
-        if self.store.unexported >= PART_RECORDS or self.store.unexported_bytes >= PART_BYTES:
+        if self._is_part_due():
             self._part_due.set()
+
+    def _is_part_due(self) -> bool:
+        return self.store.unexported >= PART_RECORDS or self.store.unexported_bytes >= PART_BYTES
 
     async def _export_regularly(self) -> None:
         """Write parts as they fall due. It ends by itself: an export that is cut off would go on in its thread."""
         while not self._all_walked:
             await self._part_due.wait()
             self._part_due.clear()
-            if not self._all_walked:
+            if self._is_part_due() and not self._all_walked:
                 await self.exporter.export()
                 self._note("running", None, self._counts_so_far())
+
+    async def _stop_when_stalled(self) -> None:
+        """Stop when records wait and nothing was answered for an hour: every model is down, or refuses these."""
+        finished, since = self.tally.finished, self.clock.now()
+        while True:
+            await asyncio.sleep(STALL_LOOK_S)
+            if self.tally.finished != finished or not self.window.taken:
+                finished, since = self.tally.finished, self.clock.now()
+            elif self.clock.now() - since >= LONGEST_STALL_S:
+                self.halt.stop(
+                    StalledError("no record was answered for 60 minutes; the same command goes on")
+                )
 
     async def _watch(self, watch: Watch) -> None:
         while True:
@@ -206,7 +229,7 @@ class Pipeline:
 
     def _heard(self, number: signal.Signals) -> None:
         """The first signal lets what is in flight finish; the second one does not."""
-        if self._deadline is not None:
+        if self._deadline is not None and not self._deadline.expired():
             now = asyncio.get_running_loop().time()
             self._deadline.reschedule(now if self._signal else now + GRACE_S)
         self._signal = self._signal or number

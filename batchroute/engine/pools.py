@@ -16,6 +16,10 @@ from batchroute.providers.provider import Provider
 from batchroute.routing.health import Breaker, BreakerPolicy, State
 from batchroute.routing.verdicts import WORTH_WAITING_S
 
+LONGEST_PAUSE_S = 60.0
+LONGEST_TRIAL_S = 10.0
+"""How long a suspect model is given by the requests that are out."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolSpec:
@@ -103,6 +107,7 @@ class Pool:
         self._paused_until = 0.0
         self._pauses_in_row = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._trial: asyncio.TimerHandle | None = None
         self._breaker = Breaker(BreakerPolicy(), clock.random)
         self._attempts = 0
         self._errors = 0
@@ -129,7 +134,7 @@ class Pool:
             return self._paused_until if self.pause_s > WORTH_WAITING_S else 0.0
         now = self.clock.now()
         if self._breaker.admits(now):
-            return now
+            return self._paused_until
         return cools_until if cools_until > now else now + self.spec.timeout_s
 
     @property
@@ -179,7 +184,7 @@ class Pool:
         """Forget a cancelled waiter, or take back the slot that it was granted in the same moment."""
         if slot.granted:
             self.give_back(slot)
-        else:
+        elif slot in self._waiting:
             self._waiting.remove(slot)
 
     def give_back(self, slot: Slot) -> None:
@@ -188,8 +193,8 @@ class Pool:
         if slot.probe:
             self._breaker.abandon_probe()
             self._changed()
-        if self._in_flight == 0 and self._breaker.condemn(self.clock.now()):
-            self._changed()
+        if self._in_flight == 0:
+            self._condemn()
         self._grant()
 
     def _grant(self) -> None:
@@ -197,7 +202,7 @@ class Pool:
             slot = self._waiting.popleft()
             self._start(slot)
             slot.wake()
-        if self._waiting and self.ejected:
+        if self._waiting and self.ejected and not self._breaker.admits(self.clock.now()):
             self.turn_away()
 
     def _start(self, slot: Slot) -> None:
@@ -271,6 +276,9 @@ class Pool:
     def succeed(self, slot: Slot) -> None:
         """The model answered: it is healthy."""
         self._pauses_in_row = 0
+        if self._trial is not None:
+            self._trial.cancel()
+            self._trial = None
         probe, slot.probe = slot.probe, False
         if self._breaker.succeed(self.clock.now(), probe=probe):
             self._changed()
@@ -281,11 +289,23 @@ class Pool:
         if self._breaker.fail(self.clock.now(), probe=probe):
             self.turn_away()
             self._changed()
+        elif self._breaker.suspect and self._trial is None:
+            self._trial = asyncio.get_running_loop().call_later(LONGEST_TRIAL_S, self._condemn)
+
+    def _condemn(self) -> None:
+        """Eject a model that is still suspect: nothing is out any more, or what is out takes too long."""
+        self._trial = None
+        if self._breaker.condemn(self.clock.now()):
+            self.turn_away()
+            self._changed()
 
     def pause(self, wish_s: float | None) -> None:
         """Start nothing for the time the provider asks for, or a growing one of our own, plus jitter."""
-        self._pauses_in_row += 1
-        seconds = wish_s if wish_s is not None else min(60.0, 2.0 ** (self._pauses_in_row - 1))
+        if not self.pause_s:  # requests that were out together say the same thing
+            self._pauses_in_row += 1
+        seconds = (
+            wish_s if wish_s is not None else min(LONGEST_PAUSE_S, 2.0 ** min(self._pauses_in_row - 1, 6))
+        )
         jitter = self.clock.random.random() * max(0.1 * seconds, 0.05)
         self._paused_until = max(self._paused_until, self.clock.now() + seconds + jitter)
         if self.pause_s > WORTH_WAITING_S:

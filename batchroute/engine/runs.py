@@ -176,6 +176,7 @@ async def _assemble(
     manifest = _own_manifest(job)
     store = Store(job.output.path)
     stack.callback(store.close)
+    _check_agreement(manifest, store, job)
     clear_temporary(job.output.path)
     kept = kept_types(job.output.keep, source.schema)
     exporter = Exporter(directory=job.output.path, store=store, kept=kept, manifest=manifest)
@@ -237,9 +238,11 @@ def _warnings(pools: Mapping[str, Pool], manifest: Manifest, job: Job) -> list[s
 
 def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:
     on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
+    routed = {name for route in job.routes.values() for name in route.models}
     return {
         name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
         for name, model in job.models.items()
+        if name in routed
     }
 
 
@@ -304,6 +307,21 @@ def _own_manifest(job: Job) -> Manifest:
             "Name another output directory, or start over with --fresh."
         )
     return manifest
+
+
+def _check_agreement(manifest: Manifest, store: Store, job: Job) -> None:
+    """Refuse an output whose state or whose manifest is gone: going on would pay for everything again."""
+    exported = store.meta("exported") or store.meta("exporting")
+    missing = MANIFEST_NAME if exported and not manifest.results and not manifest.ledger else None
+    if manifest.ledger and not exported:
+        missing = STORE_NAME
+    if missing == MANIFEST_NAME and store.meta("exported") is None:
+        return  # killed before the first parts were listed
+    if missing is not None:
+        raise OutputError(
+            f"{job.output.path}: {missing} is missing, though there are parts of earlier runs. "
+            "Put it back, or start over with --fresh."
+        )
 
 
 _encode_spooled = msgspec.msgpack.Encoder().encode

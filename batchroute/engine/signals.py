@@ -14,8 +14,9 @@ def listening(heard: Callable[[signal.Signals], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, heard, number)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the terminal went away: the run goes on
     try:
         yield
     finally:
-        for number in SIGNALS:
+        for number in (*SIGNALS, signal.SIGHUP):
             loop.remove_signal_handler(number)

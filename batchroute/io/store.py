@@ -117,6 +117,7 @@ class Store:
         self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
         self._started: dict[tuple[int, int], Attempt] = {}
         self._carried: dict[int, Totals] = {}
+        self._carried_to = 0
         self._seen = bytearray()
         self.unexported = 0
         """Results in the journal that no part holds yet."""
@@ -202,7 +203,7 @@ class Store:
             self._started[seq, attempt.attempt] = attempt
         for seq, attempt in group.ended:
             self._started.pop((seq, attempt.attempt), None)
-            if seq not in finished:
+            if seq not in finished and number > self._carried_to:
                 self._carried[seq] = self.carried(seq).plus(attempt)
         for seq in finished:
             self._carried.pop(seq, None)
@@ -256,6 +257,9 @@ class Store:
             self._settle(settled)
             self._db.execute("delete from journal where id <= ?", (export.last_id,))
             self._keep_unfinished()
+            # The totals kept just now count the whole journal, its rows after this range included.
+            last = self._db.execute("select coalesce(max(id), 0) from journal").fetchone()[0]
+            self._set_meta("carried_to", str(last))
             self._db.execute("delete from meta where key = 'exporting'")
             self._set_meta("exported", str(export.number))
         while self._tail and self._tail[0][0] <= export.last_id:
@@ -327,6 +331,7 @@ class Store:
 
     def _recover(self) -> None:
         """Fold what the journal holds back into memory, as it stood at the last commit."""
+        self._carried_to = int(self.meta("carried_to") or 0)
         self._carried = {
             seq: _decode_totals(payload)
             for seq, payload in self._db.execute("select seq, payload from carried")
@@ -337,6 +342,7 @@ class Store:
             group = _unpack_group(packed)
             self._apply(number, group, len(packed))
             finished += [(STATES[result.status], seq) for seq, result in group.results]
+        self._carried_to = 0
         with _Transaction(self._db):
             self._db.executemany("update records set state = ? where seq = ?", finished)
 
@@ -389,6 +395,9 @@ def _open(path: Path) -> sqlite3.Connection:
         db.execute("pragma journal_mode = wal")
         db.execute("pragma synchronous = normal")
         db.execute("pragma wal_autocheckpoint = 0")
+        db.execute(
+            "pragma journal_size_limit = 0"
+        )  # or the log keeps its size, and seems to need a checkpoint
         db.execute("pragma cache_size = -16000")
         if fresh or not db.execute("select count(*) from sqlite_master").fetchone()[0]:
             db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")

@@ -259,7 +259,7 @@ def test_too_few_open_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
 
 def test_a_check_in_which_no_record_can_be_sent_says_so(tmp_path: Path) -> None:
     job = write_job(tmp_path, count=3)
-    ran = batchroute("check", job, "--set", "prompt.user={{ txt }}", "--set", "output.keep=[gone]")
+    ran = batchroute("check", job, "--set", "prompt.user='{{ txt }}'", "--set", "output.keep=[gone]")
     assert ran.returncode == 65
     assert "3 of 3 records cannot be sent" in ran.stderr
     assert "no record has gone" in ran.stderr

@@ -217,7 +217,8 @@ def test_an_unknown_outcome_is_booked_at_its_upper_bound(tmp_path: Path) -> None
     lost, found = ran.ledger.sort("attempt").iter_rows(named=True)
     assert (lost["cost_basis"], found["cost_basis"]) == ("upper_bound", "usage")
     prompt = b'[{"role":"user","content":"question 0"}]'
-    assert lost["cost_usd"] == Decimal(len(prompt) + 64 + 2 * 16) / 1_000_000
+    params = b',"max_tokens":16'
+    assert lost["cost_usd"] == Decimal(len(prompt) + len(params) + 64 + 2 * 16) / 1_000_000
     assert found["cost_usd"] == Decimal("0.000020")
     assert lost["verdict"] == "retry"
 
@@ -306,6 +307,91 @@ def test_an_absurd_output_cap_is_a_dead_letter_and_stops_nobody(tmp_path: Path) 
     ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, prompt={"body": "b"})
     assert (ran.ended.succeeded, ran.ended.failed) == (1, 1)
     assert ran.results["error_type"].drop_nulls().to_list() == ["override_range"]
+
+
+def test_an_ejected_model_with_a_pace_or_a_pause_is_probed_and_comes_back(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(200))
+
+    def down_then_limited(sent: Sent) -> tuple[float, Outcome]:
+        if sent.at < 10:
+            return (0.1, failure(ErrorType.SERVER_ERROR))
+        limited = failure(ErrorType.RATE_LIMITED, retry_after_s=20.0)
+        return (0.1, limited if sent.at < 50 else answer(input_tokens=50, output_tokens=50))
+
+    models = {"a": model("a", limits={"rpm": 600, "tpm": 60_000})}
+    routes = {"default": {"models": ["a"]}}
+    ran = run_virtually(tmp_path, scripts={"a": down_then_limited}, models=models, routes=routes)
+    assert (ran.ended.exit_code, ran.ended.succeeded) == (0, 200)
+    assert_books_balance(ran, 200)
+
+
+def test_a_burst_of_rate_limits_is_one_pause(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(3000))
+    models = {"a": model("a", limits={"concurrency": 1100}), "b": model("b")}
+
+    def limited_at_first(sent: Sent) -> tuple[float, Outcome]:
+        return (0.1, failure(ErrorType.RATE_LIMITED) if sent.at < 0.5 else answer())
+
+    ran = run_virtually(tmp_path, scripts={"a": limited_at_first, "b": FINE}, models=models)
+    assert ran.ended.succeeded == 3000
+    assert ran.ended.duration_s < 10
+
+
+def test_a_run_in_which_nothing_is_answered_for_an_hour_stops_and_can_go_on(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(50))
+    ran = run_virtually(tmp_path, scripts={"a": DOWN, "b": DOWN})
+    assert (ran.ended.exit_code, ran.ended.pending, ran.results.height) == (4, 50, 0)
+    assert 3600 <= ran.ended.duration_s <= 3800
+    assert len(ran.provider.log) < 300
+
+    rest = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    assert (rest.ended.exit_code, rest.ended.succeeded) == (0, 50)
+    assert_books_balance(rest, 50)
+
+
+def test_a_shortage_of_our_own_pauses_and_kills_no_record(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(50))
+
+    def short_for_10_s(sent: Sent) -> tuple[float, Outcome]:
+        return (0.0, failure(ErrorType.LOCAL_RESOURCE) if sent.at < 10 else answer())
+
+    ran = run_virtually(tmp_path, scripts={"a": short_for_10_s, "b": short_for_10_s})
+    assert (ran.ended.exit_code, ran.ended.succeeded) == (0, 50)
+
+
+def test_a_suspect_model_does_not_wait_for_its_slowest_request(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(200))
+    models = {"a": model("a", timeout="600s"), "b": model("b")}
+
+    def one_hangs(sent: Sent) -> tuple[float, Outcome]:
+        return (500.0, answer()) if sent.number == 1 else (0.01, failure(ErrorType.SERVER_ERROR))
+
+    ran = run_virtually(tmp_path, scripts={"a": one_hangs, "b": FINE}, models=models)
+    finished = ran.results.filter(pl.col("model") == "b")["finished_at"]
+    assert ran.results.height == 200
+    assert len(finished) == 199
+    assert (finished.max() - finished.min()).total_seconds() < 60  # type: ignore[operator, union-attr]
+
+
+def test_a_model_in_no_route_does_not_keep_a_run_without_models_alive(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(50))
+    ran = run_virtually(
+        tmp_path,
+        scripts={"a": always(failure(ErrorType.AUTH_REJECTED)), "b": FINE},
+        providers={"p": {"base_url": "http://127.0.0.1:9/v1"}, "q": {"base_url": "http://127.0.0.1:9/v1"}},
+        models={"a": model("a"), "b": model("b", provider="q")},
+        routes={"default": {"models": ["a"]}},
+    )
+    assert (ran.ended.exit_code, ran.ended.pending) == (5, 50)
+
+
+@pytest.mark.parametrize("gone", ["state.db", "manifest.json"])
+def test_an_output_without_its_state_or_its_manifest_is_refused(tmp_path: Path, gone: str) -> None:
+    write_records(tmp_path / "in.jsonl", records(5))
+    run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    (tmp_path / "out" / gone).unlink()
+    with pytest.raises(OutputError, match=f"{gone} is missing"):
+        run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
 
 
 def test_kept_columns_follow_the_documented_ones(tmp_path: Path) -> None:

@@ -182,3 +182,20 @@ def test_a_duplicate_names_the_place_that_its_first_has_in_this_run(tmp_path: Pa
     [again] = reopened.register([("x", "in.jsonl", 4)])
     assert again.first == "in.jsonl:3"
     reopened.close()
+
+
+def test_totals_are_carried_once_when_a_crash_follows_an_export(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.register(places("x", "y"))
+    store.commit(Group([], [(1, attempt("x"))], [(1, result("x"))]))
+    begun = store.begin_export()
+    assert begun is not None
+    store.commit(
+        Group([], [(2, attempt("y", verdict="failover", cost=7))], [])
+    )  # while its parts are written
+    settle(store, begun)
+    del store
+
+    reopened = Store(tmp_path)
+    assert (reopened.carried(2).attempts, reopened.carried(2).cost) == (1, 7)
+    reopened.close()

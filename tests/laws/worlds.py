@@ -131,7 +131,7 @@ class World:
         record: dict[str, Any] = {
             "id": f"r{number}",
             "text": f"question {number}",
-            "task": self._task(number),
+            "kind": self._kind(number),
         }
         match self.odd.get(number):
             case "broken":

@@ -1,0 +1,107 @@
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchroute.engine.pacing import TokenBudget, throttler
+from tests import virtual_clock
+
+
+def starts_within(rpm: int, seconds: float) -> list[float]:
+    """When a throttler for this limit lets requests start, one waiting all the time."""
+
+    async def main() -> list[float]:
+        loop, starts = asyncio.get_running_loop(), list[float]()
+        permits = throttler(rpm)
+        while loop.time() < seconds:
+            await permits.acquire()  # type: ignore[no-untyped-call]  # published without
+            starts.append(loop.time())
+        return starts
+
+    return virtual_clock.run(main())
+
+
+RATES = [1, 6, 59, 60, 100, 599, 600, 659, 660, 6000]
+
+
+@pytest.mark.parametrize("rpm", RATES)
+def test_no_minute_has_more_starts_than_declared(rpm: int) -> None:
+    starts = starts_within(rpm, 180.0)
+    latest = 0
+    for first, start in enumerate(starts):
+        while latest < len(starts) and starts[latest] < start + 60.0:
+            latest += 1
+        assert latest - first <= rpm + 1  # the one that opens the minute
+
+
+@pytest.mark.parametrize("rpm", RATES)
+def test_a_declared_rate_is_used(rpm: int) -> None:
+    starts = starts_within(rpm, 300.0)
+    assert len(starts) >= 0.97 * rpm * 5
+
+
+@pytest.mark.parametrize("rpm", [60, 600, 6000])
+def test_a_minutes_quota_is_not_spent_at_once(rpm: int) -> None:
+    assert len([at for at in starts_within(rpm, 2.0) if at < 1.0]) <= max(2, rpm // 60)
+
+
+def test_a_new_budget_opens_at_once_and_after_a_debt_when_it_is_paid() -> None:
+    budget = TokenBudget(600, now=100.0)  # ten a second
+    assert budget.opens_at(100.0) == 100.0
+    budget.reserve(60)
+    assert budget.opens_at(100.0) == pytest.approx(105.0)
+    assert budget.opens_at(103.0) == pytest.approx(105.0)
+    assert budget.opens_at(106.0) == 106.0
+
+
+def test_a_budget_never_saves_up_more_than_a_second() -> None:
+    budget = TokenBudget(600, now=0.0)
+    assert budget.opens_at(3600.0) == 3600.0
+    budget.reserve(20)
+    assert budget.opens_at(3600.0) == pytest.approx(3601.0)
+
+
+def test_settling_gives_back_what_was_reserved_too_much_and_no_more() -> None:
+    budget = TokenBudget(600, now=0.0)
+    budget.reserve(100)
+    budget.settle(100, 30)
+    assert budget.opens_at(0.0) == pytest.approx(2.0)
+    budget.settle(1000, 0)
+    budget.reserve(20)
+    assert budget.opens_at(0.0) == pytest.approx(1.0)  # ten were in hand, whatever was given back
+
+
+def test_settling_takes_what_was_missing() -> None:
+    budget = TokenBudget(600, now=0.0)
+    budget.reserve(5)
+    budget.settle(5, 45)
+    assert budget.opens_at(0.0) == pytest.approx(3.5)
+
+
+REQUESTS = st.lists(
+    st.tuples(st.floats(0, 30), st.integers(1, 400), st.integers(0, 400)), min_size=1, max_size=40
+)
+
+
+@given(st.integers(1, 100_000), REQUESTS)
+def test_whoever_waits_for_a_budget_never_takes_more_than_its_rate(
+    tpm: int, requests: list[tuple[float, int, int]]
+) -> None:
+    """In any time: a second's worth in hand, what came in since, and the last request, which goes into debt."""
+    budget = TokenBudget(tpm, now=0.0)
+    now, taken = 0.0, 0
+    for pause_s, reserved, used in requests:
+        now = max(now + pause_s, budget.opens_at(now + pause_s))
+        assert taken <= tpm / 60 * (now + 1) + 1e-6 * (taken + 1)
+        budget.reserve(reserved)
+        budget.settle(reserved, used)
+        taken += used
+
+
+@given(st.integers(1, 100_000), st.floats(0, 1e6), st.integers(0, 10**7))
+def test_a_debt_is_paid_at_the_time_that_was_told(tpm: int, now: float, tokens: int) -> None:
+    budget = TokenBudget(tpm, now)
+    budget.reserve(tokens)
+    opens_at = budget.opens_at(now)
+    assert budget.opens_at(opens_at + 1e-3) == opens_at + 1e-3
