@@ -138,7 +138,7 @@ class Feed:
     def _count_when_committed(self, committed: asyncio.Future[None], result: Result) -> None:
         def count(future: asyncio.Future[None]) -> None:
             if not future.cancelled() and future.exception() is None:
-                self.tally.count(result, result.totals)
+                self.tally.count(None, result)
 
         committed.add_done_callback(count)
 

@@ -68,8 +68,8 @@ class Journey:
     commits: Commits
     halt: Halt
     clock: Clock
-    done: Callable[[Result, Totals], None]
-    """Told of every committed result, and of what the record had cost before this run."""
+    committed: Callable[[Attempt | None, Result | None], None]
+    """Told of every attempt and every result once it is committed."""
     blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
 
     async def walk(self, record: Admitted) -> None:
@@ -178,15 +178,16 @@ class Journey:
             result = self._dead(trail)
         else:
             await self.commits.ended(trail.record.seq, attempt)
+            self.committed(attempt, None)
             return
         await self.commits.finished(trail.record.seq, attempt, result)
-        self.done(result, trail.record.carried)
+        self.committed(attempt, result)
 
     async def _bury(self, trail: Trail) -> None:
         """End the record as a dead letter without a further attempt."""
         result = self._dead(trail)
         await self.commits.finished(trail.record.seq, None, result)
-        self.done(result, trail.record.carried)
+        self.committed(None, result)
 
     def _delay(self, trail: Trail) -> float:
         wish_s = trail.failure.retry_after_s if trail.failure else None

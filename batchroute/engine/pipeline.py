@@ -16,9 +16,10 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from batchroute.core.attempts import Attempt
 from batchroute.core.errors import BatchrouteError, InputError, OutputError, StalledError
 from batchroute.core.records import Batch
-from batchroute.core.results import Result, Status, Totals
+from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog, Window
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
@@ -106,7 +107,7 @@ class Pipeline:
             commits=self.commits,
             halt=self.halt,
             clock=self.clock,
-            done=self._done,
+            committed=self._committed,
         )
 
     async def run(self, watch: Watch | None) -> Ended:
@@ -193,8 +194,8 @@ class Pipeline:
         finally:
             self.window.give_back(record.models[0])
 
-    def _done(self, result: Result, carried: Totals) -> None:
-        self.tally.count(result, carried)
+    def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
+        self.tally.count(attempt, result)
         if self._is_part_due():
             self._part_due.set()
 
@@ -249,6 +250,8 @@ class Pipeline:
         ]
         if cancelled:
             self.store.commit(Group([], cancelled, []))
+            for _, attempt in cancelled:
+                self.tally.count(attempt, None)
         await self.exporter.export()
         if self._read_all and self.options.limit is None:
             self.store.forget_places()

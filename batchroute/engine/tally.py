@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from batchroute.core.results import Result, Status, Totals
+from batchroute.core.attempts import Attempt
+from batchroute.core.results import Result, Status
 from batchroute.engine.pools import PoolStatistics
 
 RATE_WINDOW_S = 10.0
@@ -36,7 +37,7 @@ class Tally:
     """Counts what this run has read and, as it is committed, what it has finished.
 
     `skipped` are records that an earlier run had finished; `cost` is what this run has spent, picodollars;
-    `unpriced` are the results whose cost is unknown.
+    `unpriced` are the attempts whose cost is unknown.
     """
 
     read: int = 0
@@ -46,13 +47,16 @@ class Tally:
     unpriced: int = 0
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def count(self, result: Result, carried: Totals) -> None:
-        """Count a committed result, whose record had cost `carried` before this run."""
-        self.statuses[result.status] += 1
-        if result.totals.cost is None or carried.cost is None:
+    def count(self, attempt: Attempt | None, result: Result | None) -> None:
+        """Count what was committed together."""
+        if result is not None:
+            self.statuses[result.status] += 1
+        if attempt is None:
+            return
+        if attempt.cost is None:
             self.unpriced += 1
         else:
-            self.cost += result.totals.cost - carried.cost
+            self.cost += attempt.cost
 
     @property
     def finished(self) -> int:

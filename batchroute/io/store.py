@@ -300,9 +300,13 @@ class Store:
             self._db.executemany("delete from records where seq = ?", gone)
 
     def dead_letters(self) -> Iterator[Result]:
-        """Every failed record's result, in the order of their numbers; those still in the journal left out."""
-        for (payload,) in self._db.execute("select payload from dead_letters order by seq"):
-            yield _decode_result(payload)
+        """Every failed record's result, in the order of their numbers; those still in the journal left out.
+
+        What a run that was stopped has tried since is counted in.
+        """
+        for seq, payload in self._db.execute("select seq, payload from dead_letters order by seq"):
+            result = _decode_result(payload)
+            yield msgspec.structs.replace(result, totals=self._carried.get(seq, result.totals))
 
     def counts(self) -> dict[State, int]:
         """Records by state, those still in the journal counted as pending."""

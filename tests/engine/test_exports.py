@@ -11,7 +11,7 @@ from batchroute.core.results import Status, Totals
 from batchroute.engine.exports import DEAD_LETTERS, Exporter
 from batchroute.io.manifest import Manifest, read_manifest, write_manifest
 from batchroute.io.parts import write_part
-from batchroute.io.store import Group, Settled, State, Store
+from batchroute.io.store import Export, Group, Settled, State, Store
 from batchroute.io.tables import ledger_frame, results_frame
 from batchroute.report.scans import scan_ledger, scan_results
 from tests.builders import attempt, result
@@ -150,6 +150,8 @@ def test_a_dead_letter_shows_what_was_tried_since_by_a_run_that_was_stopped(tmp_
     out = exporter(tmp_path)
     answer_some(out.store, "x", failed=True)
     asyncio.run(out.export())
+    out.store.close()
+    out = exporter(tmp_path)
     out.store.commit(Group([], [(1, attempt("x", attempt=2, verdict="retry"))], []))
     asyncio.run(out.export())
     asyncio.run(out.write_dead_letters())
@@ -198,7 +200,7 @@ def finish(out: Exporter) -> None:
     out.store.finish_export(export, settled)
 
 
-def _begun(out: Exporter):  # type: ignore[no-untyped-def]  # noqa: ANN202  an Export that is there
+def _begun(out: Exporter) -> Export:
     export = out.store.begin_export()
     assert export is not None
     return export

@@ -1,6 +1,7 @@
 """One pool alone, on the virtual clock: who may start, when, and in which order."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -281,7 +282,8 @@ def test_after_the_cooldown_one_probe_goes_and_the_others_are_turned_away() -> N
         await bench.settle()
         assert (bench.probes, bench.turned_away) == (["probe"], ["r1", "r2"])
         now = asyncio.get_running_loop().time()
-        assert bench.pool.opens_at() == pytest.approx(now + 60.0)  # when the probe has timed out at the latest
+        latest = now + 60.0  # by then the probe has timed out
+        assert bench.pool.opens_at() == pytest.approx(latest)
 
     on_a_bench(test, concurrency=8)
 
@@ -398,7 +400,7 @@ def test_permits_come_at_the_declared_rate() -> None:
         await bench.settle(25.0)
         times = [bench.times[name] for name in names]
         assert times[0] <= 0.1
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert min(gaps) >= 2.0
         assert max(gaps) <= 2.1
 

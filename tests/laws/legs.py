@@ -162,9 +162,13 @@ def travel(
             except TimeoutError:
                 return None
 
-    with _small_numbers(world), _not_stuck(), throttlers_on_loop_time():
-        with asyncio.Runner(loop_factory=lambda: ThreadsTakeTime(seed, camera)) as runner:
-            ended = runner.run(started())
+    with (
+        _small_numbers(world),
+        _not_stuck(),
+        throttlers_on_loop_time(),
+        asyncio.Runner(loop_factory=lambda: ThreadsTakeTime(seed, camera)) as runner,
+    ):
+        ended = runner.run(started())
     return Leg(
         ended,
         provider,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.laws import books
@@ -38,6 +38,9 @@ def assert_lawful_so_far(world: World, legs: Sequence[Leg]) -> None:
 
 
 @examples(90)
+@example(
+    World(count=2, odd={1: "broken"}), [Stop(0.0, "signal"), Stop(0.0, "cancel")]
+)  # no part yet, once more
 @given(settled_worlds(), st.lists(STOPS, min_size=1, max_size=3))
 def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(world: World, stops: list[Stop]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -4,13 +4,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
+from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
 from tests.laws import books
 from tests.laws.laws import SCALE, examples
 from tests.laws.legs import Leg, travel
-from tests.laws.worlds import World, worlds
+from tests.laws.worlds import Model, Mood, Spell, World, number_of, worlds
 
 pytestmark = pytest.mark.timeout(60 * SCALE)
 
@@ -27,7 +28,20 @@ def assert_lawful(world: World, leg: Leg) -> None:
     books.assert_order_kept(world, leg)
 
 
+DOWN = Mood(ErrorType.SERVER_ERROR)
+LIMITED = Mood(ErrorType.RATE_LIMITED, retry_after_s=10.0)
+REFUSED = Mood(ErrorType.AUTH_REJECTED)
+PAID_IN_VAIN = Mood(ErrorType.EMPTY_ANSWER)
+
+
 @examples(100)
+@example(World(count=4, part_records=3))  # ends while a part is written
+@example(
+    World(count=30, models={"a": Model(spells=(Spell(0, 20, DOWN), Spell(20, 20, LIMITED)))})
+)  # limited probe
+@example(
+    World(count=1, models={"a": Model(hiccups={0: (PAID_IN_VAIN, REFUSED)})})
+)  # has cost, and is pending
 @given(worlds())
 def test_a_run_obeys_every_law(world: World) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -57,7 +71,7 @@ def test_a_second_run_sends_nothing_that_was_answered_and_changes_no_byte_of_it(
             assert again.provider.log == []
             assert books.parts_of(folder) == before
         answered = set(first.results.filter(status="succeeded")["record_id"])
-        sent = {f"r{books.number_of(one.request)}" for one in again.provider.log}
+        sent = {f"r{number_of(one.request)}" for one in again.provider.log}
         assert not answered & sent
         written = books.parts_of(folder)
         lasting = {name for name in before if not name.endswith("part-failed.parquet")}

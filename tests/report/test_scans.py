@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from batchroute.io.parts import write_part
+from batchroute.io.tables import LEDGER, RESULTS, ledger_frame, results_frame
+from batchroute.report.scans import scan_ledger, scan_results, scan_routes
+from tests.builders import attempt, result
+
+
+def test_all_parts_are_one_frame(tmp_path: Path) -> None:
+    for number, record_id in enumerate("xyz", 1):
+        write_part(tmp_path, f"results/part-{number:05}.parquet", results_frame([result(record_id)], {}))
+        write_part(tmp_path, f"ledger/part-{number:05}.parquet", ledger_frame([attempt(record_id)]))
+    assert scan_results(tmp_path).collect()["record_id"].to_list() == ["x", "y", "z"]
+    assert scan_ledger(str(tmp_path)).collect()["record_id"].to_list() == ["x", "y", "z"]
+
+
+def test_before_the_first_part_there_are_the_columns(tmp_path: Path) -> None:
+    assert dict(scan_results(tmp_path).collect_schema()) == dict(RESULTS)
+    assert dict(scan_ledger(tmp_path).collect_schema()) == dict(LEDGER)
+    assert scan_results(tmp_path).collect().is_empty()
+
+
+def test_parts_that_kept_other_columns_are_one_frame_too(tmp_path: Path) -> None:
+    for number, (record_id, kept) in enumerate({"x": "source", "y": "lang"}.items(), 1):
+        frame = results_frame([result(record_id, kept={kept: "here"})], {kept: pl.String()})
+        write_part(tmp_path, f"results/part-{number:05}.parquet", frame)
+    found = scan_results(tmp_path).select("record_id", "source", "lang").collect()
+    assert found.rows() == [("x", "here", None), ("y", None, "here")]
+
+
+def test_a_name_with_wildcards_is_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "out[1]*"
+    write_part(folder, "results/part-00001.parquet", results_frame([result("x")], {}))
+    assert scan_results(folder).collect().height == 1
+
+
+def test_what_is_no_part_is_left_alone(tmp_path: Path) -> None:
+    write_part(tmp_path, "results/part-00001.parquet", results_frame([result("x")], {}))
+    (tmp_path / "results/notes.parquet").write_text("mine")
+    assert scan_results(tmp_path).collect().height == 1
+
+
+def test_routes_are_there_only_after_a_run(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no run has ended"):
+        scan_routes(tmp_path)
