@@ -168,7 +168,7 @@ def output_cap(params: Mapping[str, Any]) -> int | Fault | None:
         if type(value) is not int or not 1 <= value <= MOST_OUTPUT_TOKENS:
             return Fault(
                 "override_range",
-                f"{name} must be a number from 1 to {MOST_OUTPUT_TOKENS:,}, got {str(value)[:40]}",
+                f"{name} must be a whole number above 0 and at most {MOST_OUTPUT_TOKENS:,}, got {str(value)[:40]}",
             )
         return value
     return None

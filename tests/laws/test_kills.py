@@ -16,7 +16,7 @@ from tests.laws.laws import SCALE, examples
 from tests.laws.legs import Camera, Leg, Stop, travel
 from tests.laws.worlds import World, number_of, settled_worlds
 
-pytestmark = pytest.mark.timeout(60 * SCALE)
+pytestmark = pytest.mark.timeout(180 * SCALE)
 
 EARLIER = st.none() | st.builds(
     Stop, st.sampled_from([0.1, 1.0, 36.0]), st.sampled_from(["signals", "cancel"])
@@ -59,7 +59,7 @@ def assert_every_request_is_entered(legs: Sequence[Leg], killed: Leg, taken_at: 
     assert resumed.ledger.height >= sent
 
 
-@examples(110)
+@examples(90)
 @given(settled_worlds(), EARLIER, st.integers(1, 100))
 def test_a_run_killed_at_any_moment_goes_on_from_what_it_has_left(
     world: World, earlier: Stop | None, moment: int

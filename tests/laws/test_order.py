@@ -15,7 +15,7 @@ from tests.laws.laws import SCALE, examples
 from tests.laws.legs import travel
 from tests.laws.worlds import REFUSED, World, settled_worlds
 
-pytestmark = pytest.mark.timeout(60 * SCALE)
+pytestmark = pytest.mark.timeout(180 * SCALE)
 
 AT_ONCE = {ErrorType.BAD_REQUEST, ErrorType.UNPROCESSABLE, ErrorType.UNEXPECTED_4XX}
 """No other model would take such a record."""

@@ -14,7 +14,7 @@ from tests.laws.laws import SCALE, examples
 from tests.laws.legs import Leg, Stop, travel
 from tests.laws.worlds import World, settled_worlds
 
-pytestmark = pytest.mark.timeout(60 * SCALE)
+pytestmark = pytest.mark.timeout(180 * SCALE)
 
 STOPS = st.builds(
     Stop,

@@ -13,7 +13,7 @@ from tests.laws.laws import SCALE, examples
 from tests.laws.legs import Leg, travel
 from tests.laws.worlds import Model, Mood, Spell, World, number_of, worlds
 
-pytestmark = pytest.mark.timeout(60 * SCALE)
+pytestmark = pytest.mark.timeout(180 * SCALE)
 
 
 def assert_lawful(world: World, leg: Leg) -> None:
@@ -51,7 +51,7 @@ def test_a_run_obeys_every_law(world: World) -> None:
 
         assert_lawful(world, leg)
         assert leg.ended is not None
-        assert (leg.ended.pending > 0) == (leg.ended.exit_code == 5)
+        assert (leg.ended.pending > 0) == (leg.ended.exit_code in {4, 5})
 
 
 @examples(40)
