@@ -311,12 +311,11 @@ def _own_manifest(job: Job) -> Manifest:
 
 def _check_agreement(manifest: Manifest, store: Store, job: Job) -> None:
     """Refuse an output whose state or whose manifest is gone: going on would pay for everything again."""
-    exported = store.meta("exported") or store.meta("exporting")
-    missing = MANIFEST_NAME if exported and not manifest.results and not manifest.ledger else None
-    if manifest.ledger and not exported:
+    missing = None
+    if store.meta("exported") and not (job.output.path / MANIFEST_NAME).exists():
+        missing = MANIFEST_NAME
+    if manifest.ledger and not (store.meta("exported") or store.meta("exporting")):
         missing = STORE_NAME
-    if missing == MANIFEST_NAME and store.meta("exported") is None:
-        return  # killed before the first parts were listed
     if missing is not None:
         raise OutputError(
             f"{job.output.path}: {missing} is missing, though there are parts of earlier runs. "
