@@ -11,11 +11,13 @@ from batchroute.core.errors import (
     NoModelError,
     OutputError,
     OutputLockedError,
+    StalledError,
 )
 
 EXIT_CODES = {
     BatchrouteError: 1,
     JobError: 2,
+    StalledError: 4,
     NoModelError: 5,
     InputError: 65,
     OutputError: 74,
