@@ -59,7 +59,7 @@ def assert_every_request_is_entered(legs: Sequence[Leg], killed: Leg, taken_at: 
     assert resumed.ledger.height >= sent
 
 
-@examples(90)
+@examples(60)
 @given(settled_worlds(), EARLIER, st.integers(1, 100))
 def test_a_run_killed_at_any_moment_goes_on_from_what_it_has_left(
     world: World, earlier: Stop | None, moment: int

@@ -58,7 +58,7 @@ def picky_worlds(draw: st.DrawFn) -> World:
 PICKY = tuple(kind for kind in REFUSED if POLICIES[kind].effect == "none")
 
 
-@examples(50)
+@examples(40)
 @given(picky_worlds())
 def test_models_are_tried_in_route_order_and_nothing_follows_an_end(world: World) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -37,7 +37,7 @@ def assert_lawful_so_far(world: World, legs: Sequence[Leg]) -> None:
         books.assert_run_cost_told(latest)
 
 
-@examples(90)
+@examples(50)
 @example(
     World(count=2, odd={1: "broken"}), [Stop(0.0, "signal"), Stop(0.0, "cancel")]
 )  # no part yet, once more
@@ -60,7 +60,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(world: Worl
         assert books.answers(last) == books.answers(expected)
 
 
-@examples(40)
+@examples(30)
 @given(settled_worlds(), STOPS)
 def test_a_stopped_run_lets_what_is_in_flight_finish_within_the_grace(world: World, stop: Stop) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -34,7 +34,7 @@ REFUSED = Mood(ErrorType.AUTH_REJECTED)
 PAID_IN_VAIN = Mood(ErrorType.EMPTY_ANSWER)
 
 
-@examples(100)
+@examples(80)
 @example(World(count=4, part_records=3))  # ends while a part is written
 @example(
     World(count=30, models={"a": Model(spells=(Spell(0, 20, DOWN), Spell(20, 20, LIMITED)))})
@@ -54,7 +54,7 @@ def test_a_run_obeys_every_law(world: World) -> None:
         assert (leg.ended.pending > 0) == (leg.ended.exit_code in {4, 5})
 
 
-@examples(40)
+@examples(30)
 @given(worlds())
 def test_a_second_run_sends_nothing_that_was_answered_and_changes_no_byte_of_it(world: World) -> None:
     with tempfile.TemporaryDirectory() as name:
