@@ -22,6 +22,7 @@ HTTP_CLIENTS = {
     "http",
     "httpcore",
     "httpx",
+    "httptools",
     "httpx2",
     "openai",
     "pyreqwest",

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 # 0.2 to 1 s each, measured 2026-11: whoever asks for help or completes a word need not wait for them
-HEAVY = {"genai_prices", "openai", "polars", "pydantic", "pyreqwest", "rich"}
+HEAVY = {"genai_prices", "openai", "polars", "pydantic", "rich"}
 
 
 def imported_by(*arguments: str) -> set[str]:

@@ -59,6 +59,7 @@ class ErrorType(StrEnum):
     CONNECTION_LOST = "connection_lost"
     ATTEMPT_TIMEOUT = "attempt_timeout"
     PROTOCOL_VIOLATION = "protocol_violation"
+    HEADERS_TOO_LARGE = "headers_too_large"
     BODY_TRUNCATED = "body_truncated"
     NOT_JSON = "not_json"
     DECODE_FAILED = "decode_failed"

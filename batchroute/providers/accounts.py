@@ -47,12 +47,16 @@ Hook: TypeAlias = Callable[[httpx2.Response], Awaitable[None]]
 
 
 def client(
-    account: Account, *, connect_timeout_s: float = CONNECT_TIMEOUT_S, on_response: Hook | None = None
+    account: Account,
+    *,
+    trusted: ssl.SSLContext | None = None,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    on_response: Hook | None = None,
 ) -> AsyncOpenAI:
     """The SDK's client for this account: no retries, no redirects, and nothing taken from OPENAI_* or *_PROXY.
 
     It waits `connect_timeout_s` for a connection and without end for an answer: deadlines are the caller's.
-    Raises JobError for an unusable `ca_file`, NoModelError when the machine has no usable trust store.
+    `trusted` is what `trust` gives, which is asked if it is left out, and raises what that raises.
     """
     limits = httpx2.Limits(
         max_connections=account.max_connections,
@@ -60,7 +64,7 @@ def client(
         keepalive_expiry=KEEPALIVE_S,
     )
     http_client = httpx2.AsyncClient(
-        verify=_trust(account),
+        verify=trusted or trust(account),
         proxy=account.proxy,
         trust_env=False,
         follow_redirects=False,
@@ -78,7 +82,11 @@ def client(
     )
 
 
-def _trust(account: Account) -> ssl.SSLContext:
+def trust(account: Account) -> ssl.SSLContext:
+    """The authorities that may vouch for the provider: this machine's, and those of `ca_file`.
+
+    Raises JobError for an unusable `ca_file`, NoModelError when the machine has no usable trust store.
+    """
     # Only the trust store is taken from the environment: SSL_CERT_FILE and SSL_CERT_DIR name private CAs.
     try:
         context = httpx2.create_ssl_context(trust_env=True) if account.is_encrypted else _distrust()

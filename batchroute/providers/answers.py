@@ -77,7 +77,7 @@ _decode: Final = Decoder(_Completion).decode
 
 def judge(reply: Reply, model: str) -> Outcome:
     """Judge the answer of the model asked by this name: a Response, flagged where it is odd, or a Failure."""
-    body = bytes(reply.body)
+    body = reply.body
     try:
         answer = _decode(body)
     except (DecodeError, UnicodeDecodeError, RecursionError):
@@ -88,6 +88,7 @@ def judge(reply: Reply, model: str) -> Outcome:
     if (
         choice.finish_reason != "stop"
         or reply.status != 200
+        or reply.extra
         or not content
         or content.isspace()
         or not plausible(usage)
@@ -157,7 +158,8 @@ class _Answer(Struct, frozen=True, kw_only=True):
             flag=flag
             or _flag_of_text(content, clean)
             or ("model_substituted" if substituted(self.model, answered) else None)
-            or self.reading.flag,
+            or self.reading.flag
+            or ("extra_bytes" if self.reply.extra else None),
             rate_limits=rate_limits(self.reply.header),
         )
 

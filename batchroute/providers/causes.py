@@ -1,14 +1,12 @@
-"""Where a connection broke, read from the exceptions of both HTTP clients."""
+"""Where a connection broke: known to the wire, read from the exceptions of the SDK's HTTP client."""
 
 import errno
-import re
 import socket
 import ssl
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import httpx2
-from pyreqwest.exceptions import DecodeError, DetailedPyreqwestError, PoolTimeoutError
 
 from batchroute.core.responses import ErrorType
 
@@ -18,6 +16,14 @@ class Cause(NamedTuple):
 
     error_type: ErrorType
     sent: bool
+
+
+class BrokenError(Exception):
+    """The wire's exchange ended without a whole reply; `cause` is why."""
+
+    def __init__(self, cause: Cause, words: str) -> None:
+        super().__init__(words)
+        self.cause = cause
 
 
 _LOCAL: Final = Cause(ErrorType.LOCAL_RESOURCE, sent=False)
@@ -47,29 +53,18 @@ _BY_ERRNO: Final = {
     errno.EADDRNOTAVAIL: _LOCAL,
 }
 
-_OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")
-_CONNECTING: Final = "client error (Connect)"
-_READING: Final = "error decoding response body"
-
-# pyreqwest 0.15 tells causes in words only; these are the words of hyper, rustls and reqwest below it.
-_CONNECT_WORDS: Final = (
-    ("dns error", _NO_NAME),
-    ("invalid peer certificate", _UNTRUSTED),
-    ("proxy authorization required", _NO_CREDENTIALS),
-    ("tunnel error", _PROXY),
-    ("timed out", _SLOW_CONNECT),
-    ("deadline has elapsed", _SLOW_CONNECT),
-    ("tls handshake eof", _NEVER_BEGAN),
-    ("tcp ", _NEVER_BEGAN),
-    ("Connection reset", _NEVER_BEGAN),
+# httpx2 tells these apart in words only, those of h11.
+_PROTOCOL_WORDS: Final = (
+    ("disconnected", _LOST),
+    ("Receive buffer too long", Cause(ErrorType.HEADERS_TOO_LARGE, sent=True)),
 )
 
 
 def lost(error: BaseException, *, answered: bool = False) -> Cause:
     """The cause of a request that ended without a whole reply; `answered` if its head is known to have come."""
     for cause in _chain(error):
-        if isinstance(cause, DetailedPyreqwestError):
-            return _of_pyreqwest(cause)
+        if isinstance(cause, BrokenError):
+            return cause.cause
         if isinstance(cause, httpx2.RequestError):
             return _of_reading(cause) if answered else _of_httpx(cause)
     return _by_errno(error) or _LOST
@@ -78,76 +73,19 @@ def lost(error: BaseException, *, answered: bool = False) -> Cause:
 def slow(error: BaseException) -> Cause:
     """The cause of a request whose time ran out, in whichever phase."""
     for cause in _chain(error):
-        if isinstance(cause, PoolTimeoutError | httpx2.PoolTimeout):
+        if isinstance(cause, BrokenError):
+            return cause.cause
+        if isinstance(cause, httpx2.PoolTimeout):
             return _POOL
-        if isinstance(cause, httpx2.ConnectTimeout) or _CONNECTING in _words(cause):
+        if isinstance(cause, httpx2.ConnectTimeout):
             return _SLOW_CONNECT
         if isinstance(cause, httpx2.WriteTimeout):
             return Cause(ErrorType.WRITE_TIMEOUT, sent=False)
     return _SLOW
 
 
-def told(error: BaseException) -> str:
-    """The deepest cause in its own words."""
-    deepest = ""
-    for cause in _chain(error):
-        words = _words(cause)
-        deepest = words[-1] if words else str(cause) or deepest
-    return deepest
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _words(error: BaseException) -> list[str]:
-    """The causes that pyreqwest tells; the first names the phase, and may hold the URL."""
-    if not isinstance(error, DetailedPyreqwestError):
-        return []
-    return [cause["message"] for cause in error.details["causes"] or []]
-
-
-def _by_errno(error: BaseException) -> Cause | None:
-    for cause in _chain(error):
-        known = _BY_ERRNO.get(cause.errno or 0) if isinstance(cause, OSError) else None
-        if known is not None:
-            return known
-    return None
-
-
-def _of_pyreqwest(error: DetailedPyreqwestError) -> Cause:
-    words = _words(error)
-    text = "; ".join(words[1:])
-    if _READING in words:
-        return _GARBLED if "Invalid chunk" in text else _CUT
-    number = _OS_ERROR.search(text)
-    if number is not None and int(number[1]) in _BY_ERRNO:
-        return _BY_ERRNO[int(number[1])]
-    if _CONNECTING in words:
-        return next((cause for word, cause in _CONNECT_WORDS if word in text), _NO_HANDSHAKE)
-    return _GARBLED if isinstance(error, DecodeError) else _LOST
-
-
-def _of_reading(error: httpx2.RequestError) -> Cause:
-    garbled = isinstance(error, httpx2.RemoteProtocolError) and "peer closed" not in str(error)
-    return _GARBLED if garbled else _CUT
-
-
-def _of_httpx(error: httpx2.RequestError) -> Cause:
-    if isinstance(error, httpx2.ProxyError):
-        return _NO_CREDENTIALS if str(error).startswith("407") else _PROXY
-    if isinstance(error, httpx2.ConnectError):
-        return _of_connect(error)
-    if isinstance(error, httpx2.RemoteProtocolError):
-        return _LOST if "disconnected" in str(error) else _GARBLED
-    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
-        return Cause(ErrorType.UNCLASSIFIED, sent=False)
-    return _by_errno(error) or _LOST
-
-
-def _of_connect(error: httpx2.ConnectError) -> Cause:
+def connecting(error: Exception) -> Cause:
+    """The cause of a connection that did not come about; nothing was sent."""
     for cause in _chain(error):
         match cause:
             case socket.gaierror():
@@ -161,3 +99,42 @@ def _of_connect(error: httpx2.ConnectError) -> Cause:
             case _:
                 pass
     return _by_errno(error) or _NEVER_BEGAN
+
+
+def told(error: BaseException) -> str:
+    """The deepest cause in its own words."""
+    deepest = ""
+    for cause in _chain(error):
+        deepest = str(cause) or deepest
+    return deepest
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _by_errno(error: BaseException) -> Cause | None:
+    for cause in _chain(error):
+        known = _BY_ERRNO.get(cause.errno or 0) if isinstance(cause, OSError) else None
+        if known is not None:
+            return known
+    return None
+
+
+def _of_reading(error: httpx2.RequestError) -> Cause:
+    garbled = isinstance(error, httpx2.RemoteProtocolError) and "peer closed" not in str(error)
+    return _GARBLED if garbled else _CUT
+
+
+def _of_httpx(error: httpx2.RequestError) -> Cause:
+    if isinstance(error, httpx2.ProxyError):
+        return _NO_CREDENTIALS if str(error).startswith("407") else _PROXY
+    if isinstance(error, httpx2.ConnectError):
+        return connecting(error)
+    if isinstance(error, httpx2.RemoteProtocolError):
+        return next((cause for words, cause in _PROTOCOL_WORDS if words in str(error)), _GARBLED)
+    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
+        return Cause(ErrorType.UNCLASSIFIED, sent=False)
+    return _by_errno(error) or _LOST

@@ -1,12 +1,11 @@
 """How a request travels: what both transports promise, and the openai errors they raise when it fails."""
 
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import httpx2
 import openai
 from msgspec import DecodeError, Struct, json
-from pyreqwest.bytes import Bytes
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 """The largest body that is read; an endless one takes no more memory than this."""
@@ -19,15 +18,18 @@ KEEPALIVE_S: Final = 50.0
 
 PATH: Final = "chat/completions"
 
-Body: TypeAlias = bytes | Bytes
-
 
 class Reply(Struct, frozen=True, gc=False):
-    """A response as it arrived, body undecoded; `header(name)` ignores case and is None for an absent one."""
+    """A response as it arrived, body undecoded.
+
+    `header(name)` takes a lower-case name and is None for an absent one; `extra` says that bytes nobody asked for
+    followed, where the transport can tell.
+    """
 
     status: int
-    body: Body
+    body: bytes
     header: Callable[[str], str | None]
+    extra: bool = False
 
 
 class Transport(Protocol):
@@ -77,7 +79,7 @@ def _status_error(reply: Reply, headers: httpx2.Headers, request: httpx2.Request
     undecoded = httpx2.Headers(
         [(name, value) for name, value in headers.multi_items() if name != "content-encoding"]
     )
-    content = bytes(reply.body)[:MAX_BODY_BYTES]
+    content = reply.body[:MAX_BODY_BYTES]
     response = httpx2.Response(reply.status, headers=undecoded, content=content, request=request)
     kind = _STATUS_ERRORS.get(reply.status)
     if kind is None:

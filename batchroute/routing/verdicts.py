@@ -98,6 +98,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.CONNECTION_LOST: _CONNECT,
     ErrorType.ATTEMPT_TIMEOUT: _ONCE_MORE,
     ErrorType.PROTOCOL_VIOLATION: _CONNECT,
+    ErrorType.HEADERS_TOO_LARGE: _ONCE_MORE,
     ErrorType.BODY_TRUNCATED: _CONNECT,
     ErrorType.NOT_JSON: _ONCE_MORE,
     ErrorType.DECODE_FAILED: _ONCE_MORE,

@@ -148,6 +148,11 @@ class FaultServer:
                 await _tunnel(self.tunnel_to, reader, writer)
                 return
 
+    async def all_left(self) -> None:
+        """Wait until no connection is open any more."""
+        while self._open:
+            await asyncio.wait(self._open)
+
     async def hang_up(self) -> None:
         """Drop every open connection and see its conversation end."""
         for writer in self._open.values():

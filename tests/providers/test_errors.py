@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import httpx2
 import openai  # noqa: TID251 # the map is proved against its exception tree
 import pytest
-from pyreqwest.exceptions import ConnectError, PoolTimeoutError
 
 from batchroute.core.responses import ErrorType
 from batchroute.providers.errors import (
@@ -229,37 +228,7 @@ def sdk_connect_error(cause: OSError) -> httpx2.ConnectError:
     return error
 
 
-def connect_error(*causes: str) -> ConnectError:
-    first = {"message": "error sending request for url (http://dns error/)"}
-    return ConnectError("connection error", {"causes": [first, *({"message": cause} for cause in causes)]})  # type: ignore[list-item] # Cause is not exported
-
-
 CAUSES = [
-    pytest.param(
-        connect_error("client error (Connect)", "dns error", "failed to lookup address information"),
-        (ErrorType.DNS_FAILURE, False),
-        id="A1",
-    ),
-    pytest.param(
-        connect_error("client error (Connect)", "tcp open error", "Too many open files (os error 24)"),
-        (ErrorType.LOCAL_RESOURCE, False),
-        id="A9",
-    ),
-    pytest.param(
-        connect_error("client error (Connect)", "tcp bind", "Cannot assign requested address (os error 99)"),
-        (ErrorType.LOCAL_RESOURCE, False),
-        id="A9-ports",
-    ),
-    pytest.param(
-        connect_error("client error (Connect)", "received fatal alert: ProtocolVersion"),
-        (ErrorType.TLS_HANDSHAKE_FAILED, False),
-        id="A13",
-    ),
-    pytest.param(
-        connect_error("client error (Connect)", "Connection reset by peer (os error 104)"),
-        (ErrorType.CONNECTION_LOST, False),
-        id="reset in the handshake",
-    ),
     pytest.param(
         sdk_connect_error(socket.gaierror(-2, "no name")), (ErrorType.DNS_FAILURE, False), id="A1-sdk"
     ),
@@ -289,7 +258,6 @@ def test_cause_of_a_lost_connection_gives_the_word(
 @pytest.mark.parametrize(
     ("cause", "expected"),
     [
-        (PoolTimeoutError("slots", {"causes": None}), (ErrorType.POOL_EXHAUSTED, False)),
         (httpx2.PoolTimeout("slots"), (ErrorType.POOL_EXHAUSTED, False)),
         (httpx2.ConnectTimeout("slow"), (ErrorType.CONNECT_TIMEOUT, False)),
         (httpx2.WriteTimeout("slow"), (ErrorType.WRITE_TIMEOUT, False)),

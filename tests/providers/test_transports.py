@@ -105,9 +105,13 @@ FAULTS = {
     "A32 status 99": Fault((http(99, ANSWER), FIN), ErrorType.PROTOCOL_VIOLATION),
     "A32 status 999": Fault((http(999, ANSWER),), ErrorType.PROTOCOL_VIOLATION, http_status=999),
     "A34 invalid chunk size": Fault((Raw(CHUNKED + b"ZZ\r\nabc\r\n"), HANG), ErrorType.PROTOCOL_VIOLATION),
+    "A33 another protocol": Fault(
+        (Raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"), FIN),
+        ErrorType.PROTOCOL_VIOLATION,
+    ),
     "A35 ten thousand headers": Fault(
         (Raw(HEAD + b"x-h: abcdefgh\r\n" * 10_000 + b"content-length: 2\r\n\r\n{}"), FIN),
-        ErrorType.PROTOCOL_VIOLATION,
+        ErrorType.HEADERS_TOO_LARGE,
     ),
     "A37 short body": Fault((Raw(HEAD + b"content-length: 99\r\n\r\n{"), FIN), ErrorType.BODY_TRUNCATED),
     "A38 reset in the body": Fault(

@@ -67,7 +67,7 @@ async def _introduce(process: Process, settings: Settings) -> str:
             process.stdin.write(json.encode(settings) + b"\n")
             await process.stdin.drain()
             line = await process.stdout.readline()
-    except (TimeoutError, ConnectionError, OSError) as error:
+    except (OSError, RuntimeError) as error:  # uvloop raises the latter where the pipe is already closed
         raise NoModelError(f"The simulator did not start: {error!r}. Run the job again.") from error
     if not line.startswith(b"http://"):
         raise NoModelError(
