@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ from batchroute.report.summary import Records, Summary, route_lines, status_word
 __all__ = ["load_job", "run", "scan_ledger", "scan_results", "scan_routes"]
 
 GC_THRESHOLD = 100_000
-SWITCH_INTERVAL_S = 0.0002
 
 
 def run(
@@ -68,18 +66,15 @@ def _tuned_interpreter() -> Iterator[None]:
     """The interpreter as a run wants it, and afterwards as it was.
 
     The cyclic garbage collector looks seldom, and never at what is imported: records form no cycles, and
-    looking for some among the objects of all modules took a tenth of the run. The HTTP client's thread waits
-    less long for its turn to hand answers over: at the default of 5 ms that wait cost a sixth of it.
+    looking for some among the objects of all modules took a tenth of the run.
     """
-    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, *thresholds[1:])
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
         gc.set_threshold(*thresholds)
         gc.unfreeze()
 
