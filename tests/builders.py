@@ -76,6 +76,8 @@ def attempt(record_id: str = "r0", **fields: Any) -> Attempt:
         "cost_basis": CostBasis.USAGE,
         "price_input": 1_000_000,
         "price_output": 2_000_000,
+        "price_cached": 1_000_000,
+        "price_cache_write": 1_000_000,
         "service_tier": None,
     }
     return Attempt(**{**defaults, **fields})

@@ -21,8 +21,9 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """One request to one model, with times, usage, cost and outcome; also when it failed.
 
     `started_at` is seconds since the epoch (UTC), durations are seconds. `cost` is picodollars and the prices
-    are picodollars a token: None when the price is unknown, never 0 for unknown. Fields are encoded by
-    position: new ones go last.
+    are picodollars a token: None when the price is unknown, never 0 for unknown. The prices of cached and of
+    written tokens are those that count, declared or not, so that a cost can be computed from its row. Fields
+    are encoded by position: new ones go last.
     """
 
     run_id: str
@@ -53,3 +54,5 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     price_output: int | None
     service_tier: str | None
     lane: str = "online"
+    price_cached: int | None = None
+    price_cache_write: int | None = None

@@ -323,6 +323,8 @@ def _unknown(run_id: str, route: str, spec: PoolSpec) -> Attempt:
         price_input=spec.rates.input if spec.rates else None,
         price_output=spec.rates.output if spec.rates else None,
         service_tier=None,
+        price_cached=spec.rates.cached if spec.rates else None,
+        price_cache_write=spec.rates.cache_write if spec.rates else None,
     )
 
 

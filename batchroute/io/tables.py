@@ -73,15 +73,20 @@ LEDGER: Mapping[str, pl.DataType] = {
     "cost_basis": pl.String(),
     "price_input": COST,
     "price_output": COST,
+    "price_cached": COST,
+    "price_cache_write": COST,
     "service_tier": pl.String(),
     "lane": pl.String(),
 }
 
 # What an integer in a value stands for in its column: picodollars, and picodollars a token as USD per million.
+_PER_MILLION = Decimal("0.000001")
 _UNITS = {
     "cost_usd": Decimal("0.000000000001"),
-    "price_input": Decimal("0.000001"),
-    "price_output": Decimal("0.000001"),
+    "price_input": _PER_MILLION,
+    "price_output": _PER_MILLION,
+    "price_cached": _PER_MILLION,
+    "price_cache_write": _PER_MILLION,
 }
 
 

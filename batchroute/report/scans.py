@@ -16,7 +16,8 @@ def scan_results(directory: str | Path) -> pl.LazyFrame:
 
 def scan_ledger(directory: str | Path) -> pl.LazyFrame:
     """One row an attempt, also of failed ones."""
-    return pl.concat(ledger_parts(directory))
+    # parts that an earlier version wrote lack the columns that came since
+    return pl.concat(ledger_parts(directory), how="diagonal")
 
 
 def ledger_parts(directory: str | Path) -> list[pl.LazyFrame]:

@@ -1,3 +1,4 @@
+import pytest
 from msgspec import json, msgpack
 from msgspec.structs import replace
 
@@ -73,11 +74,12 @@ def test_result_survives_its_encoding() -> None:
     assert json.decode(json.encode(RESULT), type=Result) == RESULT
 
 
-def test_older_attempt_without_the_newest_field_can_be_read() -> None:
+@pytest.mark.parametrize("lacking", [1, 2, 3])
+def test_older_attempt_without_the_newest_fields_can_be_read(lacking: int) -> None:
     """Fields are encoded by position: a new one goes last, with a default, and old rows stay readable."""
-    older = json.encode(json.decode(json.encode(ATTEMPT))[:-1])
+    older = json.encode(json.decode(json.encode(ATTEMPT))[:-lacking])
 
-    assert json.decode(older, type=Attempt).lane == "online"
+    assert json.decode(older, type=Attempt) == ATTEMPT
 
 
 def test_unknown_cost_stays_unknown() -> None:

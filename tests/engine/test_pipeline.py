@@ -4,9 +4,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from msgspec import structs
 
 from batchroute.core.errors import OutputError
-from batchroute.core.responses import ErrorType, Outcome
+from batchroute.core.responses import ErrorType, Outcome, Usage
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
 from batchroute.engine.tally import Progress
@@ -231,6 +232,33 @@ def test_an_unknown_price_gives_null_costs_and_never_zero(tmp_path: Path) -> Non
     assert ran.ledger["cost_usd"].to_list() == [None] * 5
     assert ran.results["cost_usd"].to_list() == [None] * 5
     assert ran.ended.unpriced == 5
+
+
+@pytest.mark.parametrize(
+    "declared", [{}, {"cached": "0"}, {"cached": "0.125", "cache_write": "1.250001"}], ids=str
+)
+def test_every_cost_can_be_computed_anew_from_its_row(tmp_path: Path, declared: dict[str, str]) -> None:
+    write_records(tmp_path / "in.jsonl", records(60))
+    price = {key: Decimal(usd) for key, usd in {"input": "0.3", "output": "2.000003", **declared}.items()}
+
+    def varied(sent: Sent) -> tuple[float, Outcome]:
+        if sent.number % 7 == 0:
+            return (0.1, failure(ErrorType.SERVER_ERROR, sent=sent.number % 2 == 0))
+        tokens = {"input_tokens": 1000, "cached_tokens": 7 * sent.number, "cache_write_tokens": sent.number}
+        usage = Usage(**tokens, output_tokens=sent.number, reasoning_tokens=1)
+        return (0.1, structs.replace(answer(), usage=usage))
+
+    models = {"a": model("a", price=price), "b": model("b", price=price)}
+    ran = run_virtually(tmp_path, scripts={"a": varied, "b": FINE}, models=models)
+    assert ran.ledger["cost_basis"].n_unique() == 3
+    for row in ran.ledger.filter(pl.col("cost_basis") != "upper_bound").iter_rows(named=True):
+        plain = (row["input_tokens"] or 0) - (row["cached_tokens"] or 0) - (row["cache_write_tokens"] or 0)
+        assert row["cost_usd"] * 1_000_000 == (
+            plain * row["price_input"]
+            + (row["cached_tokens"] or 0) * row["price_cached"]
+            + (row["cache_write_tokens"] or 0) * row["price_cache_write"]
+            + (row["output_tokens"] or 0) * row["price_output"]
+        )
 
 
 def test_only_the_first_records_are_read_with_a_limit(tmp_path: Path) -> None:

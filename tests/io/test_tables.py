@@ -36,12 +36,19 @@ def test_results_have_the_documented_columns_whatever_they_hold() -> None:
 
 
 def test_costs_and_prices_are_exact() -> None:
-    row = ledger_frame([attempt(cost=123_456_789_012_345, price_input=75_000, price_output=4_500_000)]).row(
-        0, named=True
-    )
+    prices: dict[str, Any] = {
+        "price_input": 75_000,
+        "price_output": 4_500_000,
+        "price_cached": 7_500,
+        "price_cache_write": 0,
+    }
+    priced = attempt(cost=123_456_789_012_345, **prices)
+    row = ledger_frame([priced]).row(0, named=True)
     assert row["cost_usd"] == Decimal("123.456789012345")
     assert row["price_input"] == Decimal("0.075")
     assert row["price_output"] == Decimal("4.5")
+    assert row["price_cached"] == Decimal("0.0075")
+    assert row["price_cache_write"] == 0
 
 
 def test_an_unknown_cost_is_null_and_not_zero() -> None:

@@ -111,8 +111,8 @@ def assert_money_agrees(leg: Leg) -> None:
             rates = Rates(
                 input=int(row["price_input"] * 10**6),
                 output=int(row["price_output"] * 10**6),
-                cached=int(row["price_input"] * 10**6),
-                cache_write=int(row["price_input"] * 10**6),
+                cached=int(row["price_cached"] * 10**6),
+                cache_write=int(row["price_cache_write"] * 10**6),
             )
             usage = Usage(
                 input_tokens=row["input_tokens"],

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +30,15 @@ def test_parts_that_kept_other_columns_are_one_frame_too(tmp_path: Path) -> None
         write_part(tmp_path, f"results/part-{number:05}.parquet", frame)
     found = scan_results(tmp_path).select("record_id", "source", "lang").collect()
     assert found.rows() == [("x", "here", None), ("y", None, "here")]
+
+
+def test_a_ledger_part_from_before_a_column_came_is_scanned_with_the_others(tmp_path: Path) -> None:
+    """The prices of cached tokens came after the first parts had been written."""
+    frame = ledger_frame([attempt("x", price_cached=5)])
+    write_part(tmp_path, "ledger/part-00001.parquet", frame.drop("price_cached", "price_cache_write"))
+    write_part(tmp_path, "ledger/part-00002.parquet", frame)
+    prices = scan_ledger(tmp_path).collect()["price_cached"].to_list()
+    assert prices == [None, Decimal("0.000005")]
 
 
 def test_a_name_with_wildcards_is_a_name(tmp_path: Path) -> None:
