@@ -1,5 +1,6 @@
 """Where a connection broke: known to the wire, read from the exceptions of the SDK's HTTP client."""
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -102,10 +103,17 @@ def connecting(error: Exception) -> Cause:
 
 
 def told(error: BaseException) -> str:
-    """The deepest cause in its own words."""
+    """The deepest cause in its own words.
+
+    What was being handled when an error was raised counts as its cause only where the error says nothing itself;
+    and what was under way when a request was cancelled did not cause that.
+    """
     deepest = ""
-    for cause in _chain(error):
-        deepest = str(cause) or deepest
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, asyncio.CancelledError):
+        own = str(cause)
+        deepest = own or deepest
+        cause = cause.__cause__ or (None if own else cause.__context__)
     return deepest
 
 

@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
             self._break(ErrorType.WRITE_TIMEOUT, "the server stopped taking the request", sent=False)
         else:
             where = "in the middle of the answer" if self._head_ended else "before an answer"
-            self._break(ErrorType.ATTEMPT_TIMEOUT, f"the time was over {where}")
+            self._break(ErrorType.ATTEMPT_TIMEOUT, f"timed out {where}")
 
     def _break(self, error_type: ErrorType, words: str, *, sent: bool = True) -> None:
         if self._reply is None and self._done is not None and not self._done.done():

@@ -11,7 +11,7 @@ from batchroute.core.errors import JobError, NoModelError
 from batchroute.core.responses import ErrorType, Response
 from batchroute.providers.accounts import Account, client
 from tests.providers.builders import AMPLE_S, KEY, Kind, ask, failed, provider_at
-from tests.providers.fault_server import Raw, http, serving
+from tests.providers.fault_server import HANG, Raw, http, ok, serving
 
 ENVIRONMENT = {
     "OPENAI_API_KEY": "sk-ambient-key",
@@ -120,6 +120,19 @@ async def test_a10_unknown_authority_is_refused(kind: Kind, authority: trustme.C
         told = failed(await ask(provider))
 
     assert (told.error_type, told.sent, server.seen) == (ErrorType.TLS_VERIFY_FAILED, False, [])
+
+
+async def test_a23_a_timeout_says_so_over_tls_too(kind: Kind, authority: trustme.CA, ca_file: Path) -> None:
+    """It told what the socket was doing when the time ran out: that a read did not complete."""
+    async with (
+        serving((ok(),), (HANG,), tls=tls(authority)) as server,
+        provider_at(kind, server.url, ca_file=ca_file) as provider,
+    ):
+        await ask(provider)  # so that the short time is not spent on the handshake
+        told = failed(await ask(provider, 0.15))
+
+    assert (told.error_type, told.sent) == (ErrorType.ATTEMPT_TIMEOUT, True)
+    assert "timed out" in told.message
 
 
 async def test_a12_certificate_of_another_host_is_refused(

@@ -19,6 +19,7 @@ from batchroute.providers.errors import (
     failure,
     mapped,
 )
+from batchroute.providers.transports import BodyTooLargeError
 
 REQUEST = httpx2.Request("POST", "http://h/v1/chat/completions")
 HTML = "<!doctype html><title>x</title>"
@@ -202,6 +203,28 @@ def test_retry_after_and_limits_come_with_the_failure() -> None:
 )
 def test_message_is_what_the_provider_said(body: object, message: str) -> None:
     assert failure(status_error(400, body)).message == message
+
+
+def raised_while_handling(error: Exception, *handled: BaseException) -> Exception:
+    """An error with the others as its context, the first of them the nearest."""
+    within: BaseException = error
+    for one in handled:
+        within.__context__ = one
+        within = one
+    return error
+
+
+def test_an_error_with_words_of_its_own_is_not_explained_by_what_was_being_handled() -> None:
+    error = BodyTooLargeError(message="The body is longer than 9 bytes.", request=REQUEST)
+    told = failure(raised_while_handling(error, ssl.SSLWantReadError("did not complete")))
+
+    assert told.message == "BodyTooLargeError: The body is longer than 9 bytes."
+
+
+def test_an_error_without_words_is_explained_by_what_was_being_handled() -> None:
+    told = failure(raised_while_handling(ConnectionError(), OSError(), ConnectionResetError(104, "reset")))
+
+    assert told.message == "ConnectionError: [Errno 104] reset"
 
 
 def test_message_is_cut_between_characters() -> None:
