@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -152,7 +153,10 @@ def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
 
 
 def carried_value(value: Any) -> Any:
-    """A kept value of a Parquet column in the form in which it goes through the journal; `results_frame` revives it."""
+    """A kept value of a Parquet column in the form in which it goes through the journal; `results_frame` revives it.
+
+    What is finer than Python's microseconds comes as ISO 8601 text and stays so.
+    """
     if value is None or isinstance(value, str | bool | float | bytes):
         return value
     if isinstance(value, int):
@@ -213,5 +217,20 @@ def _revived(text: pl.Series, kind: pl.DataType) -> pl.Series:
     if isinstance(kind, pl.Time):
         return text.str.to_time("%H:%M:%S%.f", strict=True)
     if isinstance(kind, pl.Duration):
-        return text.cast(pl.Int64).cast(pl.Duration("us")).cast(kind)
+        tick = {"ms": 10**6, "us": 10**3, "ns": 1}[kind.time_unit]
+        ticks = [None if duration is None else _nanoseconds(duration) // tick for duration in text]
+        return pl.Series(text.name, ticks, dtype=pl.Int64).cast(kind)
     return text.cast(kind, strict=True)
+
+
+_DURATION = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,9}))?S)?)?", re.ASCII)
+
+
+def _nanoseconds(duration: str) -> int:
+    """Of a whole number of microseconds, or of ISO 8601, as a source gives what is finer. Raises ValueError."""
+    told = _DURATION.fullmatch(duration)
+    if told is None:
+        return int(duration) * 1_000
+    sign, days, hours, minutes, seconds, fraction = told.groups("0")
+    whole = ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
+    return (whole * 10**9 + int(fraction.ljust(9, "0"))) * (-1 if sign == "-" else 1)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from batchroute.core.errors import InputError
 from batchroute.core.records import Record, Reject
 from batchroute.io.sources.source import Source, open_source
+from batchroute.io.tables import carried_value, results_frame
+from tests.builders import result
 
 
 def source(
@@ -141,13 +143,70 @@ async def test_values_come_out_as_polars_holds_them(tmp_path: Path, series: pl.S
     assert repr([record.fields["v"] for record in records]) == repr(series.to_list())
 
 
-async def test_a_time_finer_than_python_holds_stays_whole_as_text(tmp_path: Path) -> None:
-    times = pl.Series([1_000_000_001, 1_000_000_000, None]).cast(pl.Datetime("ns"))
+NOON = 1_774_782_000 * 10**9
+FINER = [
+    (pl.Datetime("ns"), [NOON + 1, NOON], ["2026-03-29T11:00:00.000000001", dt.datetime(2026, 3, 29, 11)]),  # noqa: DTZ001
+    (
+        pl.Datetime("ns", "Europe/Berlin"),
+        [NOON + 1, NOON],
+        ["2026-03-29T11:00:00.000000001+00:00", dt.datetime(2026, 3, 29, 11, tzinfo=dt.UTC)],
+    ),
+    (pl.Time(), [86_399_999_999_999, 1_000], ["23:59:59.999999999", dt.time(0, 0, 0, 1)]),
+    (pl.Duration("ns"), [-1, 2_000], ["-PT0.000000001S", dt.timedelta(microseconds=2)]),
+]
+
+
+@pytest.mark.parametrize(("kind", "ticks", "values"), FINER, ids=lambda it: str(it)[:28])
+async def test_a_time_finer_than_python_holds_stays_whole_as_text(
+    tmp_path: Path, kind: pl.DataType, ticks: list[int], values: list[Any]
+) -> None:
+    times = pl.Series([*ticks, None]).cast(kind)
     records, _ = await read(source(tmp_path / "in.parquet", pl.DataFrame({"t": times})))
-    assert [record.fields["t"] for record in records] == [
-        "1970-01-01T00:00:01.000000001",
-        dt.datetime(1970, 1, 1, 0, 0, 1),  # noqa: DTZ001
-        None,
+    assert [record.fields["t"] for record in records] == [*values, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "most"),
+    [
+        (pl.Time(), 0, 86_400 * 10**9 - 1),
+        (pl.Duration("ns"), -(2**63) + 1, 2**63 - 1),
+        (pl.Duration("us"), -(2**63) + 1, 2**63 - 1),
+        (pl.Duration("ms"), -999_999_999 * 86_400_000, 999_999_999 * 86_400_000),
+        (pl.Datetime("ns"), -(2**63) + 1, 2**63 - 1),
+        (pl.Datetime("ns", "UTC"), -(2**63) + 1, 2**63 - 1),
+        (pl.Datetime("ns", "Europe/Amsterdam"), -(2**62), 2**62),  # before 1937 its offsets had seconds
+        (pl.Datetime("us", "Europe/Amsterdam"), -(2**52), 2**52),
+    ],
+    ids=str,
+)
+@given(share=st.floats(0, 1), coarse=st.sampled_from([1, 7, 1_000, 10**9]))
+async def test_a_kept_time_reaches_the_results_to_the_last_digit(
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: pl.DataType,
+    least: int,
+    most: int,
+    share: float,
+    coarse: int,
+) -> None:
+    """Times, durations and times with a zone were cut to microseconds."""
+    between = least + int((most - least) * share) // coarse * coarse
+    times = pl.Series("t", [least, most, min(between, most), None, 0], dtype=pl.Int64).cast(kind)
+    records, rejects = await read(source(tmp_path_factory.mktemp("t") / "in.parquet", times.to_frame()))
+    kept = [carried_value(record.fields["t"]) for record in records]
+    carried = results_frame([result(kept={"t": value}) for value in kept], {"t": kind})["t"]
+
+    assert not rejects
+    assert carried.dtype == kind
+    assert carried.to_physical().to_list() == times.to_physical().to_list()
+
+
+async def test_a_duration_that_python_has_not_is_the_fault_of_its_row(tmp_path: Path) -> None:
+    durations = pl.Series([2**62, 0, -(2**62)]).cast(pl.Duration("ms"))
+    records, rejects = await read(source(tmp_path / "in.parquet", pl.DataFrame({"d": durations})))
+    assert [record.line for record in records] == [2]
+    assert [(reject.line, reject.fault.error_type) for reject in rejects] == [
+        (1, "value_range"),
+        (3, "value_range"),
     ]
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import difflib
 from collections.abc import AsyncGenerator, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import polars.selectors as cs
@@ -146,35 +147,59 @@ def _bare(height: int) -> Iterator[dict[str, Any]]:
 
 
 def _values(series: pl.Series, faults: dict[int, Fault]) -> list[Any]:
-    """Python's values of a column. Dates that Python has no value for are faults of their rows."""
-    if not isinstance(series.dtype, pl.Date | pl.Datetime):
-        return series.to_list()
+    """Python's values of a column. Dates and times that Python has no value for are faults of their rows."""
+    if isinstance(series.dtype, pl.Date | pl.Datetime | pl.Duration):
+        series = _possible(series, faults)
+    zone = getattr(series.dtype, "time_zone", None)
+    values = series.to_list() if zone is None else _zoned(series, ZoneInfo(zone))
+    if isinstance(series.dtype, pl.Time) or getattr(series.dtype, "time_unit", None) == "ns":
+        return _exact(series, values)
+    return values
+
+
+def _possible(series: pl.Series, faults: dict[int, Fault]) -> pl.Series:
     possible = series.to_physical().is_between(*_python_range(series.dtype))
+    said = (
+        "a duration of more than 999,999,999 days"
+        if isinstance(series.dtype, pl.Duration)
+        else "a date outside the years 1 to 9999"
+    )
     for row in (~possible).fill_null(value=False).arg_true():
-        faults[row] = Fault("value_range", f"column {series.name!r} has a date outside the years 1 to 9999")
-    kept = series.to_frame().select(pl.when(possible).then(pl.first())).to_series()
-    if series.dtype == pl.Datetime("ns") and (kept.dt.nanosecond() % 1_000 != 0).any():
-        return _exact_times(kept)
-    return kept.to_list()
+        faults[row] = Fault("value_range", f"column {series.name!r} has {said}")
+    return series.to_frame().select(pl.when(possible).then(pl.first())).to_series()
 
 
-def _python_range(dtype: pl.Date | pl.Datetime) -> tuple[int, int]:
-    """Days or ticks since 1970 that Python has a date for, less a day at each end for time zones."""
+def _python_range(dtype: pl.DataType) -> tuple[int, int]:
+    """Days since 1970 or ticks that Python has a value for, less a day at each end for time zones."""
     first, last = date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH
-    if not isinstance(dtype, pl.Datetime):
+    if not isinstance(dtype, pl.Datetime | pl.Duration):
         return first, last
     ticks = 86_400 * {"ms": 10**3, "us": 10**6, "ns": 10**9}[dtype.time_unit]
     lowest, highest = (first + 1) * ticks, last * ticks - 1
-    if dtype.time_zone is None:
+    if isinstance(dtype, pl.Duration):
+        lowest, highest = timedelta.min.days * ticks, timedelta.max.days * ticks
+    elif dtype.time_zone is None:
         lowest, highest = first * ticks, (last + 1) * ticks - 1
     return max(lowest, -(2**63)), min(highest, 2**63 - 1)
 
 
-def _exact_times(series: pl.Series) -> list[Any]:
-    """Python's times end at microseconds: what is finer stays whole as ISO 8601 text."""
-    finer = (series.dt.nanosecond() % 1_000 != 0).to_list()
-    texts = series.dt.to_string("iso:strict").to_list()
-    return [text if fine else value for fine, text, value in zip(finer, texts, series.to_list(), strict=True)]
+def _zoned(series: pl.Series, zone: ZoneInfo) -> list[Any]:
+    """By Python's rules of the zone: polars gives its own rules' local time, which are others for early years."""
+    values = series.dt.convert_time_zone("UTC").to_list()
+    return [None if value is None else value.astimezone(zone) for value in values]
+
+
+def _exact(series: pl.Series, values: list[Any]) -> list[Any]:
+    """Python's times end at microseconds: of a column in nanoseconds, what is finer stays whole as ISO 8601 text.
+
+    In UTC where there is a zone: the offset of a zone's early years may have seconds, which the text leaves out.
+    """
+    finer = series.to_physical() % 1_000 != 0
+    if not finer.any():
+        return values
+    zoned = isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is not None
+    texts = (series.dt.convert_time_zone("UTC") if zoned else series).dt.to_string("iso:strict")
+    return [text if fine else value for fine, text, value in zip(finer, texts, values, strict=True)]
 
 
 def _bad_page(file: str, error: BaseException) -> InputError:
