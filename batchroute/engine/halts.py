@@ -32,7 +32,10 @@ class Halt:
         self.change()
 
     async def sleep_until(self, when: float) -> None:
-        """Wait for a time on the event loop's clock, or for the next change."""
+        """Wait for a time on the scale of the event loop's timers, or for the next change or the stop.
+
+        Whoever waits looks again: what has changed may be another's affair, and a timer may be a moment early.
+        """
         try:
             async with asyncio.timeout_at(when):
                 await self._changed.wait()

@@ -27,7 +27,7 @@ from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.tally import Tally
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
-from batchroute.io.parts import TEMPORARY, clear_temporary
+from batchroute.io.parts import ROUTES_NAME, TEMPORARY, clear_temporary
 from batchroute.io.prices import resolve_price
 from batchroute.io.sources.source import Source, open_source
 from batchroute.io.spools import Spool
@@ -41,7 +41,6 @@ from batchroute.routing.prompts import Prompts
 from batchroute.routing.routes import Router, RouteRule
 
 BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
-ROUTES_NAME = "routes.parquet"
 FILES_BESIDE_SLOTS = 128
 STARTING_OVER = ".starting-over"
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from batchroute.core.errors import OutputError
 
 TEMPORARY = ".tmp"
+ROUTES_NAME = "routes.parquet"
 
 
 class Part(Struct, frozen=True, kw_only=True):

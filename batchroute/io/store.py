@@ -309,7 +309,9 @@ class Store:
             yield msgspec.structs.replace(result, totals=self._carried.get(seq, result.totals))
 
     def counts(self) -> dict[State, int]:
-        """Records by state, those still in the journal counted as pending."""
+        """Records by state. One that was finished since the store was opened counts so once it is in a part;
+        until then it stands as it did before.
+        """
         found = dict(self._db.execute("select state, count(*) from records group by state").fetchall())
         return {state: found.get(state, 0) for state in State}
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from batchroute.core.money import Rates
-from batchroute.io.parts import write_part
+from batchroute.io.parts import ROUTES_NAME, write_part
 from batchroute.io.tables import COST
 from batchroute.report.scans import ledger_parts
 
-ROUTES_NAME = "routes.parquet"
 _PICODOLLAR = Decimal("0.000000000001")
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from batchroute.io.parts import ROUTES_NAME
 from batchroute.io.tables import LEDGER, RESULTS
 
 
@@ -28,7 +29,7 @@ def ledger_parts(directory: str | Path) -> list[pl.LazyFrame]:
 
 def scan_routes(directory: str | Path) -> pl.LazyFrame:
     """One row per route and model, over all runs. Raises FileNotFoundError before the first run has ended."""
-    path = Path(directory) / "routes.parquet"
+    path = Path(directory) / ROUTES_NAME
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: no run has ended in this directory")
     return pl.scan_parquet(path, glob=False)

@@ -105,6 +105,24 @@ def test_a_dead_letter_keeps_its_cost_for_the_next_try(tmp_path: Path) -> None:
     reopened.close()
 
 
+def test_a_record_counts_as_finished_once_it_is_in_a_part_or_the_store_was_opened_anew(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path)
+    store.register(places("x", "y"))
+    store.commit(Group([], [], [(1, result("x"))]))
+    assert store.counts()[State.SUCCEEDED] == 0
+    exported(store)
+    assert store.counts()[State.SUCCEEDED] == 1
+
+    store.commit(Group([], [], [(2, result("y"))]))
+    assert store.counts()[State.SUCCEEDED] == 1
+    store.close()
+    reopened = Store(tmp_path)
+    assert reopened.counts()[State.SUCCEEDED] == 2
+    reopened.close()
+
+
 def test_an_export_that_was_begun_is_the_same_after_a_crash(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.register(places("x", "y"))
