@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,10 @@ def run(
     """
     job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
     options = Options(limit=limit, fresh=fresh, retry_failed=retry_failed)
-    return _summarise(job, _run(run_pipeline(job, options, watch=watch)))
+    return _run(run_pipeline(job, options, conclude=partial(_summarise, job), watch=watch))
 
 
-def _run(pipeline: Coroutine[Any, Any, Ended]) -> Ended:
+def _run(pipeline: Coroutine[Any, Any, Summary]) -> Summary:
     """Run in this thread, or in another one where this one has a loop already, as in a notebook."""
     try:
         asyncio.get_running_loop()
@@ -56,7 +57,7 @@ def _run(pipeline: Coroutine[Any, Any, Ended]) -> Ended:
         return thread.submit(_run_here, pipeline).result()
 
 
-def _run_here(pipeline: Coroutine[Any, Any, Ended]) -> Ended:
+def _run_here(pipeline: Coroutine[Any, Any, Summary]) -> Summary:
     with _tuned_interpreter(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(pipeline)
 
@@ -80,6 +81,7 @@ def _tuned_interpreter() -> Iterator[None]:
 
 
 def _summarise(job: Job, ended: Ended) -> Summary:
+    """Write the routes, and sum up what this run did. Raises OutputError."""
     price = model_price(job, job.baseline, ended.started_at.date()) if job.baseline else None
     baseline = Rates.of(price) if price else None
     directory = job.output.path

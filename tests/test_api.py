@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 import batchroute
+from batchroute.io.locks import is_locked
 from tests.cli.jobs import write_job
 
 
@@ -26,6 +27,21 @@ def test_it_runs_where_an_event_loop_is_running_as_in_a_notebook(tmp_path: Path)
         return batchroute.run(write_job(tmp_path, count=5)).records.succeeded
 
     assert asyncio.run(cell()) == 5
+
+
+def test_the_output_is_held_until_its_last_file_is_written(tmp_path: Path) -> None:
+    """routes.parquet came after the lock had been freed: another run could meanwhile have taken its parts away."""
+    job, held = write_job(tmp_path, count=5), {}
+
+    def look(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "os.rename" and str(arguments[1]).startswith(str(tmp_path)):
+            held[Path(str(arguments[1])).name] = is_locked(tmp_path / "out")
+
+    sys.addaudithook(look)
+    batchroute.run(job)
+    assert held["routes.parquet"]
+    assert set(held.values()) == {True}
+    assert not is_locked(tmp_path / "out")
 
 
 def test_parts_that_kept_other_columns_are_scanned_together(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -44,6 +45,7 @@ BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its siz
 FILES_BESIDE_SLOTS = 128
 STARTING_OVER = ".starting-over"
 
+T = TypeVar("T")
 Connect = Callable[[Job], AbstractAsyncContextManager[Mapping[str, Provider]]]
 
 
@@ -51,21 +53,24 @@ async def run(
     job: Job,
     options: Options = Options(),  # noqa: B008  frozen
     *,
+    conclude: Callable[[Ended], T],
     clock: Clock | None = None,
     connect: Connect = connected,
     watch: Watch | None = None,
-) -> Ended:
+) -> T:
     """Bring the job's output directory up to date with its input.
 
     Raises BatchrouteError for what prevents the run from starting, or damages its output; what stops it in
-    between is told by the result. `watch` is called about twice a second.
+    between is told by how it ended. Of that `conclude` makes what is returned: everything is closed then, but the
+    directory still held, so that it may read and write there. `watch` is called about twice a second.
     """
     clock = clock or Clock()
     _open_files_for(job)
     with locked(job.output.path):
         async with AsyncExitStack() as stack:
             pipeline = await _assemble(job, options, clock, connect, stack)
-            return await pipeline.run(watch)
+            ended = await pipeline.run(watch)
+        return conclude(ended)
 
 
 def _open_files_for(job: Job) -> None:

@@ -42,6 +42,7 @@ def run_virtually(
         options or Options(),
         clock=clock(seed),
         connect=provider.connect,
+        conclude=lambda ended: ended,
         watch=watch,
     )
     ended = virtual_clock.run(started, seed=seed)

@@ -153,6 +153,7 @@ def travel(
             options or Options(),
             clock=virtual_clock(seed),
             connect=provider.connect,
+            conclude=lambda ended: ended,
             watch=seen.watch,
         )
         with _stopping(stop):
