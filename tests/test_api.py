@@ -8,6 +8,7 @@ import pytest
 import batchroute
 from batchroute.io.locks import is_locked
 from tests.cli.jobs import write_job
+from tests.renames import renames_told_to
 
 
 def test_a_job_runs_from_python_and_its_output_is_scanned(tmp_path: Path) -> None:
@@ -33,12 +34,11 @@ def test_the_output_is_held_until_its_last_file_is_written(tmp_path: Path) -> No
     """routes.parquet came after the lock had been freed: another run could meanwhile have taken its parts away."""
     job, held = write_job(tmp_path, count=5), {}
 
-    def look(event: str, arguments: tuple[object, ...]) -> None:
-        if event == "os.rename" and str(arguments[1]).startswith(str(tmp_path)):
-            held[Path(str(arguments[1])).name] = is_locked(tmp_path / "out")
+    def look(name: Path) -> None:
+        held[name.name] = is_locked(tmp_path / "out")
 
-    sys.addaudithook(look)
-    batchroute.run(job)
+    with renames_told_to(look):
+        batchroute.run(job)
     assert held["routes.parquet"]
     assert set(held.values()) == {True}
     assert not is_locked(tmp_path / "out")

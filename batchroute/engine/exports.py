@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +44,7 @@ class Exporter:
         settled = Settled.empty()
         results, ledger = await self._frames(export, settled)
         parts = [
-            await asyncio.to_thread(
-                write_part, self.directory, f"{folder}/part-{export.number:05}.parquet", frame
-            )
+            await _written(self.directory, f"{folder}/part-{export.number:05}.parquet", frame)
             for folder, frame in (("results", results), ("ledger", ledger))
             if frame.height
         ]
@@ -89,12 +88,23 @@ class Exporter:
         if chunk:
             frames.append(results_frame(chunk, self.kept))
         if frames:
-            self._list([await asyncio.to_thread(write_part, self.directory, DEAD_LETTERS, pl.concat(frames))])
+            self._list([await _written(self.directory, DEAD_LETTERS, pl.concat(frames))])
 
     def update(self, change: Callable[[Manifest], Manifest]) -> None:
         """Change the manifest and write it."""
         self.manifest = change(self.manifest)
         write_manifest(self.directory, self.manifest)
+
+
+async def _written(directory: Path, path: str, frame: pl.DataFrame) -> Part:
+    """Write a part in a thread, and wait for it even when cancelled: the lock on the directory ends with the run."""
+    writing = asyncio.get_running_loop().run_in_executor(None, write_part, directory, path, frame)
+    try:
+        return await asyncio.shield(writing)
+    finally:
+        while not writing.done():
+            with suppress(asyncio.CancelledError):  # the one that led here goes on from here
+                await asyncio.wait([writing])
 
 
 async def _slices(

@@ -1,5 +1,7 @@
 import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -9,12 +11,17 @@ from msgspec import structs
 from batchroute.core.errors import OutputError
 from batchroute.core.results import Status, Totals
 from batchroute.engine.exports import DEAD_LETTERS, Exporter
+from batchroute.engine.runs import run
+from batchroute.io.locks import is_locked
 from batchroute.io.manifest import Manifest, read_manifest, write_manifest
 from batchroute.io.parts import write_part
 from batchroute.io.store import Export, Group, Settled, State, Store
 from batchroute.io.tables import ledger_frame, results_frame
 from batchroute.report.scans import scan_ledger, scan_results
-from tests.builders import attempt, result
+from tests.builders import attempt, job, records, result, write_records
+from tests.engine.runs import run_virtually
+from tests.fakes import ScriptedProvider, always, answer
+from tests.renames import renames_told_to
 
 KEPT = {"source": pl.String()}
 KEPT_VALUES = {"source": "mail"}
@@ -268,6 +275,43 @@ def test_attempts_that_ended_while_their_export_ran_count_once_after_a_crash(tmp
     carried = again.store.carried(known.seq)
     assert carried == Totals(attempts=2, input_tokens=20, output_tokens=10, cost=12)
     again.store.close()
+
+
+def test_a_cancelled_run_holds_its_directory_until_its_part_is_written(tmp_path: Path) -> None:
+    """The thread went on alone, and put its part where another run might be by then."""
+    write_records(tmp_path / "in.jsonl", records(5))
+    written = threading.Event()
+
+    async def cancelled_while_a_part_is_written() -> None:
+        reached, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def hold(name: Path) -> None:
+            if name.name.startswith("part-"):
+                loop.call_soon_threadsafe(reached.set)
+                assert written.wait(timeout=20)
+
+        provider = ScriptedProvider({"a": always(answer(), 0.0)})
+        going = run(job(tmp_path), conclude=lambda ended: ended, connect=provider.connect)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(going)
+            with renames_told_to(hold):
+                await reached.wait()
+                for _ in range(2):  # a second cancellation hurries nobody
+                    running.cancel()
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                    assert not running.done()
+                    assert is_locked(tmp_path / "out")
+                written.set()
+                with suppress(asyncio.CancelledError):
+                    await running
+        assert running.cancelled()
+
+    asyncio.run(cancelled_while_a_part_is_written())
+    assert not is_locked(tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out/results").iterdir()] == ["part-00001.parquet"]
+    again = run_virtually(tmp_path, scripts={"a": always(answer())})
+    assert (again.provider.log, again.results.height) == ([], 5)
 
 
 def test_a_disk_that_refuses_a_part_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
