@@ -12,9 +12,10 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
@@ -114,7 +115,8 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self._path = directory / STORE_NAME
         self._db = _open(self._path)
-        self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        with _disk("open", self._path):
+            self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
         self._started: dict[tuple[int, int], Attempt] = {}
         self._carried: dict[int, Totals] = {}
         self._carried_to = 0
@@ -124,7 +126,7 @@ class Store:
         self.unexported_bytes = 0
         """About how much memory they take."""
         self._tail: deque[tuple[int, Group]] = deque()  # the journal's rows; reading them back costs more
-        self._next_seq: int = self._db.execute("select coalesce(max(seq), 0) + 1 from records").fetchone()[0]
+        self._next_seq: int = self._read("select coalesce(max(seq), 0) + 1 from records")[0][0]
         self._first_seq = self._next_seq
         self._recover()
 
@@ -138,7 +140,7 @@ class Store:
         """
         first = self._next_seq
         rows = [(first + i, record_id, file, line) for i, (record_id, file, line) in enumerate(records)]
-        with _Transaction(self._db):
+        with self._transaction():
             before = self._db.total_changes
             self._db.executemany("insert or ignore into records values(?, ?, 0, ?, ?)", rows)
             fresh = self._db.total_changes - before == len(rows)
@@ -157,7 +159,7 @@ class Store:
         marks = ",".join("?" * len(ids))
         found = {
             record_id: (seq, state, file, line)
-            for record_id, seq, state, file, line in self._db.execute(
+            for record_id, seq, state, file, line in self._read(
                 f"select record_id, seq, state, file, line from records where record_id in ({marks})",  # noqa: S608
                 ids,
             )
@@ -172,7 +174,7 @@ class Store:
                 found[record_id] = (seq, state, file, line)
                 moved.append((file, line, seq))
             self._seen[seq] = 1
-        with _Transaction(self._db):
+        with self._transaction():
             self._db.executemany("update records set file = ?, line = ? where seq = ?", moved)
         return known
 
@@ -182,8 +184,9 @@ class Store:
         if totals is None and seq >= self._first_seq:
             return Totals()
         if totals is None:
-            row = self._db.execute("select payload from dead_letters where seq = ?", (seq,)).fetchone()
-            totals = _decode_result(row[0]).totals if row else Totals()
+            with _disk("read", self._path):
+                row = self._db.execute("select payload from dead_letters where seq = ?", (seq,)).fetchone()
+                totals = _decode_result(row[0]).totals if row else Totals()
         return totals
 
     # The journal
@@ -222,8 +225,8 @@ class Store:
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database once it has grown; takes some milliseconds then."""
-        if os.fstat(self._wal).st_size > CHECKPOINT_BYTES:
-            with _disk("checkpoint", self._path):
+        with _disk("checkpoint", self._path):
+            if os.fstat(self._wal).st_size > CHECKPOINT_BYTES:
                 self._db.execute("pragma wal_checkpoint(passive)").fetchall()
 
     # Projecting the journal into parts
@@ -234,12 +237,13 @@ class Store:
         None when the journal holds nothing that a part could hold.
         """
         if (planned := self.meta("exporting")) is not None:
-            return msgspec.json.decode(planned, type=Export)
-        last = self._db.execute("select max(id) from journal").fetchone()[0]
+            with _disk("read", self._path):
+                return msgspec.json.decode(planned, type=Export)
+        last = self._read("select max(id) from journal")[0][0]
         if last is None:
             return None
         export = Export(last, int(self.meta("exported") or 0) + 1)
-        with _Transaction(self._db):
+        with self._transaction():
             self._set_meta("exporting", _encode_json(export).decode())
         self.flush()
         return export
@@ -253,7 +257,7 @@ class Store:
 
         `settled` is what all groups of the range add up to.
         """
-        with _Transaction(self._db):
+        with self._transaction():
             self._settle(settled)
             self._db.execute("delete from journal where id <= ?", (export.last_id,))
             self._keep_unfinished()
@@ -291,11 +295,11 @@ class Store:
 
         A bad line and a repeated id go by their place; when the input was mended, nothing else would end them.
         """
-        places = self._db.execute(
+        places = self._read(
             "select seq from dead_letters join records using (seq) where record_id = file || ':' || line"
-        ).fetchall()
+        )
         gone = [(seq,) for (seq,) in places if seq >= len(self._seen) or not self._seen[seq]]
-        with _Transaction(self._db):
+        with self._transaction():
             self._db.executemany("delete from dead_letters where seq = ?", gone)
             self._db.executemany("delete from records where seq = ?", gone)
 
@@ -304,33 +308,52 @@ class Store:
 
         What a run that was stopped has tried since is counted in.
         """
-        for seq, payload in self._db.execute("select seq, payload from dead_letters order by seq"):
-            result = _decode_result(payload)
-            yield msgspec.structs.replace(result, totals=self._carried.get(seq, result.totals))
+        with _disk("read", self._path):
+            for seq, payload in self._db.execute("select seq, payload from dead_letters order by seq"):
+                result = _decode_result(payload)
+                yield msgspec.structs.replace(result, totals=self._carried.get(seq, result.totals))
 
     def counts(self) -> dict[State, int]:
         """Records by state. One that was finished since the store was opened counts so once it is in a part;
         until then it stands as it did before.
         """
-        found = dict(self._db.execute("select state, count(*) from records group by state").fetchall())
+        found = dict(self._read("select state, count(*) from records group by state"))
         return {state: found.get(state, 0) for state in State}
 
     # The rest
 
     def meta(self, key: str) -> str | None:
-        row = self._db.execute("select value from meta where key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        found = self._read("select value from meta where key = ?", (key,))
+        return str(found[0][0]) if found else None
 
     def set_meta(self, key: str, value: str) -> None:
-        with _Transaction(self._db):
+        with self._transaction():
             self._set_meta(key, value)
 
     def close(self) -> None:
         """Flush and close; the journal stays for the next run."""
         with _disk("close", self._path):
-            self.flush()
-            os.close(self._wal)
-            self._db.close()
+            try:
+                self.flush()
+            finally:
+                os.close(self._wal)
+                self._db.close()
+
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        with _disk("read", self._path):
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        with _disk("write", self._path):
+            self._db.execute("begin immediate")
+            try:
+                yield
+                self._db.execute("commit")
+            finally:
+                if self._db.in_transaction:  # a full disk may have ended it already
+                    self._db.execute("rollback")
 
     def _set_meta(self, key: str, value: str) -> None:
         self._db.execute("insert or replace into meta values(?, ?)", (key, value))
@@ -338,46 +361,22 @@ class Store:
     def _recover(self) -> None:
         """Fold what the journal holds back into memory, as it stood at the last commit."""
         self._carried_to = int(self.meta("carried_to") or 0)
-        self._carried = {
-            seq: _decode_totals(payload)
-            for seq, payload in self._db.execute("select seq, payload from carried")
-        }
         finished: list[tuple[int, int]] = []
-        for number, payload in self._db.execute("select id, payload from journal order by id").fetchall():
-            packed = _decompress(payload)
-            group = _unpack_group(packed)
-            self._apply(number, group, len(packed))
-            finished += [(STATES[result.status], seq) for seq, result in group.results]
+        with _disk("read", self._path):
+            for seq, payload in self._db.execute("select seq, payload from carried"):
+                self._carried[seq] = _decode_totals(payload)
+            for number, payload in self._db.execute("select id, payload from journal order by id").fetchall():
+                packed = _decompress(payload)
+                group = _unpack_group(packed)
+                self._apply(number, group, len(packed))
+                finished += [(STATES[result.status], seq) for seq, result in group.results]
         self._carried_to = 0
-        with _Transaction(self._db):
+        with self._transaction():
             self._db.executemany("update records set state = ? where seq = ?", finished)
 
 
-class _Transaction:
-    """All or nothing, with the disk's failures as OutputError."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("begin immediate")
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            try:
-                self._db.execute("commit")
-            except sqlite3.Error as failed:
-                raise OutputError(
-                    f"state.db: {failed}. Free space or mend the disk, then run again."
-                ) from failed
-            return
-        self._db.execute("rollback")
-        if isinstance(error, sqlite3.Error):
-            raise OutputError(f"state.db: {error}. Free space or mend the disk, then run again.") from error
-
-
 class _disk:  # noqa: N801  a context manager that reads as a verb
-    """Turn the disk's failures into OutputError."""
+    """Turn the disk's failures, and what damage on it makes unreadable, into OutputError with its remedy."""
 
     def __init__(self, doing: str, path: Path) -> None:
         self._doing, self._path = doing, path
@@ -386,14 +385,28 @@ class _disk:  # noqa: N801  a context manager that reads as a verb
         return
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | sqlite3.Error):
-            raise OutputError(
-                f"{self._path}: {self._doing} failed: {error}. Free space or mend the disk, then run again."
-            ) from error
+        if isinstance(error, _FAILURES):
+            raise OutputError(f"{self._path}: {self._doing} failed: {error}. {_remedy(error)}") from error
+
+
+_UNREADABLE = (msgspec.DecodeError, zstandard.ZstdError, UnicodeDecodeError)
+_FAILURES = (OSError, sqlite3.Error, *_UNREADABLE)
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _remedy(error: BaseException) -> str:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if isinstance(error, _UNREADABLE) or primary in _DAMAGE:
+        return "It is damaged: put back a copy of the output directory, or start over with --fresh."
+    if primary in _HELD:
+        return "Another program has it open: close that, then run again."
+    return "Free space or mend the disk, then run again."
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    try:
+    with _disk("open", path):
         fresh = not path.exists()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -408,8 +421,6 @@ def _open(path: Path) -> sqlite3.Connection:
         if fresh or not db.execute("select count(*) from sqlite_master").fetchone()[0]:
             db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
         version = db.execute("pragma user_version").fetchone()[0]
-    except (OSError, sqlite3.Error) as error:
-        raise OutputError(f"{path}: {error}. Mend the disk, or run with --fresh to start over.") from error
     if version != SCHEMA_VERSION:
         raise OutputError(
             f"{path} was written by another version of batchroute ({version}). Use that version."

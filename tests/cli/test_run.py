@@ -199,6 +199,20 @@ def test_what_cannot_run_says_why_and_exits_with_its_code(
     assert "Traceback" not in ran.stderr
 
 
+def test_a_damaged_state_is_an_output_error_and_fresh_mends_it(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=200)
+    batchroute("run", job, "--quiet")
+    state = tmp_path / "out/state.db"
+    whole = state.read_bytes()
+    state.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
+    ran = batchroute("run", job)
+    assert ran.returncode == 74
+    assert "state.db" in ran.stderr
+    assert "--fresh" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert batchroute("run", job, "--fresh", "--quiet").returncode == 0
+
+
 def test_a_pipe_that_is_closed_early_is_no_error(tmp_path: Path) -> None:
     process = started("schema")
     assert process.stdout is not None

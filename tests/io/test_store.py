@@ -1,4 +1,8 @@
 import os
+import resource
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -217,3 +221,136 @@ def test_totals_are_carried_once_when_a_crash_follows_an_export(tmp_path: Path) 
     reopened = Store(tmp_path)
     assert (reopened.carried(2).attempts, reopened.carried(2).cost) == (1, 7)
     reopened.close()
+
+
+# A disk that fails, and what it has damaged
+
+
+def kept_store(folder: Path) -> None:
+    """A state with something in every table, of which the journal's row is the last: 200 records, one dead letter."""
+    store = Store(folder)
+    store.register(places(*(f"r{number}" for number in range(200))))
+    dead = result("r0", status=Status.FAILED, totals=Totals(attempts=3, cost=210))
+    store.commit(Group([], [], [(1, dead)]))
+    exported(store)
+    store.commit(Group([(3, attempt("r2"))], [(2, attempt("r1", verdict="retry"))], []))
+    exported(store)
+    store.close()
+
+
+def damage(folder: Path, table: str) -> None:
+    """Overwrite the first page of a table or an index, where the file has it."""
+    with closing(sqlite3.connect(folder / "state.db")) as db:
+        [root] = db.execute("select rootpage from sqlite_master where name = ?", (table,)).fetchone()
+        [size] = db.execute("pragma page_size").fetchone()
+    with (folder / "state.db").open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xa5" * size)
+
+
+def used(store: Store) -> Iterator[Callable[[], object]]:
+    """Everything that a run asks of its state."""
+    yield lambda: store.register(places("r0", "new"))
+    yield lambda: store.register(places("new too"))
+    yield lambda: store.carried(1)
+    yield lambda: store.commit(Group([], [], [(2, result("r1"))]))
+    yield store.begin_export
+    yield lambda: store.finish_export(Export(10**6, 9), Settled([(1, 1)], [(1, result("r0"))]))
+    yield store.forget_places
+    yield lambda: list(store.dead_letters())
+    yield store.counts
+    yield lambda: store.meta("exported")
+    yield lambda: store.set_meta("exported", "3")
+
+
+@pytest.mark.parametrize(
+    "table", ["meta", "records", "sqlite_autoindex_records_1", "journal", "dead_letters", "carried"]
+)
+def test_damage_anywhere_is_told_with_the_remedy_and_is_never_another_error(
+    tmp_path: Path, table: str
+) -> None:
+    kept_store(tmp_path)
+    damage(tmp_path, table)
+    told = []
+    try:
+        store = Store(tmp_path)
+    except OutputError as error:
+        told.append(str(error))
+    else:
+        for ask in used(store):
+            try:
+                ask()
+            except OutputError as error:
+                told.append(str(error))
+        store.close()
+    assert told
+    assert all("state.db" in message and "--fresh" in message for message in told), told
+
+
+def test_a_state_that_somebody_took_apart_is_refused_whatever_is_asked(tmp_path: Path) -> None:
+    kept_store(tmp_path)
+    store = Store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        for table in ("meta", "records", "journal", "dead_letters", "carried"):
+            other.execute(f"drop table {table}")
+    for ask in used(store):
+        with pytest.raises(OutputError, match="--fresh"):
+            ask()
+    store.close()
+
+
+@pytest.mark.parametrize("table", ["journal", "carried", "dead_letters"])
+def test_a_row_that_cannot_be_decoded_is_damage(tmp_path: Path, table: str) -> None:
+    kept_store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        other.execute(f"update {table} set payload = substr(payload, 1, 3)")
+        other.commit()
+    with pytest.raises(OutputError, match="damaged"):
+        list(Store(tmp_path).dead_letters())
+
+
+@contextmanager
+def no_file_may_grow() -> Iterator[None]:
+    """As on a full disk: the kernel refuses every write beyond a file's first bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_undoes_the_whole_transaction_and_room_mends_it(tmp_path: Path) -> None:
+    kept_store(tmp_path)
+    store = Store(tmp_path)
+    with no_file_may_grow():
+        for ask in (
+            lambda: store.register(places("new")),
+            lambda: store.set_meta("exported", "7"),
+            lambda: store.commit(Group([], [], [(2, result("r1"))])),
+        ):
+            with pytest.raises(OutputError, match="Free space"):
+                ask()
+        assert store.meta("exported") == "2"
+    assert sum(store.counts().values()) == 200
+    store.register(places("new"))
+    assert sum(store.counts().values()) == 201
+    store.close()
+
+
+def test_a_state_that_another_program_writes_to_is_told_so(tmp_path: Path) -> None:
+    kept_store(tmp_path)
+    store = Store(tmp_path)
+    store._db.execute("pragma busy_timeout = 0")  # the five seconds are SQLite's affair
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        with pytest.raises(OutputError, match="Another program"):
+            store.set_meta("exported", "7")
+    store.set_meta("exported", "7")
+    store.close()
+
+
+def test_a_state_that_cannot_be_opened_is_told_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "state.db").mkdir()
+    with pytest.raises(OutputError, match=r"state\.db.*run again"):
+        Store(tmp_path)
