@@ -14,8 +14,9 @@ alternatives outgrows the space that Rust's engine gives it, after which it is t
 the word boundary is the ASCII one, because the Unicode one does the same on text that is not ASCII.
 """
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 import polars as pl
@@ -396,6 +397,7 @@ def _branches(tree: _Tree) -> str:
     return _any([_letter(letter) + _branches(rest) for letter, rest in tree.items()])
 
 
+@functools.cache
 def _letter(letter: str) -> str:
     if letter == "_":
         return r"\b"
@@ -486,14 +488,17 @@ class _Script(Struct, frozen=True, kw_only=True):
         first, second = self.chosen(verbs), self.chosen(_LANGUAGES if objects == "@" else objects)
         return _words(first, anywhere=False) + self.gap + _words(second) if first and second else ""
 
-    def instructions(self, start: str) -> "_Evidence":
-        lead = start + self.lead()
-        each = {cues.task: self.instruction([cues]) for cues in CUES}
-        return _Evidence(
-            lead + self.instruction(CUES), {task: lead + one for task, one in each.items() if one}
-        )
+    def evidence(self) -> tuple[_Evidence, ...]:
+        """What tells a task, the weightiest first: how the text begins, how a sentence does, words anywhere."""
+        every = self.instruction(CUES)
+        each = {cues.task: one for cues in CUES if (one := self.instruction([cues]))}
+        leads = [start + self.lead() for start in ("^", self.ends)]
+        instructions = [
+            _Evidence(lead + every, {task: lead + one for task, one in each.items()}) for lead in leads
+        ]
+        return (*instructions, self.words())
 
-    def words(self) -> "_Evidence":
+    def words(self) -> _Evidence:
         each = {cues.task: _words(self.chosen(cues.words)) for cues in CUES}
         every = _words(self.chosen("|".join(cues.words for cues in CUES if cues.words)))
         return _Evidence(every, {task: one for task, one in each.items() if one})
@@ -513,25 +518,16 @@ _CHARACTERS: Final = _Script(
     opens=r"[\s“”「『（(，、0-9]",
     joins="",
 )
-_WIDE_STAGES: Final = (
-    _CHARACTERS.instructions("^"),
-    _CHARACTERS.instructions(_CHARACTERS.ends),
-    _CHARACTERS.words(),
-)
-_STAGES: Final = (_LETTERS.instructions("^"), _LETTERS.instructions(_LETTERS.ends), _LETTERS.words())
-_SHAPES: Final = _Evidence(
-    _any(shape for cues in CUES for shape in cues.shapes),
-    {cues.task: _any(cues.shapes) for cues in CUES if cues.shapes},
-)
-_PICTURED: Final = _ascii_boundaries(_words(PICTURED))
-_CONVERSATION: Final = "(?i)" + _ascii_boundaries("|".join(CONVERSATION))
+
+_Find: TypeAlias = Callable[[pl.Series], pl.Series]
+"""Names the task of each text, null where it finds nothing."""
 
 
 def guess(texts: pl.Series) -> pl.Series:
     """The task that each text asks for, as a String Series; null where nothing tells, or the text is null."""
     rest = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "text": _ends(texts)})
     tasks = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
-    for find in _FINDERS:
+    for find in _finders():
         found = find(rest["text"])
         known = found.is_not_null()
         tasks = tasks.scatter(rest["row"].filter(known), found.filter(known))
@@ -547,35 +543,42 @@ def _ends(texts: pl.Series) -> pl.Series:
     return texts.alias("text").to_frame().select(pl.when(long).then(both).otherwise(text)).to_series()
 
 
-def _pictured(texts: pl.Series) -> pl.Series:
+@functools.cache
+def _finders() -> tuple[_Find, ...]:
+    """The searches in their order. Made when first asked for: they take longer to make than most modules to load."""
+    shapes = _Evidence(
+        _any(shape for cues in CUES for shape in cues.shapes),
+        {cues.task: _any(cues.shapes) for cues in CUES if cues.shapes},
+    )
+    return (
+        functools.partial(_pictured, pictured=_ascii_boundaries(_words(PICTURED))),
+        functools.partial(_in_characters, stages=_CHARACTERS.evidence()),
+        *(evidence.tasks for evidence in _LETTERS.evidence()),
+        shapes.tasks,
+        functools.partial(_conversational, conversation="(?i)" + _ascii_boundaries("|".join(CONVERSATION))),
+    )
+
+
+def _pictured(texts: pl.Series, *, pictured: str) -> pl.Series:
     """A search for a few short literals is many times faster than the list, so it chooses where to look."""
     hinted = texts.str.contains(_PICTURE_HINTS).arg_true()
-    vision = hinted.filter(texts.gather(hinted).str.contains(_PICTURED))
+    vision = hinted.filter(texts.gather(hinted).str.contains(pictured))
     nothing = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
     return nothing.scatter(vision, pl.repeat("vision", len(vision), dtype=pl.String, eager=True))
 
 
-def _conversational(texts: pl.Series) -> pl.Series:
-    talk = (pl.col("text").str.len_bytes() <= _CHAT_BYTES) & pl.col("text").str.contains(_CONVERSATION)
+def _conversational(texts: pl.Series, *, conversation: str) -> pl.Series:
+    talk = (pl.col("text").str.len_bytes() <= _CHAT_BYTES) & pl.col("text").str.contains(conversation)
     return texts.alias("text").to_frame().select(pl.when(talk).then(pl.lit("chat"))).to_series()
 
 
-def _in_characters(texts: pl.Series) -> pl.Series:
+def _in_characters(texts: pl.Series, *, stages: Iterable[_Evidence]) -> pl.Series:
     """Chinese and Japanese, known by their bytes: letters with accents make a text longer by some per cent only."""
     found = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
     rows = (texts.str.len_bytes() > texts.str.len_chars() * 9 // 8).arg_true()
-    for evidence in _WIDE_STAGES:
+    for evidence in stages:
         tasks = evidence.tasks(texts.gather(rows))
         known = tasks.is_not_null()
         found = found.scatter(rows.filter(known), tasks.filter(known))
         rows = rows.filter(~known)
     return found
-
-
-_FINDERS: Final = (
-    _pictured,
-    _in_characters,
-    *(evidence.tasks for evidence in _STAGES),
-    _SHAPES.tasks,
-    _conversational,
-)
