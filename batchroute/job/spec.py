@@ -25,6 +25,7 @@ class Spec(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,
         use_attribute_docstrings=False,
+        defer_build=True,
     )
 
 
