@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from time import monotonic
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
 
 from batchroute.core.money import usd
 from batchroute.engine.tally import Progress
@@ -18,6 +18,7 @@ from batchroute.report.summary import Summary
 LINE_EVERY_S = 30.0
 PLAIN_WIDTH = 160
 MOST_OF_A_REASON = 80
+STYLES = {"closed": "green", "disabled": "red"}
 
 
 @contextmanager
@@ -26,6 +27,9 @@ def display(job: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | N
     if quiet:
         yield None
     elif sys.stderr is not None and sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
         console = Console(stderr=True, markup=False, highlight=False)
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             yield lambda progress: live.update(screen(job, progress))
@@ -75,7 +79,7 @@ def headline(progress: Progress) -> str:
 def _troubles(progress: Progress) -> str:
     """What is wrong with which model, in a few words each."""
     troubled = [
-        f"{pool.model} {_state(pool.state, pool.paused_s).plain}"
+        f"{pool.model} {_state(pool.state, pool.paused_s)}"
         + (f": {pool.reason[:MOST_OF_A_REASON]}" if pool.reason else "")
         for pool in progress.pools
         if pool.state != "closed"
@@ -83,8 +87,12 @@ def _troubles(progress: Progress) -> str:
     return f" [{', '.join(troubled)}]" if troubled else ""
 
 
-def screen(job: str, progress: Progress) -> Group:
+def screen(job: str, progress: Progress) -> "Group":
     """The live display: the headline, and a row for each pool."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, padding=(0, 2), header_style="dim")
     table.add_column("model")
     for title in ("in flight", "queued", "attempts", "errors"):
@@ -98,19 +106,21 @@ def screen(job: str, progress: Progress) -> Group:
             f"{pool.waiting:,}",
             f"{pool.attempts:,}",
             f"{error_share:.1%}",
-            _state(pool.state, pool.paused_s),
+            Text(_state(pool.state, pool.paused_s), style=STYLES.get(pool.state, "yellow")),
         )
     return Group(Text(f"{job}: {headline(progress)}", style="bold"), table)
 
 
-def _state(state: str, paused_s: float) -> Text:
+def _state(state: str, paused_s: float) -> str:
     words = {"closed": "ok", "open": "cooling down", "half_open": "probing"}.get(state, state)
-    style = {"closed": "green", "disabled": "red"}.get(state, "yellow")
-    return Text(f"{words} {_duration(paused_s)}" if paused_s else words, style=style)
+    return f"{words} {_duration(paused_s)}" if paused_s else words
 
 
 def closing_table(summary: Summary) -> None:
     """Print what a run did, per route and model, on stdout."""
+    from rich.console import Console
+    from rich.text import Text
+
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
     console = Console(file=sys.stdout, width=width, markup=False, highlight=False)
     if summary.routes:
@@ -146,7 +156,9 @@ def _spent(summary: Summary) -> str:
     return spent + "."
 
 
-def _routes_table(summary: Summary) -> Table:
+def _routes_table(summary: Summary) -> "Table":
+    from rich.table import Table
+
     table = Table(box=None, padding=(0, 2), header_style="bold")
     table.add_column("route")
     table.add_column("model")
