@@ -49,14 +49,13 @@ Hook: TypeAlias = Callable[[httpx2.Response], Awaitable[None]]
 def client(
     account: Account,
     *,
-    trusted: ssl.SSLContext | None = None,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     on_response: Hook | None = None,
 ) -> AsyncOpenAI:
     """The SDK's client for this account: no retries, no redirects, and nothing taken from OPENAI_* or *_PROXY.
 
     It waits `connect_timeout_s` for a connection and without end for an answer: deadlines are the caller's.
-    `trusted` is what `trust` gives, which is asked if it is left out, and raises what that raises.
+    Raises what `trust` raises.
     """
     limits = httpx2.Limits(
         max_connections=account.max_connections,
@@ -64,7 +63,7 @@ def client(
         keepalive_expiry=KEEPALIVE_S,
     )
     http_client = httpx2.AsyncClient(
-        verify=trusted or trust(account),
+        verify=trust(account),
         proxy=account.proxy,
         trust_env=False,
         follow_redirects=False,
@@ -72,6 +71,18 @@ def client(
         timeout=httpx2.Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
         event_hooks={"response": [] if on_response is None else [on_response]},
     )
+    return _configured(account, http_client)
+
+
+def unconnected(account: Account) -> AsyncOpenAI:
+    """The same client for one who sends by other means: it has the URL and the headers, and no connections.
+
+    Connections that nobody uses would take longer to import than to open.
+    """
+    return _configured(account, httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport(), trust_env=False))
+
+
+def _configured(account: Account, http_client: httpx2.AsyncClient) -> AsyncOpenAI:
     return AsyncOpenAI(
         api_key=account.api_key or _NO_KEY,
         admin_api_key="",

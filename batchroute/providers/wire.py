@@ -13,7 +13,7 @@ import openai
 from openai import AsyncOpenAI, Omit
 
 from batchroute.core.responses import ErrorType
-from batchroute.providers.accounts import Account, client, trust
+from batchroute.providers.accounts import Account, trust, unconnected
 from batchroute.providers.causes import BrokenError
 from batchroute.providers.dialing import Dialer, Origin
 from batchroute.providers.exchanges import Connection, Message
@@ -36,7 +36,7 @@ class Wire:
 
     def __init__(self, account: Account, *, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> None:
         trusted = trust(account)
-        self._sdk = client(account, trusted=trusted)
+        self._sdk = unconnected(account)
         self._connect_timeout_s = connect_timeout_s
         self._origin = Origin.of(str(self._sdk.base_url))
         self._proxy = Origin.of(account.proxy) if account.proxy else None

@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import trustme
 
 from batchroute.core.errors import JobError, NoModelError
 from batchroute.core.responses import ErrorType, Response
-from batchroute.providers.accounts import Account, client
+from batchroute.providers.accounts import Account, client, unconnected
 from tests.providers.builders import AMPLE_S, KEY, Kind, ask, failed, provider_at
 from tests.providers.fault_server import HANG, Raw, http, ok, serving
 
@@ -147,25 +148,29 @@ async def test_a12_certificate_of_another_host_is_refused(
     assert (told.error_type, told.sent, server.seen) == (ErrorType.TLS_VERIFY_FAILED, False, [])
 
 
+@pytest.mark.parametrize("opened", [client, unconnected])
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
-def test_unusable_ca_file_is_an_error_of_the_job(tmp_path: Path, content: str | None) -> None:
+def test_unusable_ca_file_is_an_error_of_the_job(
+    tmp_path: Path, content: str | None, opened: Callable[[Account], object]
+) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
     account = Account(name="lab", base_url="https://127.0.0.1/v1", connections=1, ca_file=path)
 
     with pytest.raises(JobError, match=r"providers\.lab\.ca_file"):
-        client(account)
+        opened(account)
 
 
+@pytest.mark.parametrize("opened", [client, unconnected])
 def test_a15_no_trust_store_stops_before_anything_is_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[Account], object]
 ) -> None:
     (tmp_path / "empty.pem").touch()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
 
     with pytest.raises(NoModelError, match="trusted certificates"):
-        client(Account(name="p", base_url="https://127.0.0.1/v1", connections=1))
+        opened(Account(name="p", base_url="https://127.0.0.1/v1", connections=1))
 
 
 async def test_plain_http_needs_no_trust_store(
