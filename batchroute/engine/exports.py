@@ -11,8 +11,9 @@ from msgspec import structs
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.results import Result, Status
-from batchroute.io.manifest import Manifest, write_manifest
-from batchroute.io.parts import Part, remove, write_part
+from batchroute.io.files import remove
+from batchroute.io.manifest import Manifest, Part, write_manifest
+from batchroute.io.parts import write_part
 from batchroute.io.store import Export, Settled, Store
 from batchroute.io.tables import ledger_frame, results_frame
 

@@ -26,9 +26,9 @@ from batchroute.engine.journey import Admitted
 from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.tally import Tally
+from batchroute.io.files import ROUTES_NAME, TEMPORARY, clear_temporary
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
-from batchroute.io.parts import ROUTES_NAME, TEMPORARY, clear_temporary
 from batchroute.io.prices import resolve_price
 from batchroute.io.sources.source import Source, open_source
 from batchroute.io.spools import Spool

@@ -1,4 +1,4 @@
-"""manifest.json: what the dataset consists of. Written last and atomically."""
+"""manifest.json: what the dataset consists of. Written last and atomically, and read without polars."""
 
 from pathlib import Path
 
@@ -6,10 +6,18 @@ import msgspec
 from msgspec import Struct
 
 from batchroute.core.errors import OutputError
-from batchroute.io.parts import Part, write_bytes
+from batchroute.io.files import write_bytes
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """One file of the dataset, as the manifest lists it. `path` is relative to the output directory."""
+
+    path: str
+    rows: int
+    sha256: str
 
 
 class LastRun(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from batchroute.core.money import Rates
-from batchroute.io.parts import ROUTES_NAME, write_part
+from batchroute.io.files import ROUTES_NAME
+from batchroute.io.parts import write_part
 from batchroute.io.tables import COST
 from batchroute.report.scans import ledger_parts
 

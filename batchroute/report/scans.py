@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from batchroute.io.parts import ROUTES_NAME
+from batchroute.io.files import ROUTES_NAME
 from batchroute.io.tables import LEDGER, RESULTS
 
 

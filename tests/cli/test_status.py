@@ -9,8 +9,7 @@ from msgspec import structs
 
 from batchroute.core.errors import OutputError
 from batchroute.io.locks import locked
-from batchroute.io.manifest import MANIFEST_NAME, LastRun, Manifest, write_manifest
-from batchroute.io.parts import Part
+from batchroute.io.manifest import MANIFEST_NAME, LastRun, Manifest, Part, write_manifest
 from batchroute.report.standing import read_standing, standing_of
 from tests.cli.jobs import write_job
 from tests.cli.processes import batchroute, started, summary

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from batchroute.core.errors import OutputError
-from batchroute.io.manifest import Manifest, read_manifest, write_manifest
-from batchroute.io.parts import Part, clear_temporary, remove, write_bytes, write_part
+from batchroute.io.files import clear_temporary, remove, write_bytes
+from batchroute.io.manifest import Manifest, Part, read_manifest, write_manifest
+from batchroute.io.parts import write_part
 
 FRAME = pl.DataFrame({"a": [1, 2, 3]})
 
@@ -51,6 +52,11 @@ def test_an_unwritable_place_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="part-00001"):
         write_part(tmp_path, "results/part-00001.parquet", FRAME)
+
+
+def test_what_polars_cannot_write_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="part-00001"):
+        write_part(tmp_path, "results/part-00001.parquet", pl.DataFrame({"a": [object()]}))
 
 
 def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Files of a dataset. Each is complete as soon as its name is visible."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from batchroute.core.errors import OutputError
+
+TEMPORARY = ".tmp"
+ROUTES_NAME = "routes.parquet"
+
+
+def write_bytes(directory: Path, path: str, content: bytes) -> str:
+    """Write a small file so that a reader sees all of it or nothing; returns its SHA-256. Raises OutputError."""
+
+    def write(file: Path) -> None:
+        file.write_bytes(content)
+
+    return write_whole(directory, path, write)
+
+
+def write_whole(directory: Path, path: str, write: Callable[[Path], object]) -> str:
+    """Have a file written with the same guarantee, by what is given the path to write to.
+
+    An existing file of that name is replaced. Mode 0600; the folder is made with 0700.
+    """
+    target = directory / path
+    temporary = directory / TEMPORARY / target.name
+    try:
+        for folder in (temporary.parent, target.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        write(temporary)
+        digest = _synced(temporary)
+        temporary.rename(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise unwritten(target, error) from error
+    return digest
+
+
+def unwritten(target: Path, error: Exception) -> OutputError:
+    """The error of a file that could not be written, with the remedy."""
+    return OutputError(f"{target}: {error}. Free space or mend the disk, then run again.")
+
+
+def remove(directory: Path, path: str) -> None:
+    """Remove a file of the dataset if it is there. Raises OutputError."""
+    try:
+        (directory / path).unlink(missing_ok=True)
+        if (directory / path).parent.exists():
+            _sync_directory((directory / path).parent)
+    except OSError as error:
+        raise OutputError(f"{directory / path}: {error}") from error
+
+
+def clear_temporary(directory: Path) -> None:
+    """Remove what a crash left half written."""
+    for left in (directory / TEMPORARY).glob("*"):
+        left.unlink()
+
+
+def _synced(file: Path) -> str:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync_directory(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
