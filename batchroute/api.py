@@ -69,7 +69,7 @@ def _tuned_interpreter() -> Iterator[None]:
     The cyclic garbage collector looks seldom, and never at what is imported: records form no cycles, and
     looking for some among the objects of all modules took a tenth of the run.
     """
-    thresholds = gc.get_threshold()
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, *thresholds[1:])
@@ -77,7 +77,8 @@ def _tuned_interpreter() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*thresholds)
-        gc.unfreeze()
+        if not frozen:  # what somebody else has frozen stays so
+            gc.unfreeze()
 
 
 def _summarise(job: Job, ended: Ended) -> Summary:

@@ -23,6 +23,18 @@ def test_a_job_runs_from_python_and_its_output_is_scanned(tmp_path: Path) -> Non
     assert gc.get_threshold() == before
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_its_caller_has_frozen_stays_frozen(tmp_path: Path, *, frozen: bool) -> None:
+    if frozen:
+        gc.freeze()
+    try:
+        batchroute.run(write_job(tmp_path, count=1))
+
+        assert (gc.get_freeze_count() > 0) is frozen
+    finally:
+        gc.unfreeze()
+
+
 def test_it_runs_where_an_event_loop_is_running_as_in_a_notebook(tmp_path: Path) -> None:
     async def cell() -> int:
         return batchroute.run(write_job(tmp_path, count=5)).records.succeeded

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from batchroute.cli.imports import quick_imports
 from batchroute.cli.options import job_argument, json_option, overrides_option
 
 
@@ -39,9 +40,10 @@ def run(
     4 stopped after an hour without an answer, 5 no model can serve, 65 input unusable, 74 output I/O error,
     75 another run holds the directory, 130/143 interrupted.
     """
-    from batchroute.api import load_job
-    from batchroute.api import run as run_job
-    from batchroute.cli.display import closing_table, display
+    with quick_imports():
+        from batchroute.api import load_job
+        from batchroute.api import run as run_job
+        from batchroute.cli.display import closing_table, display
 
     loaded = load_job(job, overrides=overrides)
     for warning in loaded.warnings:
