@@ -14,8 +14,8 @@ import polars as pl
 import uvloop
 
 from batchroute.core.money import Rates
+from batchroute.engine.openings import model_price
 from batchroute.engine.pipeline import Ended, Options, Watch
-from batchroute.engine.runs import model_price
 from batchroute.engine.runs import run as run_pipeline
 from batchroute.job.jobs import Job
 from batchroute.job.loading import load_job

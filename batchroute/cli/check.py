@@ -1,6 +1,5 @@
 """`batchroute check JOB`: whether a job would run, without sending a record."""
 
-import asyncio
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from batchroute.job.jobs import Job
 
+from batchroute.cli.imports import quick_imports
 from batchroute.cli.options import job_argument, overrides_option
 from batchroute.core.errors import InputError, NoModelError
 
@@ -26,8 +26,11 @@ def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
 
     Shows how the first records are classified and routed, and the first request as it would be sent.
     """
-    from batchroute.engine.runs import preview
-    from batchroute.job.loading import load_job
+    import asyncio
+
+    with quick_imports():
+        from batchroute.engine.previews import preview
+        from batchroute.job.loading import load_job
 
     loaded = load_job(job, overrides=overrides)
     for warning in loaded.warnings:
@@ -61,7 +64,10 @@ def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
 
 def _ping(job: "Job") -> bool:
     """Ask every provider; True when all of them answer."""
-    from batchroute.providers.connections import connected
+    import asyncio
+
+    with quick_imports():
+        from batchroute.providers.connections import connected
 
     async def ask() -> bool:
         async with connected(job) as providers:

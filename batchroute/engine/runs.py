@@ -4,18 +4,15 @@ import datetime as dt
 import hashlib
 import resource
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from batchroute.core.errors import JobError, OutputError
-from batchroute.core.money import Price, Rates
-from batchroute.core.records import Batch, Fault, Record
-from batchroute.core.requests import Request
+from batchroute.core.money import Rates
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
@@ -23,25 +20,20 @@ from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
 from batchroute.engine.journey import Admitted
+from batchroute.engine.openings import model_price, opened, router
 from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.tally import Tally
 from batchroute.io.files import ROUTES_NAME, TEMPORARY, clear_temporary
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
-from batchroute.io.prices import resolve_price
-from batchroute.io.sources.source import Source, open_source
 from batchroute.io.spools import Spool
 from batchroute.io.store import STORE_NAME, Store
 from batchroute.io.tables import carried_text, carried_value, kept_types
 from batchroute.job.jobs import Job
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
-from batchroute.routing.classifiers import Classifier
-from batchroute.routing.prompts import Prompts
-from batchroute.routing.routes import Router, RouteRule
 
-BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
 FILES_BESIDE_SLOTS = 128
 STARTING_OVER = ".starting-over"
 
@@ -88,70 +80,6 @@ def _open_files_for(job: Job) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-class Preview(Struct, frozen=True, kw_only=True):
-    """What a run would begin with. `faults` are the places that would become dead letters, with the reason."""
-
-    files: tuple[str, ...]
-    bytes_total: int
-    records: int
-    routes: tuple[str, ...]
-    faults: tuple[tuple[str, Fault], ...]
-    never: tuple[str, ...]
-    """Kept columns that none of the records has."""
-    unpriced: tuple[str, ...]
-    request: str | None
-    warnings: tuple[str, ...]
-
-
-async def preview(job: Job, records: int = 1000) -> Preview:
-    """Read, classify, route and render the first records, and send nothing.
-
-    Raises BatchrouteError for what would prevent the run.
-    """
-    prompts, classifier, source = _opened(job)
-    router = Router([_rule(name, job) for name in job.routes])
-    async with aclosing(source.batches()) as batches:
-        batch = (await anext(batches, Batch(records=[], rejects=[]))).first(records)
-    rendered = [(record, prompts.render(record)) for record in batch.records]
-    faults = [(f"{reject.file}:{reject.line}", reject.fault) for reject in batch.rejects]
-    faults += [
-        (f"{record.file}:{record.line}", found) for record, found in rendered if isinstance(found, Fault)
-    ]
-    routes = [router.route(labels) for labels in classifier.classify(batch.records)]
-    first = next((found for _, found in rendered if isinstance(found, Request)), None)
-    today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
-    return Preview(
-        files=tuple(file.name for file in source.files),
-        bytes_total=source.bytes_total,
-        records=len(batch),
-        routes=tuple(route.name for route in routes),
-        faults=tuple(faults),
-        never=tuple(
-            name for name in job.output.keep if not any(name in found.fields for found in batch.records)
-        ),
-        unpriced=tuple(name for name in job.models if model_price(job, name, today) is None),
-        request=first.body(job.provider_model(routes[0].models[0])).decode() if first else None,
-        warnings=source.warnings,
-    )
-
-
-def _opened(job: Job) -> tuple[Prompts, Classifier, Source]:
-    prompts = Prompts(job.prompt)
-    classifier = Classifier(job.classify, text=_texts(job, prompts))
-    columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
-    return (
-        prompts,
-        classifier,
-        open_source(job.input.path, id_column=job.input.id, columns=columns, batch_records=BATCH_RECORDS),
-    )
-
-
-def _columns_classified(job: Job) -> set[str]:
-    """The input columns that classification reads, beside those of the prompt."""
-    named = [getattr(stage, key, None) for stage in job.classify for key in ("column", "complexity", "text")]
-    return {name for name in (job.input.text, *named) if name is not None}
-
-
 def start_over(directory: Path) -> None:
     """Remove what earlier runs have written to an output directory, and nothing else. Raises OutputError.
 
@@ -174,7 +102,7 @@ async def _assemble(
     job: Job, options: Options, clock: Clock, connect: Connect, stack: AsyncExitStack
 ) -> "Pipeline":
     """Open everything that a run needs, cheapest refusals first; the stack closes it."""
-    prompts, classifier, source = _opened(job)
+    prompts, classifier, source = opened(job)
     if options.fresh or (job.output.path / STARTING_OVER).exists():
         start_over(job.output.path)
     manifest = _own_manifest(job)
@@ -200,7 +128,7 @@ async def _assemble(
         commits=commits,
         classifier=classifier,
         prompts=prompts,
-        router=Router([_rule(name, job) for name in job.routes]),
+        router=router(job),
         backlog=backlog,
         clock=clock,
         tally=tally,
@@ -263,43 +191,6 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
         timeout_s=model.timeout,
         rates=Rates.of(price) if price else None,
     )
-
-
-def model_price(job: Job, name: str, on: dt.date) -> Price | None:
-    """What a declared model costs: as the job says, as its simulation says, or as the price list says."""
-    model, known_as = job.models[name], job.provider_model(name)
-    if model.price is not None:
-        return model.price.price()
-    provider = job.providers[model.provider]
-    if provider.simulation is not None:
-        simulated = provider.simulation.models.get(known_as)
-        return simulated.price.value if simulated and simulated.price else None
-    return resolve_price(
-        None, provider_url=provider.base_url, provider_name=model.provider, model=known_as, on=on
-    )
-
-
-def _rule(name: str, job: Job) -> RouteRule:
-    route = job.routes[name]
-    return RouteRule(
-        name=name,
-        tasks=None if route.when.task is None else frozenset(route.when.task),
-        complexities=None if route.when.complexity is None else frozenset(route.when.complexity),
-        models=route.models,
-    )
-
-
-def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:
-    """Where classification reads: the column that the job names, else what the prompt shows."""
-    column = job.input.text
-    if column is None:
-        return prompts.texts
-
-    def texts(records: Sequence[Record]) -> list[str | None]:
-        values = [record.fields.get(column) for record in records]
-        return [value if isinstance(value, str) else None for value in values]
-
-    return texts
 
 
 def _own_manifest(job: Job) -> Manifest:

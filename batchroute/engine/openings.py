@@ -1,0 +1,81 @@
+"""What a run and a preview of it open alike: a job's prompts, classifier and source, its routes and prices."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from batchroute.core.money import Price
+from batchroute.core.records import Record
+from batchroute.io.prices import resolve_price
+from batchroute.io.sources.source import Source, open_source
+from batchroute.job.jobs import Job
+from batchroute.routing.classifiers import Classifier
+from batchroute.routing.prompts import Prompts
+from batchroute.routing.routes import Router, RouteRule
+
+BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
+
+
+class Opened(NamedTuple):
+    """What reads records and makes requests of them."""
+
+    prompts: Prompts
+    classifier: Classifier
+    source: Source
+
+
+def opened(job: Job) -> Opened:
+    """Raise BatchrouteError for prompts, patterns or input that cannot be used."""
+    prompts = Prompts(job.prompt)
+    classifier = Classifier(job.classify, text=_texts(job, prompts))
+    columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
+    source = open_source(job.input.path, id_column=job.input.id, columns=columns, batch_records=BATCH_RECORDS)
+    return Opened(prompts, classifier, source)
+
+
+def router(job: Job) -> Router:
+    """The job's routes, in their order."""
+    return Router([_rule(name, job) for name in job.routes])
+
+
+def model_price(job: Job, name: str, on: dt.date) -> Price | None:
+    """What a declared model costs: as the job says, as its simulation says, or as the price list says."""
+    model, known_as = job.models[name], job.provider_model(name)
+    if model.price is not None:
+        return model.price.price()
+    provider = job.providers[model.provider]
+    if provider.simulation is not None:
+        simulated = provider.simulation.models.get(known_as)
+        return simulated.price.value if simulated and simulated.price else None
+    return resolve_price(
+        None, provider_url=provider.base_url, provider_name=model.provider, model=known_as, on=on
+    )
+
+
+def _columns_classified(job: Job) -> set[str]:
+    """The input columns that classification reads, beside those of the prompt."""
+    named = [getattr(stage, key, None) for stage in job.classify for key in ("column", "complexity", "text")]
+    return {name for name in (job.input.text, *named) if name is not None}
+
+
+def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:
+    """Where classification reads: the column that the job names, else what the prompt shows."""
+    column = job.input.text
+    if column is None:
+        return prompts.texts
+
+    def texts(records: Sequence[Record]) -> list[str | None]:
+        values = [record.fields.get(column) for record in records]
+        return [value if isinstance(value, str) else None for value in values]
+
+    return texts
+
+
+def _rule(name: str, job: Job) -> RouteRule:
+    route = job.routes[name]
+    return RouteRule(
+        name=name,
+        tasks=None if route.when.task is None else frozenset(route.when.task),
+        complexities=None if route.when.complexity is None else frozenset(route.when.complexity),
+        models=route.models,
+    )
