@@ -25,6 +25,7 @@ def test_a_job_runs_from_python_and_its_output_is_scanned(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_its_caller_has_frozen_stays_frozen(tmp_path: Path, *, frozen: bool) -> None:
+    gc.unfreeze()
     if frozen:
         gc.freeze()
     try:
