@@ -66,14 +66,14 @@ def test_check_speaks_to_no_provider_and_so_imports_no_client(tmp_path: Path) ->
     imported = imported_by(*COMMAND, "check", str(write_job(tmp_path, count=1)))
 
     assert {"polars", "pydantic"} <= imported
-    assert imported & {"genai_prices", "httpx2", "openai", "pyreqwest", "rich", "uvloop"} == set()
+    assert imported & {"genai_prices", "httpx2", "openai", "httptools", "rich", "uvloop"} == set()
 
 
 def test_run_imports_no_more_than_it_uses(tmp_path: Path) -> None:
     """Prices are declared, nothing is drawn, and connections of the openai client are not what sends."""
     imported = imported_by(*COMMAND, "run", str(write_job(tmp_path, count=1)), "--json")
 
-    assert {"openai", "polars", "pyreqwest"} <= imported
+    assert {"openai", "polars", "httptools"} <= imported
     assert imported & {"altair", "genai_prices", "h11", "httpcore2", "rich", "truststore"} == set()
 
 

@@ -10,7 +10,7 @@ import trustme
 
 from batchroute.core.errors import JobError, NoModelError
 from batchroute.core.responses import ErrorType, Response
-from batchroute.providers.accounts import Account, client, unconnected
+from batchroute.providers.accounts import Account, client, trust
 from tests.providers.builders import AMPLE_S, KEY, Kind, ask, failed, provider_at
 from tests.providers.fault_server import HANG, Raw, http, ok, serving
 
@@ -148,7 +148,7 @@ async def test_a12_certificate_of_another_host_is_refused(
     assert (told.error_type, told.sent, server.seen) == (ErrorType.TLS_VERIFY_FAILED, False, [])
 
 
-@pytest.mark.parametrize("opened", [client, unconnected])
+@pytest.mark.parametrize("opened", [client, trust])
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
 def test_unusable_ca_file_is_an_error_of_the_job(
     tmp_path: Path, content: str | None, opened: Callable[[Account], object]
@@ -162,7 +162,7 @@ def test_unusable_ca_file_is_an_error_of_the_job(
         opened(account)
 
 
-@pytest.mark.parametrize("opened", [client, unconnected])
+@pytest.mark.parametrize("opened", [client, trust])
 def test_a15_no_trust_store_stops_before_anything_is_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[Account], object]
 ) -> None:
