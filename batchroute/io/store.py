@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import zstandard
@@ -51,7 +51,12 @@ class State(IntEnum):
 STATES = {Status.SUCCEEDED: State.SUCCEEDED, Status.FAILED: State.FAILED, Status.DEGRADED: State.DEGRADED}
 
 
-class Known(NamedTuple):
+_STATE = tuple(State)
+_Row = tuple[int, int, str, int, str]
+"""Of a record: its number, its state, its place and its id."""
+
+
+class Known(Struct, frozen=True, gc=False):
     """What the store says of a record that was just read.
 
     `first` names the place where its id was read before in this run; then `seq` and `state` are that record's.
@@ -121,6 +126,10 @@ class Store:
         self._carried: dict[int, Totals] = {}
         self._carried_to = 0
         self._seen = bytearray()
+        self._counted: tuple[int, dict[State, int]] = (
+            -1,
+            {},
+        )  # as of how many changes; a million takes 0.2 s
         self.unexported = 0
         """Results in the journal that no part holds yet."""
         self.unexported_bytes = 0
@@ -128,55 +137,82 @@ class Store:
         self._tail: deque[tuple[int, Group]] = deque()  # the journal's rows; reading them back costs more
         self._next_seq: int = self._read("select coalesce(max(seq), 0) + 1 from records")[0][0]
         self._first_seq = self._next_seq
+        self._due = 1
+        """The number of the record that comes next, if the input is what it was."""
         self._recover()
 
     # Reading the input
 
     def register(self, records: Sequence[tuple[str, str, int]]) -> list[Known]:
-        """Give each record, read as (record_id, file, line), its number; in order, in one transaction.
+        """Give each record, read as (record_id, file, line), its number, in order.
 
         A record that the store knows keeps its number. An id that was registered before since the store
         was opened is a duplicate: `first` says where it stood.
         """
-        first = self._next_seq
-        rows = [(first + i, record_id, file, line) for i, (record_id, file, line) in enumerate(records)]
-        with self._transaction():
-            before = self._db.total_changes
-            self._db.executemany("insert or ignore into records values(?, ?, 0, ?, ?)", rows)
-            fresh = self._db.total_changes - before == len(rows)
-        self._next_seq += len(rows)
-        if fresh:
-            self._mark_seen(first, len(rows))
-            return [Known(row[0], State.PENDING) for row in rows]
-        return self._look_up(rows)
-
-    def _mark_seen(self, first: int, count: int) -> None:
-        self._seen.extend(bytes(max(0, first + count - len(self._seen))))
-        self._seen[first : first + count] = b"\x01" * count
-
-    def _look_up(self, rows: Sequence[tuple[int, str, str, int]]) -> list[Known]:
-        ids = [row[1] for row in rows]  # bound one by one: json_each would end a text at its NUL
-        marks = ",".join("?" * len(ids))
-        found = {
-            record_id: (seq, state, file, line)
-            for record_id, seq, state, file, line in self._read(
-                f"select record_id, seq, state, file, line from records where record_id in ({marks})",  # noqa: S608
-                ids,
-            )
-        }
-        self._seen.extend(bytes(max(0, self._next_seq - len(self._seen))))
-        known, moved = [], []
-        for _, record_id, file, line in rows:
-            seq, state, *place = found[record_id]
-            seen = self._seen[seq]
-            known.append(Known(seq, State(state), f"{place[0]}:{place[1]}" if seen else None))
-            if not seen and place != [file, line]:
-                found[record_id] = (seq, state, file, line)
-                moved.append((file, line, seq))
-            self._seen[seq] = 1
-        with self._transaction():
-            self._db.executemany("update records set file = ?, line = ? where seq = ?", moved)
+        rows = self._in_order(records) or self._by_id(records)
+        self._due = rows[-1][0] + 1 if rows else self._due
+        seen = self._seen
+        seen.extend(bytes(max(0, self._next_seq - len(seen))))
+        known: list[Known] = []
+        moved: dict[int, tuple[str, int]] = {}
+        for (_, file, line), (seq, state, was_in, was_at, _) in zip(records, rows, strict=True):
+            if seen[seq]:
+                first = "{}:{}".format(*moved.get(seq, (was_in, was_at)))
+                known.append(Known(seq, _STATE[state], first))
+                continue
+            seen[seq] = 1
+            known.append(Known(seq, _STATE[state]))
+            if line != was_at or file != was_in:
+                moved[seq] = (file, line)
+        if moved:
+            with self._transaction():
+                places = [(file, line, seq) for seq, (file, line) in moved.items()]
+                self._db.executemany("update records set file = ?, line = ? where seq = ?", places)
         return known
+
+    def _in_order(self, records: Sequence[tuple[str, str, int]]) -> list[_Row]:
+        """The rows that follow those of the latest records, if they are of these; none if they are not.
+
+        A resume reads the same input in the same order: by number that takes a third of the time that it takes by id.
+        """
+        if self._due >= self._first_seq:
+            return []
+        rows: list[_Row] = self._read(
+            "select seq, state, file, line, record_id from records where seq >= ? order by seq limit ?",
+            (self._due, len(records)),
+        )
+        return rows if [row[4] for row in rows] == [record[0] for record in records] else []
+
+    def _by_id(self, records: Sequence[tuple[str, str, int]]) -> list[_Row]:
+        """The row of each record; a new one for each id that the store did not know."""
+        found = self._find(records) if self._first_seq > 1 else {}
+        unknown = [record for record in records if record[0] not in found]
+        if unknown:
+            new = [
+                (seq, int(State.PENDING), file, line, record_id)
+                for seq, (record_id, file, line) in enumerate(unknown, self._next_seq)
+            ]
+            with self._transaction():
+                before = self._db.total_changes
+                self._db.executemany(
+                    "insert or ignore into records(seq, state, file, line, record_id) values(?, ?, ?, ?, ?)",
+                    new,
+                )
+                inserted = self._db.total_changes - before
+            self._next_seq += len(new)
+            if inserted == len(records):
+                return new
+            found |= self._find(unknown)
+        return [found[record[0]] for record in records]
+
+    def _find(self, records: Sequence[tuple[str, str, int]]) -> dict[str, _Row]:
+        ids = [record[0] for record in records]  # bound one by one: json_each would end a text at its NUL
+        marks = ",".join("?" * len(ids))
+        rows: list[_Row] = self._read(
+            f"select seq, state, file, line, record_id from records where record_id in ({marks})",  # noqa: S608
+            ids,
+        )
+        return {row[4]: row for row in rows}
 
     def carried(self, seq: int) -> Totals:
         """What earlier attempts of this record add up to: those of a run that was stopped, or that failed."""
@@ -296,7 +332,8 @@ class Store:
         A bad line and a repeated id go by their place; when the input was mended, nothing else would end them.
         """
         places = self._read(
-            "select seq from dead_letters join records using (seq) where record_id = file || ':' || line"
+            # cross: dead letters are few, and are looked at first
+            "select seq from dead_letters cross join records using (seq) where record_id = file || ':' || line"
         )
         gone = [(seq,) for (seq,) in places if seq >= len(self._seen) or not self._seen[seq]]
         with self._transaction():
@@ -317,8 +354,10 @@ class Store:
         """Records by state. One that was finished since the store was opened counts so once it is in a part;
         until then it stands as it did before.
         """
-        found = dict(self._read("select state, count(*) from records group by state"))
-        return {state: found.get(state, 0) for state in State}
+        if self._counted[0] != self._db.total_changes:
+            found = dict(self._read("select state, count(*) from records group by state"))
+            self._counted = self._db.total_changes, {state: found.get(state, 0) for state in State}
+        return self._counted[1].copy()
 
     # The rest
 

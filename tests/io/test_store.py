@@ -1,11 +1,15 @@
 import os
 import resource
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from batchroute.core.errors import OutputError
 from batchroute.core.results import Status, Totals
@@ -192,6 +196,33 @@ def test_ids_with_a_nul_are_told_apart(tmp_path: Path) -> None:
         assert [place.seq for place in known] == [1, 2, 3]
         assert [place.first for place in known] == [None] * 3
         store.close()
+
+
+IDS = st.sampled_from(["a", "b", "c", "a\0", "a\0b", "\0", "in.jsonl:2", "é", ""])
+RUNS = st.lists(st.lists(st.lists(IDS, min_size=1, max_size=6), max_size=5), min_size=1, max_size=4)
+
+
+@given(RUNS)
+@example([[["a", "b"], ["c"]], [["a", "b"], ["c"]], [["b", "a"], ["c", "é"]], [["b", "a"], ["c", "é"]]])
+@example([[["a", "b", "c"]], [["b", "c"], ["a"]], [["a"], ["b", "c"], ["a"]]])
+def test_whatever_is_read_in_whatever_order_each_id_keeps_its_number_and_is_first_once_a_run(
+    runs: list[list[list[str]]],
+) -> None:
+    numbers: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for run in runs:
+            store, first, line = Store(Path(folder)), dict[str, str](), count(1)
+            earlier = dict(numbers)
+            for batch in run:
+                read = [(record_id, "in.jsonl", next(line)) for record_id in batch]
+                for (record_id, file, at), known in zip(read, store.register(read), strict=True):
+                    assert known.seq == numbers.setdefault(record_id, known.seq)
+                    assert known.first == first.get(record_id)
+                    assert known.state is (State.SUCCEEDED if record_id in earlier else State.PENDING)
+                    first.setdefault(record_id, f"{file}:{at}")
+            store.commit(Group([], [], [(numbers[one], result(one)) for one in first]))
+            store.close()
+        assert len(set(numbers.values())) == len(numbers)
 
 
 def test_a_duplicate_names_the_place_that_its_first_has_in_this_run(tmp_path: Path) -> None:
