@@ -2,7 +2,7 @@
 
 import asyncio
 import difflib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -120,12 +120,11 @@ def _batch(frame: pl.DataFrame, file: str, first: int, table: Table) -> Batch:
         columns = [_values(frame[name], faults) for name in table.schema]
     except _POLARS_ERRORS as error:
         raise _bad_page(file, error) from error
-    names = tuple(table.schema)
-    rows = (
-        (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
-        if names
-        else _bare(frame.height)
-    )
+    # column by column: a dict from each row's own zip takes five times as long
+    rows: list[dict[str, Any]] = [{} for _ in range(frame.height)]
+    for name, values in zip(table.schema, columns, strict=True):
+        for fields, value in zip(rows, values, strict=True):
+            fields[name] = value
     records: list[Record] = []
     rejects: list[Reject] = []
     for line, fields in enumerate(rows, first):
@@ -140,10 +139,6 @@ def _batch(frame: pl.DataFrame, file: str, first: int, table: Table) -> Batch:
         else:
             rejects.append(Reject(file=file, line=line, fault=fault))
     return Batch(records=records, rejects=rejects)
-
-
-def _bare(height: int) -> Iterator[dict[str, Any]]:
-    return ({} for _ in range(height))
 
 
 def _values(series: pl.Series, faults: dict[int, Fault]) -> list[Any]:
