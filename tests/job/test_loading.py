@@ -465,7 +465,7 @@ def test_paths_are_absolute_and_relative_to_the_job_file(
     assert (job.path, job.directory) == (Path("jobs/a.yaml"), tmp_path / "jobs")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     start=st.integers(0, len(STARTER)),
     length=st.integers(0, 12),
