@@ -23,7 +23,7 @@ from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.halts import Halt
 from batchroute.engine.pools import Pool, PoolSpec, Slot
-from batchroute.routing.retries import backoff
+from batchroute.routing.retries import backoff, longest_backoff
 from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose
 from batchroute.routing.verdicts import POLICIES, Action, Effect, Elsewhere, Situation, decide, effect
 
@@ -55,6 +55,8 @@ class Trail:
     tries: dict[str, int] = field(default_factory=dict)
     spent: frozenset[str] = frozenset()
     stay: str | None = None
+    affordable: bool = True
+    """Whether the retry on the model it stays with was within that model's budget."""
     failure: Failure | None = None
     failed: Pool | None = None
 
@@ -108,11 +110,11 @@ class Journey:
                 return None
             attempt = self._started(trail, pool, slot)
             await self.commits.started(record.seq, attempt)
+            timeout_s = pool.timeout_s(hurried=trail.failure is None)
             started = self.clock.now()
-            outcome = await pool.provider.send(
-                record.request, pool.spec.request_model, timeout_s=pool.spec.timeout_s
-            )
+            outcome = await pool.provider.send(record.request, pool.spec.request_model, timeout_s=timeout_s)
             latency_s = self.clock.now() - started
+            pool.learn(slot, outcome, latency_s, timeout_s)
             verdict = self._judge(trail, pool, slot, outcome)
             attempt = _ended(attempt, outcome, verdict, latency_s, pool.spec.rates)
             await self._enter(trail, attempt, outcome, verdict)
@@ -121,7 +123,6 @@ class Journey:
     def _judge(self, trail: Trail, pool: Pool, slot: Slot, outcome: Outcome) -> Action:
         """Tell the pool what happened, then decide what the record does next."""
         probe = slot.probe
-        pool.learn(slot, outcome)
         if isinstance(outcome, Response):
             pool.succeed(slot)
             return Action.ACCEPT
@@ -131,7 +132,10 @@ class Journey:
         if usable and not probe and effect(outcome) is not Effect.PAUSE:
             trail.tries[pool.spec.model] = trail.tries.get(pool.spec.model, 0) + 1
         verdict = decide(outcome, self._situation(trail, pool, usable=usable))
-        trail.stay = pool.spec.model if verdict is Action.RETRY else None
+        trail.stay = None
+        if verdict is Action.RETRY:
+            trail.stay, trail.affordable = pool.spec.model, pool.retries.affordable
+            pool.retries.spend()
         if POLICIES[outcome.error_type].dead and verdict is not Action.RETRY:
             trail.spent |= {pool.spec.model}
         return verdict
@@ -147,6 +151,7 @@ class Journey:
             tries_in_all=sum(trail.tries.values()),
             elsewhere=_ELSEWHERE[type(other)],
             usable=usable,
+            affordable=pool.retries.affordable,
             pause_s=pool.pause_s,
             stopping=self.halt.stopping,
         )
@@ -191,6 +196,8 @@ class Journey:
 
     def _delay(self, trail: Trail) -> float:
         wish_s = trail.failure.retry_after_s if trail.failure else None
+        if not trail.affordable:
+            return max(longest_backoff(self.clock.random), wish_s or 0.0)
         return backoff(sum(trail.tries.values()), self.clock.random, wish_s)
 
     def _started(self, trail: Trail, pool: Pool, slot: Slot) -> Attempt:

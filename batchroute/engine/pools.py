@@ -9,16 +9,24 @@ from typing import Self
 from msgspec import Struct
 
 from batchroute.core.money import Rates
-from batchroute.core.responses import Failure, Outcome
+from batchroute.core.responses import ErrorType, Failure, Outcome, RateLimits
 from batchroute.engine.clock import Clock
-from batchroute.engine.pacing import TokenBudget, throttler
+from batchroute.engine.pacing import Pacer, Quota, TokenBudget
 from batchroute.providers.provider import Provider
 from batchroute.routing.health import Breaker, BreakerPolicy, State
+from batchroute.routing.patience import Patience
+from batchroute.routing.ramps import Ramp
+from batchroute.routing.retries import RetryBudget
 from batchroute.routing.verdicts import WORTH_WAITING_S
 
 LONGEST_PAUSE_S = 60.0
 LONGEST_TRIAL_S = 10.0
 """How long a suspect model is given by the requests that are out."""
+
+_TOO_MUCH = frozenset(
+    {ErrorType.RATE_LIMITED, ErrorType.SLOW_DOWN, ErrorType.ATTEMPT_TIMEOUT, ErrorType.LOCAL_RESOURCE}
+)
+"""Failures that say that fewer requests at once would do better."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +44,11 @@ class PoolSpec:
 
 
 class PoolStatistics(Struct, frozen=True, kw_only=True):
-    """How a pool stands: requests out, records waiting for a slot, attempts ended and failed so far, its state."""
+    """How a pool stands: requests out and how many may be, records waiting for a slot, attempts ended and failed, state."""
 
     model: str
     in_flight: int
+    limit: int
     waiting: int
     attempts: int
     errors: int
@@ -52,7 +61,7 @@ class PoolStatistics(Struct, frozen=True, kw_only=True):
 class Slot:
     """Permission for one request. `granted` is False when the pool turned the record away instead."""
 
-    __slots__ = ("_future", "_pool", "granted", "probe", "queued_s", "tokens")
+    __slots__ = ("_future", "_pool", "granted", "number", "probe", "queued_s", "tokens", "tokens_until")
 
     def __init__(self, pool: "Pool", tokens: int) -> None:
         self._pool = pool
@@ -61,6 +70,10 @@ class Slot:
         self.granted = False
         self.probe = False
         self.queued_s = 0.0
+        self.number = 0
+        """How many requests the pool had started before this one."""
+        self.tokens_until = 0
+        """How many tokens it had reserved up to this one, and for it."""
 
     async def __aenter__(self) -> Self:
         pool = self._pool
@@ -100,10 +113,17 @@ class Pool:
         self._changed = changed
         self._in_flight = 0
         self._waiting: deque[Slot] = deque()
-        self._throttler = throttler(spec.rpm) if spec.rpm else None
+        self._pacer = Pacer(spec.rpm) if spec.rpm else None
         self._permits = 0
         self._hungry = asyncio.Event()
         self._tokens = TokenBudget(spec.tpm, clock.now()) if spec.tpm else None
+        self._ramp = Ramp(spec.concurrency)
+        self._patience = Patience(spec.timeout_s)
+        self._started = 0
+        self._reserved = 0
+        self._left_requests, self._left_tokens = Quota(), Quota()
+        self._quota_opens_at = 0.0
+        self.retries = RetryBudget()
         self._paused_until = 0.0
         self._pauses_in_row = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -152,6 +172,10 @@ class Pool:
         """Seconds until the pool's pause ends; 0 when it is not paused."""
         return max(0.0, self._paused_until - self.clock.now()) if self._paused_until else 0.0
 
+    def timeout_s(self, *, hurried: bool) -> float:
+        """How long an attempt may take: as declared, or `hurried`, as is usual for this model."""
+        return self._patience.timeout_s if hurried else self.spec.timeout_s
+
     def statistics(self) -> PoolStatistics:
         now = self.clock.now()
         state = self._breaker.state(now)
@@ -159,6 +183,7 @@ class Pool:
         return PoolStatistics(
             model=self.spec.model,
             in_flight=self._in_flight,
+            limit=self._ramp.limit,
             waiting=len(self._waiting),
             attempts=self._attempts,
             errors=self._errors,
@@ -208,30 +233,36 @@ class Pool:
     def _start(self, slot: Slot) -> None:
         slot.granted = True
         slot.probe = self._breaker.start()
+        slot.number = self._started
+        self._started += 1
+        self._reserved += slot.tokens
+        slot.tokens_until = self._reserved
         self._in_flight += 1
-        if self._throttler is not None:
+        if self._pacer is not None:
             self._permits -= 1
         if self._tokens is not None:
             self._tokens.reserve(slot.tokens)
 
     def _may_start(self) -> bool:
-        if self._in_flight >= self.spec.concurrency:
+        if self._in_flight >= self._ramp.limit:
             return False
-        if self._throttler is None and self._tokens is None and not self._paused_until:
+        if not (self._pacer or self._tokens or self._paused_until or self._quota_opens_at):
             return self._breaker.admits(0.0) if not self.ejected else self._breaker.admits(self.clock.now())
         return self._breaker.admits(self.clock.now()) and self._open_now() and self._permitted()
 
     def _open_now(self) -> bool:
         now = self.clock.now()
-        opens_at = max(self._paused_until, self._tokens.opens_at(now) if self._tokens else now)
+        opens_at = max(self._paused_until, self._quota_opens_at)
+        if self._tokens is not None:
+            opens_at = max(opens_at, self._tokens.opens_at(now))
         if opens_at <= now:
-            self._paused_until = 0.0
+            self._paused_until = self._quota_opens_at = 0.0
             return True
         self._grant_at(opens_at)
         return False
 
     def _permitted(self) -> bool:
-        if self._throttler is None or self._permits:
+        if self._pacer is None or self._permits:
             return True
         self._hungry.set()
         return False
@@ -242,13 +273,13 @@ class Pool:
         self._timer = asyncio.get_running_loop().call_at(when, self._grant)
 
     async def pace(self) -> None:
-        """Fetch one permit at a time from the throttler while records wait for one, until cancelled."""
-        if self._throttler is None:
+        """Fetch one permit at a time from the pacer while records wait for one, until cancelled."""
+        if self._pacer is None:
             return
         while True:
             await self._hungry.wait()
             self._hungry.clear()
-            await self._throttler.acquire()  # type: ignore[no-untyped-call]  # published without
+            await self._pacer.permit()
             self._permits += 1
             self._grant()
 
@@ -260,12 +291,17 @@ class Pool:
 
     # What the pool learns
 
-    def learn(self, slot: Slot, outcome: Outcome) -> None:
-        """Count an ended attempt and settle its tokens."""
+    def learn(self, slot: Slot, outcome: Outcome, latency_s: float, timeout_s: float) -> None:
+        """Count an ended attempt, settle its tokens, and take in what it tells of the provider's limits."""
         self._attempts += 1
         if isinstance(outcome, Failure):
             self._errors += 1
             self._last_failure = outcome.message
+            self._learn_of_load(slot, outcome.error_type, timeout_s)
+        else:
+            self._patience.answered(latency_s)
+        if outcome.rate_limits is not None:
+            self._hear(slot, outcome.rate_limits)
         if self._tokens is None:
             return
         if outcome.usage is not None:
@@ -273,14 +309,44 @@ class Pool:
         elif isinstance(outcome, Failure) and not outcome.sent:
             self._tokens.settle(slot.tokens, 0)
 
+    def _learn_of_load(self, slot: Slot, error_type: ErrorType, timeout_s: float) -> None:
+        if error_type is ErrorType.ATTEMPT_TIMEOUT:
+            self._patience.expired(timeout_s)
+        if error_type in _TOO_MUCH:
+            gently = error_type in {ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE}
+            self._ramp.refused(slot.number, self._started, gently=gently)
+
+    def _hear(self, slot: Slot, told: RateLimits) -> None:
+        now = self.clock.now()
+        self._left_requests.hear(
+            told.limit_requests,
+            told.remaining_requests,
+            told.reset_requests,
+            out=self._started - slot.number - 1,
+            need=1,
+            now=now,
+        )
+        self._left_tokens.hear(
+            told.limit_tokens,
+            told.remaining_tokens,
+            told.reset_tokens,
+            out=self._reserved - slot.tokens_until,
+            need=slot.tokens,
+            now=now,
+        )
+        self._quota_opens_at = max(self._left_requests.opens_at, self._left_tokens.opens_at)
+
     def succeed(self, slot: Slot) -> None:
         """The model answered: it is healthy."""
         self._pauses_in_row = 0
+        self._ramp.answered(self._in_flight)
+        self.retries.earn()
         if self._trial is not None:
             self._trial.cancel()
             self._trial = None
         probe, slot.probe = slot.probe, False
         if self._breaker.succeed(self.clock.now(), probe=probe):
+            self._ramp.restart()
             self._changed()
 
     def fail(self, slot: Slot) -> None:
@@ -303,12 +369,16 @@ class Pool:
         """Start nothing for the time the provider asks for, or a growing one of our own, plus jitter."""
         if not self.pause_s:  # requests that were out together say the same thing
             self._pauses_in_row += 1
+        now = self.clock.now()
+        if wish_s is None and self._quota_opens_at > now:
+            wish_s = self._quota_opens_at - now
         seconds = (
             wish_s if wish_s is not None else min(LONGEST_PAUSE_S, 2.0 ** min(self._pauses_in_row - 1, 6))
         )
         jitter = self.clock.random.random() * max(0.1 * seconds, 0.05)
-        self._paused_until = max(self._paused_until, self.clock.now() + seconds + jitter)
+        self._paused_until = max(self._paused_until, now + seconds + jitter)
         if self.pause_s > WORTH_WAITING_S:
+            self._ramp.restart()
             self.turn_away()
 
     def disable(self, reason: str) -> None:

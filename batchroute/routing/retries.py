@@ -11,6 +11,33 @@ _wait = wait_exponential(multiplier=BASE_S, max=CAP_S)
 _retrying = AsyncRetrying()
 
 
+class RetryBudget:
+    """How many retries a model is worth: each costs fourteen answers, and five hundred answers are saved up at most.
+
+    While a model answers, a retry now and then is free; when much of it fails, retries stay below a tenth
+    of the first attempts, and records go to the next model or wait.
+    """
+
+    CAPACITY = 500
+    PRICE = 14
+
+    def __init__(self) -> None:
+        self._saved = self.CAPACITY
+
+    @property
+    def affordable(self) -> bool:
+        return self._saved >= self.PRICE
+
+    def spend(self) -> None:
+        """Pay for a retry, as far as the savings go."""
+        self._saved = max(0, self._saved - self.PRICE)
+
+    def earn(self) -> None:
+        """An answer came."""
+        if self._saved < self.CAPACITY:
+            self._saved += 1
+
+
 def backoff(tries: int, random: Random, wish_s: float | None = None) -> float:
     """Seconds to wait after this many tries: a random share of an exponentially growing time.
 
@@ -20,3 +47,8 @@ def backoff(tries: int, random: Random, wish_s: float | None = None) -> float:
     state = RetryCallState(_retrying, None, (), {})
     state.attempt_number = tries
     return max(random.random() * _wait(state), wish_s or 0.0)
+
+
+def longest_backoff(random: Random) -> float:
+    """Seconds to wait before a retry that the model's budget has no room for and no other model can take."""
+    return random.uniform(CAP_S / 2, CAP_S)

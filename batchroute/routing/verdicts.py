@@ -63,6 +63,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     elsewhere: Elsewhere
     usable: bool
     """Whether this model still takes requests: neither ejected nor disabled."""
+    affordable: bool = True
+    """Whether the model's budget has room for a retry."""
     pause_s: float = 0.0
     """How long the model is paused, seconds."""
     stopping: bool = False
@@ -169,7 +171,8 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
         return Action.GIVE_UP
-    if situation.usable and situation.tries <= policy.retries:
+    worth_it = situation.affordable or situation.elsewhere is not Elsewhere.NOW
+    if situation.usable and worth_it and situation.tries <= policy.retries:
         return Action.RETRY
     if situation.elsewhere is Elsewhere.NOW:
         return Action.ESCALATE if policy.refused else Action.FAIL_OVER

@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchroute.engine.pacing import TokenBudget, throttler
+from batchroute.engine.pacing import Pacer, Quota, TokenBudget
 from tests import virtual_clock
 
 
 def starts_within(rpm: int, seconds: float) -> list[float]:
-    """When a throttler for this limit lets requests start, one waiting all the time."""
+    """When a pacer for this limit lets requests start, one waiting all the time."""
 
     async def main() -> list[float]:
         loop, starts = asyncio.get_running_loop(), list[float]()
-        permits = throttler(rpm)
+        pacer = Pacer(rpm)
         while loop.time() < seconds:
-            await permits.acquire()  # type: ignore[no-untyped-call]  # published without
+            await pacer.permit()
             starts.append(loop.time())
         return starts
 
@@ -38,12 +38,12 @@ def test_no_minute_has_more_starts_than_declared(rpm: int) -> None:
 @pytest.mark.parametrize("rpm", RATES)
 def test_a_declared_rate_is_used(rpm: int) -> None:
     starts = starts_within(rpm, 300.0)
-    assert len(starts) >= 0.97 * rpm * 5
+    assert len(starts) >= 0.99 * rpm * 5 - 1
 
 
 @pytest.mark.parametrize("rpm", [60, 600, 6000])
 def test_a_minutes_quota_is_not_spent_at_once(rpm: int) -> None:
-    assert len([at for at in starts_within(rpm, 2.0) if at < 1.0]) <= max(2, rpm // 60)
+    assert len([at for at in starts_within(rpm, 2.0) if at < 1.0]) <= max(2, rpm // 60 + 1)
 
 
 def test_a_new_budget_opens_at_once_and_after_a_debt_when_it_is_paid() -> None:
@@ -105,3 +105,24 @@ def test_a_debt_is_paid_at_the_time_that_was_told(tpm: int, now: float, tokens: 
     budget.reserve(tokens)
     opens_at = budget.opens_at(now)
     assert budget.opens_at(opens_at + 1e-3) == opens_at + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset_s", "out", "need", "opens_in_s"),
+    [
+        pytest.param(100, 60.0, 99, 1, 0.0, id="enough is left"),
+        pytest.param(0, 60.0, 0, 1, 0.1, id="one comes back in its share of the minute"),
+        pytest.param(0, 60.0, 5, 1, 0.6, id="those on their way take theirs first"),
+        pytest.param(300, 30.0, 300, 100, 10.0, id="it waits for all that it needs"),
+        pytest.param(0, 2.0, 9_999, 1, 2.0, id="never longer than until it is whole again"),
+        pytest.param(None, 60.0, 0, 1, 0.0, id="nothing is told"),
+        pytest.param(0, None, 0, 1, 0.0, id="no time is told"),
+    ],
+)
+def test_headers_close_a_quota_until_there_is_room(
+    remaining: int | None, reset_s: float | None, out: int, need: int, opens_in_s: float
+) -> None:
+    quota = Quota()
+    quota.hear(600, remaining, reset_s, out=out, need=need, now=1000.0)
+
+    assert quota.opens_at == pytest.approx(1000.0 + opens_in_s if opens_in_s else 0.0)

@@ -47,6 +47,13 @@ class Bench:
             self.leave[name] = asyncio.Event()
         return [self.tasks.create_task(self.hold(name, tokens)) for name in names]
 
+    async def warm_up(self) -> None:
+        """Answer requests until as many are let out as are declared."""
+        while (limit := self.pool.statistics().limit) < self.pool.spec.concurrency:
+            async with AsyncExitStack() as stack:
+                for slot in [await stack.enter_async_context(self.pool.slot(0)) for _ in range(limit)]:
+                    self.pool.succeed(slot)
+
     async def settle(self, seconds: float = 0.0) -> None:
         """Let everybody go on until only time could change anything, then so many seconds pass."""
         await asyncio.sleep(seconds or 1e-6)
@@ -88,7 +95,7 @@ async def fail_in_row(pool: Pool, times: int = 5) -> None:
     async with AsyncExitStack() as stack:
         slots: list[Slot] = [await stack.enter_async_context(pool.slot(1)) for _ in range(times)]
         for slot in slots:
-            pool.learn(slot, failure(ErrorType.SERVER_ERROR))
+            pool.learn(slot, failure(ErrorType.SERVER_ERROR), 1.0, 60.0)
             pool.fail(slot)
 
 
@@ -239,6 +246,7 @@ def test_a_long_pause_sends_the_waiting_elsewhere_and_a_short_one_does_not() -> 
 
 def test_a_suspect_model_starts_nothing_until_those_that_are_out_have_decided() -> None:
     async def test(bench: Bench) -> None:
+        await bench.warm_up()
         bench.ask("older")
         await bench.settle()
         await fail_in_row(bench.pool)
@@ -257,6 +265,7 @@ def test_a_suspect_model_starts_nothing_until_those_that_are_out_have_decided() 
 
 def test_a_suspect_model_is_ejected_once_nothing_is_out_and_its_records_choose_again() -> None:
     async def test(bench: Bench) -> None:
+        await bench.warm_up()
         bench.ask("older")
         await bench.settle()
         await fail_in_row(bench.pool)
@@ -273,6 +282,7 @@ def test_a_suspect_model_is_ejected_once_nothing_is_out_and_its_records_choose_a
 
 def test_after_the_cooldown_one_probe_goes_and_the_others_are_turned_away() -> None:
     async def test(bench: Bench) -> None:
+        await bench.warm_up()
         await fail_in_row(bench.pool)
         opens_at = bench.pool.opens_at()
         assert opens_at is not None
@@ -290,6 +300,7 @@ def test_after_the_cooldown_one_probe_goes_and_the_others_are_turned_away() -> N
 
 def test_a_probe_that_tells_nothing_makes_room_for_the_next() -> None:
     async def test(bench: Bench) -> None:
+        await bench.warm_up()
         await fail_in_row(bench.pool)
         await bench.settle(40.0)
         bench.ask("first")
@@ -339,6 +350,7 @@ def test_a_probe_waits_in_the_queue_like_everybody(pause_s: float, limits: dict[
 
 def test_a_half_open_model_under_a_long_pause_is_not_open_before_it_ends() -> None:
     async def test(bench: Bench) -> None:
+        await bench.warm_up()
         await fail_in_row(bench.pool)
         await bench.settle(40.0)
         bench.pool.pause(100.0)
@@ -373,7 +385,7 @@ def test_tokens_are_reserved_at_the_start_and_settled_with_the_usage() -> None:
         await bench.settle(4.0)
         assert bench.granted == ["r1"]
         slot = Slot(bench.pool, 1000)
-        bench.pool.learn(slot, answer(input_tokens=500, output_tokens=100))
+        bench.pool.learn(slot, answer(input_tokens=500, output_tokens=100), 1.0, 60.0)
         bench.ask("r3", tokens=1)
         await bench.settle(4.0)
         assert bench.times["r2"] == pytest.approx(5.0, abs=0.01)  # 600 used: 100 in hand, 500 to be earned
@@ -385,7 +397,7 @@ def test_what_was_refused_unsent_gives_its_tokens_back() -> None:
     async def test(bench: Bench) -> None:
         bench.ask("r1", tokens=1000)
         await bench.settle()
-        bench.pool.learn(Slot(bench.pool, 1000), failure(ErrorType.RATE_LIMITED))
+        bench.pool.learn(Slot(bench.pool, 1000), failure(ErrorType.RATE_LIMITED), 1.0, 60.0)
         bench.ask("r2", tokens=1)
         await bench.settle(0.1)
         assert bench.granted == ["r1", "r2"]
@@ -395,10 +407,17 @@ def test_what_was_refused_unsent_gives_its_tokens_back() -> None:
 
 def test_permits_come_at_the_declared_rate() -> None:
     async def test(bench: Bench) -> None:
-        names = [f"r{number}" for number in range(11)]
-        bench.ask(*names)
+        times = []
+
+        async def ask() -> None:
+            async with bench.pool.slot(10) as slot:
+                times.append(asyncio.get_running_loop().time())
+                bench.pool.succeed(slot)
+
+        for _ in range(11):
+            bench.tasks.create_task(ask())
         await bench.settle(25.0)
-        times = [bench.times[name] for name in names]
+        assert len(times) == 11
         assert times[0] <= 0.1
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert min(gaps) >= 2.0
@@ -411,8 +430,8 @@ def test_a_pool_can_be_asked_how_it_stands() -> None:
     async def test(bench: Bench) -> None:
         bench.ask("r1", "r2", "r3")
         await bench.settle()
-        bench.pool.learn(Slot(bench.pool, 1), answer())
-        bench.pool.learn(Slot(bench.pool, 1), failure(ErrorType.EMPTY_ANSWER))
+        bench.pool.learn(Slot(bench.pool, 1), answer(), 1.0, 60.0)
+        bench.pool.learn(Slot(bench.pool, 1), failure(ErrorType.EMPTY_ANSWER), 1.0, 60.0)
         bench.pool.pause(2.0)
         statistics = bench.pool.statistics()
         assert (statistics.in_flight, statistics.waiting) == (2, 1)

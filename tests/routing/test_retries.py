@@ -2,7 +2,7 @@ from random import Random
 
 import pytest
 
-from batchroute.routing.retries import BASE_S, CAP_S, backoff
+from batchroute.routing.retries import BASE_S, CAP_S, RetryBudget, backoff, longest_backoff
 
 
 class Highest(Random):
@@ -38,3 +38,34 @@ def test_it_is_never_shorter_than_the_provider_wishes(wish_s: float) -> None:
     waits = [backoff(2, random, wish_s) for _ in range(200)]
     assert min(waits) >= wish_s
     assert max(waits) <= max(1.0, wish_s)
+
+
+def test_retries_of_a_failing_model_stay_below_a_tenth_of_its_answers() -> None:
+    budget, random = RetryBudget(), Random(1)
+    answers = retries = 0
+    for _ in range(20_000):
+        if random.random() < 0.6:
+            answers += 1
+            budget.earn()
+        elif budget.affordable:
+            retries += 1
+            budget.spend()
+
+    assert retries <= 0.1 * answers
+    assert retries >= 0.05 * answers
+
+
+def test_a_model_that_answers_can_afford_what_fails_now_and_then() -> None:
+    budget = RetryBudget()
+    for _ in range(1000):
+        for _ in range(20):
+            budget.earn()
+        assert budget.affordable
+        budget.spend()
+
+
+def test_a_retry_beyond_the_budget_waits_long_and_not_with_the_others() -> None:
+    waits = [longest_backoff(Random(seed)) for seed in range(100)]
+
+    assert min(waits) >= CAP_S / 2
+    assert max(waits) - min(waits) > CAP_S / 4

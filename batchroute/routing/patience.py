@@ -1,0 +1,60 @@
+"""How long an attempt is waited for: a multiple of what the model usually takes."""
+
+import math
+from bisect import bisect_left
+from itertools import accumulate
+
+ENOUGH = 50
+"""Answers before anything is concluded from them."""
+MULTIPLE = 4.0
+FLOOR_S = 2.0
+_STEPS_PER_DOUBLING = 8
+_SLOWEST = 20 * _STEPS_PER_DOUBLING
+"""The last bin of the histogram: latencies of 17 minutes and more."""
+_FADE_AFTER = 4096
+
+
+class Patience:
+    """A model's timeout in seconds: four times its 99th percentile, from 2 s up to the declared one.
+
+    A percentile of a histogram with bins 9 % wide, in which old answers count half after each few thousand
+    new ones. An attempt that ran into it counts as one that took twice as long, so that a model that slows down
+    as a whole is given more time instead of being given up. A record is hurried only the first time it is
+    tried: one that needs long gets the declared time after that.
+    """
+
+    def __init__(self, declared_s: float) -> None:
+        self._declared_s = declared_s
+        self._bins = [0.0] * (_SLOWEST + 1)
+        self._seen = 0
+        self.timeout_s = declared_s
+
+    def answered(self, latency_s: float) -> None:
+        """Note how long an answer took."""
+        self._bins[_bin(latency_s)] += 1
+        self._seen += 1
+        if self._seen % ENOUGH == 0:
+            self._adapt()
+
+    def expired(self, timeout_s: float) -> None:
+        """Note an attempt that was given up after this long."""
+        self.answered(2 * timeout_s)
+
+    def _adapt(self) -> None:
+        if self._seen >= _FADE_AFTER:
+            self._bins = [count / 2 for count in self._bins]
+            self._seen //= 2
+        counts = list(accumulate(self._bins))
+        slowest = bisect_left(counts, 0.99 * counts[-1])
+        self.timeout_s = min(self._declared_s, max(FLOOR_S, MULTIPLE * _longest(slowest)))
+
+
+def _bin(latency_s: float) -> int:
+    if latency_s <= 0.001:
+        return 0
+    return min(_SLOWEST, 1 + int(_STEPS_PER_DOUBLING * math.log2(latency_s * 1000)))
+
+
+def _longest(number: int) -> float:
+    """The upper bound of a bin, seconds."""
+    return 0.001 * 2 ** (number / _STEPS_PER_DOUBLING)

@@ -1,0 +1,111 @@
+"""How many requests a model is sent at once."""
+
+from batchroute.routing.ramps import FIRST_WINDOW, PATIENT_WINDOWS, Ramp
+
+
+class Server:
+    """A ramp in use: as many are out as it allows, and all come back together, round after round."""
+
+    def __init__(self, most: int, capacity: int = 10**9) -> None:
+        self.ramp = Ramp(most)
+        self.capacity = capacity
+        self.started = 0
+        self.refused = 0
+        self.limits: list[int] = []
+
+    def round(self) -> None:
+        window = self.ramp.limit
+        self.limits.append(window)
+        first, self.started = self.started, self.started + window
+        for number in range(first, self.started):
+            if number - first < self.capacity:
+                self.ramp.answered(window)
+            else:
+                self.refused += 1
+                self.ramp.refused(number, self.started)
+
+    def rounds(self, count: int) -> None:
+        for _ in range(count):
+            self.round()
+
+
+def test_it_doubles_from_four_to_what_is_declared() -> None:
+    server = Server(most=100)
+    server.rounds(7)
+
+    assert server.limits == [4, 8, 16, 32, 64, 100, 100]
+
+
+def test_less_than_four_may_be_declared() -> None:
+    assert Ramp(2).limit == 2
+
+
+def test_it_grows_only_while_it_is_used() -> None:
+    ramp = Ramp(100)
+    for _ in range(1000):
+        ramp.answered(FIRST_WINDOW - 1)
+
+    assert ramp.limit == FIRST_WINDOW
+
+
+def test_a_burst_of_refusals_counts_once() -> None:
+    ramp = Server(most=100).ramp
+    for _ in range(4 + 8 + 16 + 32):
+        ramp.answered(100)
+    assert ramp.limit == 64
+    for number in range(10, 74):
+        ramp.refused(number, started=74)
+
+    assert ramp.limit == 57
+    ramp.refused(74, started=80)
+    assert ramp.limit == 51
+
+
+def test_it_finds_what_a_provider_takes_and_stays_just_below() -> None:
+    server = Server(most=1000, capacity=50)
+    server.rounds(40)
+    before = server.refused
+    server.rounds(600)
+
+    asked = sum(server.limits[40:])
+    assert (server.refused - before) / asked < 0.01
+    assert asked / (600 * 50) > 0.9
+
+
+def test_a_limit_that_was_of_the_moment_is_left_behind() -> None:
+    server = Server(most=400, capacity=50)
+    server.rounds(40)
+    server.capacity = 10**9
+    server.rounds(PATIENT_WINDOWS + 60)
+
+    assert server.ramp.limit == 400
+
+
+def test_a_provider_that_grew_too_fast_is_given_half_and_time() -> None:
+    server = Server(most=400)
+    server.rounds(6)
+    before = server.ramp.limit
+    server.ramp.refused(server.started, server.started + 1, gently=True)
+    half = server.ramp.limit
+    server.rounds(PATIENT_WINDOWS - 1)
+
+    assert half == before // 2
+    assert server.ramp.limit == half
+
+
+def test_it_begins_anew_with_four_and_doubles_to_what_it_had() -> None:
+    server = Server(most=100)
+    server.rounds(6)
+    server.ramp.restart()
+    server.limits.clear()
+    server.rounds(6)
+
+    assert server.limits == [4, 8, 16, 32, 64, 100]
+
+
+def test_one_request_is_always_let_out() -> None:
+    ramp = Ramp(100)
+    for number in range(100):
+        ramp.refused(number, started=number + 1)
+
+    assert ramp.limit == 1
