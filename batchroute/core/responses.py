@@ -49,6 +49,7 @@ class ErrorType(StrEnum):
     CONNECT_REFUSED = "connect_refused"
     CONNECT_TIMEOUT = "connect_timeout"
     NETWORK_UNREACHABLE = "network_unreachable"
+    LOCAL_NETWORK_DOWN = "local_network_down"
     POOL_EXHAUSTED = "pool_exhausted"
     LOCAL_RESOURCE = "local_resource"
     TLS_VERIFY_FAILED = "tls_verify_failed"

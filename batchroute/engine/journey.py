@@ -22,10 +22,21 @@ from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.halts import Halt
-from batchroute.engine.pools import Pool, PoolSpec, Slot
+from batchroute.engine.network import Network
+from batchroute.engine.pools import OUTAGE_OF_OURS_S, PAUSE_OF_OURS_S, Pool, PoolSpec, Slot
 from batchroute.routing.retries import backoff, longest_backoff
 from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose
-from batchroute.routing.verdicts import POLICIES, Action, Effect, Elsewhere, Situation, decide, effect
+from batchroute.routing.verdicts import (
+    MAX_TRIES_PER_MODEL,
+    POLICIES,
+    UNCOUNTED,
+    Action,
+    Effect,
+    Elsewhere,
+    Situation,
+    decide,
+    effect,
+)
 
 BYTES_BESIDE_A_MESSAGE = 64
 
@@ -54,6 +65,10 @@ class Trail:
     totals: Totals
     tries: dict[str, int] = field(default_factory=dict)
     spent: frozenset[str] = frozenset()
+    answered_then: dict[str, int] = field(default_factory=dict)
+    """How many answers each model had given when it last failed with this record."""
+    blames: dict[str, int] = field(default_factory=dict)
+    """How often each model failed with this record and answered others in between."""
     stay: str | None = None
     affordable: bool = True
     """Whether the retry on the model it stays with was within that model's budget."""
@@ -67,6 +82,7 @@ class Journey:
 
     run_id: str
     pools: Mapping[str, Pool]
+    network: Network
     commits: Commits
     halt: Halt
     clock: Clock
@@ -114,6 +130,7 @@ class Journey:
             started = self.clock.now()
             outcome = await pool.provider.send(record.request, pool.spec.request_model, timeout_s=timeout_s)
             latency_s = self.clock.now() - started
+            outcome = self.network.judge(pool.spec.provider, outcome)
             pool.learn(slot, outcome, latency_s, timeout_s)
             verdict = self._judge(trail, pool, slot, outcome)
             attempt = _ended(attempt, outcome, verdict, latency_s, pool.spec.rates)
@@ -129,16 +146,31 @@ class Journey:
         trail.failure, trail.failed = outcome, pool
         self._tell(pool, slot, outcome)
         usable = not pool.ejected and pool.disabled is None
-        if usable and not probe and effect(outcome) is not Effect.PAUSE:
+        if usable and not probe and effect(outcome) not in UNCOUNTED:
             trail.tries[pool.spec.model] = trail.tries.get(pool.spec.model, 0) + 1
         verdict = decide(outcome, self._situation(trail, pool, usable=usable))
         trail.stay = None
         if verdict is Action.RETRY:
             trail.stay, trail.affordable = pool.spec.model, pool.retries.affordable
             pool.retries.spend()
-        if POLICIES[outcome.error_type].dead and verdict is not Action.RETRY:
+        if self._blame(trail, pool, outcome) or (
+            POLICIES[outcome.error_type].dead and verdict is not Action.RETRY
+        ):
             trail.spent |= {pool.spec.model}
         return verdict
+
+    def _blame(self, trail: Trail, pool: Pool, failure: Failure) -> bool:
+        """Whether it is this record that the model fails of: again and again, and others it answers in between.
+
+        Attempts that are not counted, as those of a probe, would otherwise go on for ever.
+        """
+        if effect(failure) is not Effect.FAILED:
+            return False
+        model = pool.spec.model
+        if pool.answered > trail.answered_then.get(model, pool.answered):
+            trail.blames[model] = trail.blames.get(model, 0) + 1
+        trail.answered_then[model] = pool.answered
+        return trail.blames.get(model, 0) >= MAX_TRIES_PER_MODEL - 1
 
     def _situation(self, trail: Trail, pool: Pool, *, usable: bool) -> Situation:
         model = pool.spec.model
@@ -164,6 +196,9 @@ class Journey:
                 pool.fail(slot)
             case Effect.PAUSE:
                 pool.pause(failure.retry_after_s)
+            case Effect.PAUSE_ALL:
+                for each in self.pools.values():
+                    each.acquit(PAUSE_OF_OURS_S.get(failure.error_type, OUTAGE_OF_OURS_S))
             case Effect.DISABLE_MODEL:
                 pool.disable(failure.message)
             case Effect.DISABLE_PROVIDER:

@@ -27,6 +27,7 @@ from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
 from batchroute.engine.journey import Admitted, Journey
+from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
 from batchroute.engine.signals import listening
 from batchroute.engine.tally import Progress, Tally
@@ -36,8 +37,8 @@ from batchroute.io.store import Group, Store
 
 GRACE_S = 30.0
 WATCH_INTERVAL_S = 0.5
-STALL_LOOK_S = 60.0
-LONGEST_STALL_S = 3600.0
+LOOKS_PER_WAIT = 60
+MAX_WAIT_S = 3600.0
 
 Watch = Callable[[Progress], None]
 Attendant = Callable[[], Coroutine[Any, Any, None]]
@@ -45,11 +46,15 @@ Attendant = Callable[[], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What a run is asked beyond the job. `limit`: read only the first records; `fresh`: start over."""
+    """What a run is asked beyond the job. `limit`: read only the first records; `fresh`: start over.
+
+    `max_wait_s`: how long records may wait for a model while none is answered, seconds.
+    """
 
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = True
+    max_wait_s: float = MAX_WAIT_S
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -104,6 +109,7 @@ class Pipeline:
         self._journey = Journey(
             run_id=self.run_id,
             pools=self.pools,
+            network=Network({pool.spec.provider for pool in self.pools.values()}),
             commits=self.commits,
             halt=self.halt,
             clock=self.clock,
@@ -212,15 +218,18 @@ class Pipeline:
                 self._note("running", None, self._counts_so_far())
 
     async def _stop_when_stalled(self) -> None:
-        """Stop when records wait and nothing was answered for an hour: every model is down, or refuses these."""
+        """Stop when records wait and nothing was answered for too long: every model is down, or refuses these."""
+        longest = self.options.max_wait_s
         finished, since = self.tally.finished, self.clock.now()
         while True:
-            await asyncio.sleep(STALL_LOOK_S)
+            await asyncio.sleep(longest / LOOKS_PER_WAIT)
             if self.tally.finished != finished or not self.window.taken:
                 finished, since = self.tally.finished, self.clock.now()
-            elif self.clock.now() - since >= LONGEST_STALL_S:
+            elif self.clock.now() - since >= longest:
                 self.halt.stop(
-                    StalledError("no record was answered for 60 minutes; the same command goes on")
+                    StalledError(
+                        f"no record was answered for {longest / 60:g} minutes; the same command goes on"
+                    )
                 )
 
     async def _watch(self, watch: Watch) -> None:

@@ -20,6 +20,9 @@ from batchroute.routing.retries import RetryBudget
 from batchroute.routing.verdicts import WORTH_WAITING_S
 
 LONGEST_PAUSE_S = 60.0
+PAUSE_OF_OURS_S = {ErrorType.LOCAL_RESOURCE: 1.0}
+OUTAGE_OF_OURS_S = 5.0
+"""How long every model is left alone when the fault is on our side."""
 LONGEST_TRIAL_S = 10.0
 """How long a suspect model is given by the requests that are out."""
 
@@ -129,6 +132,8 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._trial: asyncio.TimerHandle | None = None
         self._breaker = Breaker(BreakerPolicy(), clock.random)
+        self.answered = 0
+        """Answers so far."""
         self._attempts = 0
         self._errors = 0
         self._last_failure: str | None = None
@@ -339,6 +344,7 @@ class Pool:
     def succeed(self, slot: Slot) -> None:
         """The model answered: it is healthy."""
         self._pauses_in_row = 0
+        self.answered += 1
         self._ramp.answered(self._in_flight)
         self.retries.earn()
         if self._trial is not None:
@@ -380,6 +386,11 @@ class Pool:
         if self.pause_s > WORTH_WAITING_S:
             self._ramp.restart()
             self.turn_away()
+
+    def acquit(self, seconds: float) -> None:
+        """Leave the model alone for so long, and hold against it nothing of what failed just now."""
+        self._breaker.acquit()
+        self.pause(seconds)
 
     def disable(self, reason: str) -> None:
         """Leave the model out for the rest of the run."""

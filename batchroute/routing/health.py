@@ -120,6 +120,12 @@ class Breaker:
         self._open(now)
         return True
 
+    def acquit(self) -> None:
+        """What failed lately was not the model's fault. An ejection stays."""
+        self._failures_in_row = 0
+        self._failed_recently = 0
+        self._recent.clear()
+
     def disable(self, reason: str) -> None:
         """Leave the model out for the rest of the run."""
         self.disabled = reason

@@ -27,6 +27,7 @@ class Effect(StrEnum):
     NONE = "none"
     FAILED = "failed"
     PAUSE = "pause"
+    PAUSE_ALL = "pause_all"
     DISABLE_MODEL = "disable_model"
     DISABLE_PROVIDER = "disable_provider"
 
@@ -71,6 +72,9 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Whether the run is stopping: what another run can answer stays pending."""
 
 
+UNCOUNTED = frozenset({Effect.PAUSE, Effect.PAUSE_ALL})
+"""An attempt with this effect says nothing against the record."""
+
 MAX_TRIES_PER_MODEL = 3
 MAX_TRIES_PER_RECORD = 5
 WORTH_WAITING_S = 5.0
@@ -83,15 +87,17 @@ _ODD_ANSWER = Policy(1, Effect.NONE, dead=True, refused=True)
 _RECORDS_FAULT = Policy(0, Effect.NONE, dead=True)
 _ACCOUNT = Policy(0, Effect.DISABLE_PROVIDER)
 _PAUSE = Policy(0, Effect.PAUSE)
+_OURS = Policy(0, Effect.PAUSE_ALL)
 
 POLICIES: dict[ErrorType, Policy] = {
     ErrorType.DNS_FAILURE: _CONNECT,
     ErrorType.DNS_TIMEOUT: _CONNECT,
     ErrorType.CONNECT_REFUSED: _CONNECT,
     ErrorType.CONNECT_TIMEOUT: _CONNECT,
-    ErrorType.NETWORK_UNREACHABLE: _PAUSE,
+    ErrorType.NETWORK_UNREACHABLE: _OURS,
+    ErrorType.LOCAL_NETWORK_DOWN: _OURS,
     ErrorType.POOL_EXHAUSTED: Policy(2, Effect.NONE),
-    ErrorType.LOCAL_RESOURCE: _PAUSE,
+    ErrorType.LOCAL_RESOURCE: _OURS,
     ErrorType.TLS_VERIFY_FAILED: _ACCOUNT,
     ErrorType.TLS_HANDSHAKE_FAILED: _ACCOUNT,
     ErrorType.PROXY_AUTH_REQUIRED: _ACCOUNT,
@@ -167,7 +173,7 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
     if outcome.error_type in _STAYS_WITH_THE_RECORD:
         return Action.GIVE_UP
     policy = POLICIES[outcome.error_type]
-    if policy.effect is Effect.PAUSE:
+    if policy.effect in UNCOUNTED:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
         return Action.GIVE_UP
