@@ -15,7 +15,7 @@ import uvloop
 
 from batchroute.core.money import Rates
 from batchroute.engine.openings import model_price
-from batchroute.engine.pipeline import Ended, Options, Watch
+from batchroute.engine.pipeline import MAX_WAIT_S, Ended, Options, Watch
 from batchroute.engine.runs import run as run_pipeline
 from batchroute.job.jobs import Job
 from batchroute.job.loading import load_job
@@ -35,15 +35,17 @@ def run(
     limit: int | None = None,
     fresh: bool = False,
     retry_failed: bool = True,
+    max_wait_s: float = MAX_WAIT_S,
     watch: Watch | None = None,
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
 
-    `overrides` are those of `--set`. Raises BatchrouteError when the run cannot start or its output cannot be
+    `overrides` are those of `--set`; `max_wait_s` is how long records may wait for a model while none is answered,
+    seconds. Raises BatchrouteError when the run cannot start or its output cannot be
     written; any other early end is told by the summary's `exit_code` and `reason`.
     """
     job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
-    options = Options(limit=limit, fresh=fresh, retry_failed=retry_failed)
+    options = Options(limit=limit, fresh=fresh, retry_failed=retry_failed, max_wait_s=max_wait_s)
     return _run(run_pipeline(job, options, conclude=partial(_summarise, job), watch=watch))
 
 
@@ -117,5 +119,6 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         baseline_cost_usd=total_of(lines, "baseline_cost_usd"),
         warnings=ended.warnings,
         disabled=ended.disabled,
+        errors=ended.errors,
         routes=lines,
     )

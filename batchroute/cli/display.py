@@ -71,9 +71,14 @@ def headline(progress: Progress) -> str:
     of = f"/{progress.total:,}" if progress.total is not None else f" ({progress.share_read:.0%} read)"
     failed = f", {progress.failed:,} failed" if progress.failed else ""
     left = f", {_duration(progress.left_s)} left" if progress.left_s is not None else ""
+    waiting = (
+        f", no model takes requests now: gives up in {_duration(progress.gives_up_s)} unless one answers"
+        if progress.gives_up_s is not None
+        else ""
+    )
     stopping = ", stopping (Ctrl-C again cuts off what is in flight)" if progress.stopping else ""
     cost = money(usd(progress.cost)) + ("+" if progress.unpriced else "")
-    return f"{done:,}{of} records{failed}, {progress.per_second:,.0f}/s, {cost}{left}{stopping}"
+    return f"{done:,}{of} records{failed}, {progress.per_second:,.0f}/s, {cost}{left}{waiting}{stopping}"
 
 
 def _troubles(progress: Progress) -> str:
@@ -139,6 +144,10 @@ def closing_table(summary: Summary) -> None:
     ]
     console.print(f"{records.total:,} records: {', '.join(parts)} in {_duration(summary.duration_s)}.")
     console.print(_spent(summary))
+    if summary.errors:
+        console.print(
+            f"Failed attempts: {', '.join(f'{count:,} {kind}' for kind, count in summary.errors.items())}."
+        )
     for model, why in summary.disabled.items():
         console.print(Text(f"{model} was left out: {why}", style="yellow"))
     console.print(f"Results, ledger and routes are in {summary.output}", soft_wrap=True)

@@ -4,6 +4,21 @@ from pathlib import Path
 
 import click
 
+
+class Duration(click.ParamType[float]):
+    """A time such as 30s, 5m or 1h, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: float | str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from batchroute.job.spec import seconds
+
+        try:
+            return seconds(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}.", param, ctx)
+
+
 job_argument = click.argument(
     "job", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="JOB"
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from batchroute.cli.imports import quick_imports
-from batchroute.cli.options import job_argument, json_option, overrides_option
+from batchroute.cli.options import Duration, job_argument, json_option, overrides_option
 
 
 @click.command(short_help="Bring a job's output up to date with its input.")
@@ -19,6 +19,14 @@ from batchroute.cli.options import job_argument, json_option, overrides_option
     "--fresh", is_flag=True, help="Start over: remove what earlier runs have written, answers included."
 )
 @click.option("--no-retry-failed", is_flag=True, help="Leave records alone that failed in an earlier run.")
+@click.option(
+    "--max-wait",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    metavar="TIME",
+    help="Stop when records wait and none was answered for so long: 30s, 5m, 1h.",
+)
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no table; errors still show.")
 def run(
@@ -27,6 +35,7 @@ def run(
     limit: int | None,
     fresh: bool,
     no_retry_failed: bool,
+    max_wait: float,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -37,7 +46,7 @@ def run(
 
     \b
     Exit codes: 0 all records succeeded, 2 usage or job file, 3 finished with failed records,
-    4 stopped after an hour without an answer, 5 no model can serve, 65 input unusable, 74 output I/O error,
+    4 stopped after --max-wait without an answer, 5 no model can serve, 65 input unusable, 74 output I/O error,
     75 another run holds the directory, 130/143 interrupted.
     """
     with quick_imports():
@@ -49,7 +58,14 @@ def run(
     for warning in loaded.warnings:
         click.echo(f"Warning: {warning}", err=True)
     with display(loaded.job, quiet=quiet) as watch:
-        summary = run_job(loaded, limit=limit, fresh=fresh, retry_failed=not no_retry_failed, watch=watch)
+        summary = run_job(
+            loaded,
+            limit=limit,
+            fresh=fresh,
+            retry_failed=not no_retry_failed,
+            max_wait_s=max_wait,
+            watch=watch,
+        )
     for warning in summary.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if as_json:

@@ -41,6 +41,9 @@ def _lines(standing: "Standing") -> list[str]:
     if standing.records:
         counts = ", ".join(f"{count:,} {word}" for word, count in standing.records.items())
         lines.append(f"records: {counts}")
+    ailing = [f"{model} {state}" for model, state in standing.models.items() if state != "closed"]
+    if ailing:
+        lines.append(f"models: {', '.join(ailing)}")
     rows, parts = standing.rows, standing.parts
     lines.append(f"results: {rows.results:,} rows in {parts.results:,} part(s)")
     lines.append(f"ledger: {rows.ledger:,} rows in {parts.ledger:,} part(s)")

@@ -21,7 +21,8 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """One request to one model, with times, usage, cost and outcome; also when it failed.
 
     `started_at` is seconds since the epoch (UTC), durations are seconds. `cost` is picodollars and the prices
-    are picodollars a token: None when the price is unknown, never 0 for unknown. The prices of cached and of
+    are picodollars a token: None when the price is unknown, never 0 for unknown. `model_state` is the breaker's when
+    it started: half_open for a probe. The prices of cached and of
     written tokens are those that count, declared or not, so that a cost can be computed from its row. Fields
     are encoded by position: new ones go last.
     """
@@ -56,3 +57,4 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     lane: str = "online"
     price_cached: int | None = None
     price_cache_write: int | None = None
+    model_state: str = "closed"

@@ -246,6 +246,7 @@ class Journey:
             complexity=record.labels.complexity,
             started_at=self.clock.wall(),
             queued_s=slot.queued_s,
+            model_state="half_open" if slot.probe else "closed",
             cost=_upper_bound(record.request, rates),
         )
 

@@ -77,6 +77,8 @@ class Ended(Struct, frozen=True, kw_only=True):
     """What a person should know of the input, the prices and the job."""
     disabled: dict[str, str]
     """Models that were left out for the rest of the run, and why."""
+    errors: dict[str, int]
+    """Attempts that failed, by error type, the most frequent first."""
 
 
 @dataclass(kw_only=True)
@@ -102,6 +104,7 @@ class Pipeline:
     _all_walked: bool = False
     _signal: signal.Signals | None = None
     _deadline: asyncio.Timeout | None = None
+    _answered_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._started_at, self._began = self.clock.wall(), self.clock.now()
@@ -220,12 +223,12 @@ class Pipeline:
     async def _stop_when_stalled(self) -> None:
         """Stop when records wait and nothing was answered for too long: every model is down, or refuses these."""
         longest = self.options.max_wait_s
-        finished, since = self.tally.finished, self.clock.now()
+        finished, self._answered_at = self.tally.finished, self.clock.now()
         while True:
             await asyncio.sleep(longest / LOOKS_PER_WAIT)
             if self.tally.finished != finished or not self.window.taken:
-                finished, since = self.tally.finished, self.clock.now()
-            elif self.clock.now() - since >= longest:
+                finished, self._answered_at = self.tally.finished, self.clock.now()
+            elif self.clock.now() - self._answered_at >= longest:
                 self.halt.stop(
                     StalledError(
                         f"no record was answered for {longest / 60:g} minutes; the same command goes on"
@@ -274,6 +277,8 @@ class Pipeline:
         per_second = tally.per_second(now)
         done = tally.finished + tally.skipped.total()
         share_read = 1.0 if self._read_all else reading.bytes_read / max(1, self.source.bytes_total)
+        pools = tuple(pool.statistics() for pool in self.pools.values())
+        waiting = self.window.taken and not any(pool.in_flight for pool in pools)
         expected = total if total is not None else (tally.read / share_read if share_read else None)
         return Progress(
             elapsed_s=now - self._began,
@@ -289,8 +294,9 @@ class Pipeline:
             cost=tally.cost,
             unpriced=tally.unpriced,
             left_s=(expected - done) / per_second if expected is not None and per_second else None,
-            pools=tuple(pool.statistics() for pool in self.pools.values()),
+            pools=pools,
             stopping=self.halt.stopping,
+            gives_up_s=self._answered_at + self.options.max_wait_s - now if waiting else None,
         )
 
     def _ended(self) -> Ended:
@@ -311,6 +317,7 @@ class Pipeline:
             unpriced=tally.unpriced,
             warnings=self.warnings,
             disabled={model: pool.disabled for model, pool in self.pools.items() if pool.disabled},
+            errors=dict(tally.errors.most_common()),
         )
 
     def _total(self) -> int:
@@ -354,6 +361,7 @@ class Pipeline:
             started_at=_iso(self._started_at),
             updated_at=_iso(self.clock.wall()),
             exit_code=exit_code,
+            models={model: pool.statistics().state for model, pool in self.pools.items()},
         )
         self.exporter.update(lambda manifest: structs.replace(manifest, counts=counts, last_run=last_run))
 

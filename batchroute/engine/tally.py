@@ -30,6 +30,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     left_s: float | None
     pools: tuple[PoolStatistics, ...]
     stopping: bool
+    gives_up_s: float | None = None
+    """Seconds until the run ends unless a record is answered; None while requests are out."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Tally:
     """Counts what this run has read and, as it is committed, what it has finished.
 
     `skipped` are records that an earlier run had finished; `cost` is what this run has spent, picodollars;
-    `unpriced` are the attempts whose cost is unknown.
+    `unpriced` are the attempts whose cost is unknown, `errors` those that failed, by error type.
     """
 
     read: int = 0
@@ -45,6 +47,7 @@ class Tally:
     statuses: Counter[Status] = field(default_factory=Counter)
     cost: int = 0
     unpriced: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
     def count(self, attempt: Attempt | None, result: Result | None) -> None:
@@ -53,6 +56,8 @@ class Tally:
             self.statuses[result.status] += 1
         if attempt is None:
             return
+        if attempt.error_type is not None:
+            self.errors[attempt.error_type] += 1
         if attempt.cost is None:
             self.unpriced += 1
         else:

@@ -21,13 +21,17 @@ class Part(Struct, frozen=True, kw_only=True):
 
 
 class LastRun(Struct, frozen=True, kw_only=True):
-    """How the last run stands: `state` is running, finished or stopped; times are ISO 8601, UTC."""
+    """How the last run stands: `state` is running, finished or stopped; times are ISO 8601, UTC.
+
+    `models` is the health of each: closed (it takes requests), paused, open (it cools down), half_open, disabled.
+    """
 
     run_id: str
     state: str
     started_at: str
     updated_at: str
     exit_code: int | None = None
+    models: dict[str, str] = {}
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

@@ -78,6 +78,7 @@ LEDGER: Mapping[str, pl.DataType] = {
     "price_cache_write": COST,
     "service_tier": pl.String(),
     "lane": pl.String(),
+    "model_state": pl.String(),
 }
 
 # What an integer in a value stands for in its column: picodollars, and picodollars a token as USD per million.

@@ -24,7 +24,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
     `state` is new (no run has begun), running, interrupted (a run ended without saying how), or what the last
     run said of itself: finished or stopped. `records` counts the input's records by status. Times are ISO
-    8601, UTC, and None where no run has begun; `exit_code` is None until the last run has said it.
+    8601, UTC, `models` the health of each as the last run saw it (closed is healthy), and None where no run has begun; `exit_code` is None until the last run has said it.
     """
 
     job: str
@@ -34,6 +34,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     updated_at: str | None
     exit_code: int | None
     records: dict[str, int]
+    models: dict[str, str]
     parts: Tables
     rows: Tables
 
@@ -63,6 +64,7 @@ def standing_of(manifest: Manifest, *, running: bool) -> Standing:
         updated_at=last.updated_at if last else None,
         exit_code=last.exit_code if last and not running else None,
         records=manifest.counts,
+        models=last.models if last else {},
         parts=Tables(results=len(manifest.results), ledger=len(manifest.ledger)),
         rows=Tables(
             results=sum(part.rows for part in manifest.results),

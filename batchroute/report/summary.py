@@ -61,6 +61,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     baseline_cost_usd: Decimal | None
     warnings: tuple[str, ...]
     disabled: dict[str, str]
+    errors: dict[str, int]
+    """Attempts of this run that failed, by error type, the most frequent first."""
     routes: tuple[RouteLine, ...]
 
     def json(self) -> bytes:

@@ -44,6 +44,7 @@ def pool(**fields: Any) -> PoolStatistics:
         **{
             "model": "a",
             "in_flight": 8,
+            "limit": 8,
             "waiting": 42,
             "attempts": 2000,
             "errors": 30,
@@ -102,6 +103,7 @@ def summary(**fields: Any) -> Summary:
             "baseline_cost_usd": Decimal(6),
             "warnings": (),
             "disabled": {},
+            "errors": {},
             "routes": (line(),),
             **fields,
         }
@@ -298,3 +300,9 @@ def test_a_dearer_run_than_the_baseline_saved_less_than_nothing(capsys: pytest.C
     rows = closed(capsys, baseline_cost_usd=Decimal(1), routes=(line(saving_usd=Decimal("-0.5")),))
     assert rows[1].endswith("-$0.5000")
     assert rows[3].endswith("the same tokens on large $1.00 (-50% saved).")
+
+
+def test_failed_attempts_are_told_by_type(capsys: pytest.CaptureFixture[str]) -> None:
+    told = closed(capsys, errors={"server_error": 1200, "unclassified": 1})
+
+    assert "Failed attempts: 1,200 server_error, 1 unclassified." in told

@@ -130,7 +130,7 @@ def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:
         assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert "stopping; 8 requests in flight" in process.stderr.readline()
+    assert "stopping; 4 requests in flight" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=15)
     assert process.returncode == 130, stderr

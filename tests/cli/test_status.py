@@ -111,6 +111,7 @@ def test_json_has_the_documented_keys(tmp_path: Path) -> None:
         "run_id": ran["run_id"],
         "exit_code": 0,
         "records": {"pending": 0, "succeeded": 3, "failed": 0, "degraded": 0},
+        "models": {"small": "closed", "large": "closed"},
         "parts": {"results": 1, "ledger": 1},
         "rows": {"results": 3, "ledger": 3},
     }
