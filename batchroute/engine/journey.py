@@ -25,7 +25,7 @@ from batchroute.engine.halts import Halt
 from batchroute.engine.network import Network
 from batchroute.engine.pools import OUTAGE_OF_OURS_S, PAUSE_OF_OURS_S, Pool, PoolSpec, Slot
 from batchroute.routing.retries import backoff, longest_backoff
-from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose
+from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose, over_tried
 from batchroute.routing.verdicts import (
     MAX_TRIES_PER_MODEL,
     POLICIES,
@@ -176,17 +176,23 @@ class Journey:
         model = pool.spec.model
         for tried in [tried for tried in trail.tries if self.pools[tried].ejected]:
             del trail.tries[tried]  # it was down: that was not the record's fault
+        trail.spent |= over_tried(trail.tries, self._untried(trail, model))
         without = trail.spent | {model}
         other = choose(trail.record.models, trail.tries, without, self._opens_at, self.clock.now())
         return Situation(
             tries=trail.tries.get(model, 0),
             tries_in_all=sum(trail.tries.values()),
             elsewhere=_ELSEWHERE[type(other)],
-            usable=usable,
+            usable=usable and model not in trail.spent,
             affordable=pool.retries.affordable,
             pause_s=pool.pause_s,
             stopping=self.halt.stopping,
         )
+
+    def _untried(self, trail: Trail, model: str) -> int:
+        """How many healthy models of the route the record has not come to yet, `model` being the one it is at."""
+        left = set(trail.record.models) - trail.spent - trail.tries.keys() - {model}
+        return sum(not (self.pools[other].ejected or self.pools[other].disabled) for other in left)
 
     def _tell(self, pool: Pool, slot: Slot, failure: Failure) -> None:
         match effect(failure):

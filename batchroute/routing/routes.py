@@ -6,7 +6,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from batchroute.core.records import Labels
-from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL
+from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL, MAX_TRIES_PER_RECORD
 
 
 class RouteRule(Struct, frozen=True, kw_only=True):
@@ -84,3 +84,9 @@ def choose(
     if best is not None:
         return Send(best[1])
     return Exhausted() if soonest is None else Wait(soonest)
+
+
+def over_tried(tries: Mapping[str, int], untried: int) -> frozenset[str]:
+    """The models that a record has tried enough, so that one try is left for each that it has not come to yet."""
+    left = MAX_TRIES_PER_RECORD - sum(tries.values())
+    return frozenset(tries) if untried and left <= untried else frozenset()

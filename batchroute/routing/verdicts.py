@@ -63,7 +63,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     """The same over all models of the route."""
     elsewhere: Elsewhere
     usable: bool
-    """Whether this model still takes requests: neither ejected nor disabled."""
+    """Whether this model still takes the record: neither ejected, disabled, nor tried enough."""
     affordable: bool = True
     """Whether the model's budget has room for a retry."""
     pause_s: float = 0.0

@@ -168,6 +168,23 @@ def test_path(tmp_path: Path, a: Script, b: Script, route: str, expected: Sequen
     )
 
 
+def test_the_last_tries_are_kept_for_models_that_were_not_tried_yet(tmp_path: Path) -> None:
+    """Three and two would be all five, and the model that answers everybody would never be asked."""
+    write_records(tmp_path / "in.jsonl", records(1))
+    ran = run_virtually(
+        tmp_path,
+        scripts={
+            "a": failing(E.CONNECT_REFUSED, then=False),
+            "b": failing(E.CONNECT_REFUSED, then=False),
+            "c": FINE,
+        },
+        models={name: model(name) for name in "abc"},
+        routes={"default": {"models": list("abc")}},
+    )
+
+    assert path_of(ran) == ["a retry", "a retry", "a failover", "b failover", "c accept"]
+
+
 def test_an_answered_record_has_its_answer_and_what_is_known_of_it(tmp_path: Path) -> None:
     said = structs.replace(
         answer("a reply"), response_model="a-2026", response_id="x1", service_tier="flex", flag="odd"

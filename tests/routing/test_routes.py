@@ -1,8 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchroute.core.records import Labels
-from batchroute.routing.routes import Exhausted, Router, RouteRule, Send, Wait, choose
+from batchroute.routing.routes import Exhausted, Router, RouteRule, Send, Wait, choose, over_tried
 
 
 def rule(name: str, *, tasks: set[str] | None = None, complexities: set[str] | None = None) -> RouteRule:
@@ -42,6 +43,21 @@ def test_when_every_model_cools_the_soonest_is_waited_for() -> None:
 def test_spent_and_disabled_models_and_those_tried_thrice_are_no_choice() -> None:
     opens = {"a": 0.0, "b": None, "c": 0.0}
     assert choose("abc", {"c": 3}, frozenset("a"), opens.get, 1.0) == Exhausted()
+
+
+@pytest.mark.parametrize(
+    ("tries", "untried", "expected"),
+    [
+        pytest.param({"a": 3}, 1, "", id="two left for one"),
+        pytest.param({"a": 3, "b": 1}, 1, "ab", id="one left for one"),
+        pytest.param({"a": 2, "b": 1}, 2, "ab", id="two left for two"),
+        pytest.param({"a": 3, "b": 2}, 0, "", id="none is left, and nobody to keep it for"),
+    ],
+)
+def test_a_try_is_kept_for_each_model_that_a_record_has_not_come_to(
+    tries: dict[str, int], untried: int, expected: str
+) -> None:
+    assert over_tried(tries, untried) == frozenset(expected)
 
 
 @given(
