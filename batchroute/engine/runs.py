@@ -118,7 +118,7 @@ async def _assemble(
     run_id = _run_id(clock)
     commits = Commits(store)
     tally = Tally()
-    heads = {route.models[0] for route in job.routes.values()}
+    heads = dict.fromkeys(route.models[0] for route in job.routes.values())  # in the job's order
     window = Window(shares({model: pools[model].spec.concurrency for model in heads}, job.window))
     backlog = Backlog({model: _spool(job.output.path, model) for model in heads}, window)
     stack.callback(backlog.close)
