@@ -20,12 +20,16 @@ Script = Callable[["Sent"], tuple[float, Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request as the scripted provider sees it: `number` counts those to the same model from 1."""
+    """A request as the scripted provider sees it.
+
+    `number` counts those to the same model from 1, `out` is how many of them are out, this one included.
+    """
 
     model: str
     request: Request
     number: int
     at: float
+    out: int
 
 
 def answer(content: str = "fine", *, input_tokens: int = 10, output_tokens: int = 5) -> Response:
@@ -69,9 +73,10 @@ class ScriptedProvider:
 
     async def send(self, request: Request, model: str, *, timeout_s: float) -> Outcome:
         self.sent[model] += 1
-        sent = Sent(model, request, self.sent[model], asyncio.get_running_loop().time())
-        self.log.append(sent)
         self.in_flight[model] += 1
+        now = asyncio.get_running_loop().time()
+        sent = Sent(model, request, self.sent[model], now, self.in_flight[model])
+        self.log.append(sent)
         self.most_in_flight[model] = max(self.most_in_flight[model], self.in_flight[model])
         try:
             latency_s, outcome = self.scripts[model](sent)

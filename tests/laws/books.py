@@ -1,16 +1,18 @@
 """The laws that hold for what a run has written, whatever happened to it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from batchroute.core.money import Rates
-from batchroute.core.responses import Usage
+from batchroute.core.responses import ErrorType, Usage
 from batchroute.report.routes import routes_table
+from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL, MAX_TRIES_PER_RECORD, POLICIES, UNCOUNTED
+from tests.fakes import EPOCH
 from tests.laws.legs import Leg
-from tests.laws.worlds import World, number_of, picodollars
+from tests.laws.worlds import STAYS_WITH_THE_RECORD, World, number_of, picodollars
 
 UNKNOWN = ("unknown_outcome", "cancelled_by_run")
 
@@ -146,6 +148,117 @@ def assert_order_kept(world: World, leg: Leg) -> None:
             if pool.state in {"open", "paused"}:
                 opens_at = at + pool.paused_s - 1e-6
                 assert not [sent.at for sent in leg.provider.sent_to(pool.model) if at < sent.at < opens_at]
+
+
+def assert_attempts_apart(leg: Leg) -> None:
+    """A record's next attempt starts after the last one has ended."""
+    ends = pl.col("started_at") + pl.duration(seconds=pl.col("latency_s"))
+    rows = leg.ledger.sort("record_id", "attempt").with_columns(
+        last_ends=ends.shift().over("record_id"), last_run=pl.col("run_id").shift().over("record_id")
+    )
+    same_run = rows.filter(pl.col("run_id") == pl.col("last_run"))
+    assert same_run.filter(
+        pl.col("started_at") < pl.col("last_ends") - pl.duration(microseconds=5)
+    ).is_empty()
+
+
+def assert_deaths_have_reasons(world: World, leg: Leg) -> None:
+    """A dead letter was refused for good, or failed as often as a record may, of each model that was not out."""
+    assert leg.ended is not None
+    failed = leg.ledger.filter(run_id=leg.ended.run_id, outcome="error")
+    dead = leg.results.filter(status="failed", run_id=leg.ended.run_id).filter(pl.col("model").is_not_null())
+    for record_id, route in dead.select("record_id", "route").iter_rows():
+        kinds: dict[str, list[ErrorType]] = {}
+        for model, error_type in failed.filter(record_id=record_id).select("model", "error_type").iter_rows():
+            kinds.setdefault(model, []).append(ErrorType(error_type))
+        assert _died_justly(kinds, set(world.routes_by_name()[route]) - set(leg.ended.disabled)), (
+            record_id,
+            kinds,
+        )
+
+
+def _died_justly(kinds: Mapping[str, Sequence[ErrorType]], models: Iterable[str]) -> bool:
+    counted = {
+        model: [kind for kind in failures if POLICIES[kind].effect not in UNCOUNTED]
+        for model, failures in kinds.items()
+    }
+    if sum(map(len, counted.values())) >= MAX_TRIES_PER_RECORD:
+        return True
+    if any(kind in STAYS_WITH_THE_RECORD for failures in counted.values() for kind in failures):
+        return True
+    return all(
+        len(counted.get(model, ())) >= MAX_TRIES_PER_MODEL
+        or any(POLICIES[kind].dead for kind in counted.get(model, ()))
+        for model in models
+    )
+
+
+def assert_lawful(world: World, leg: Leg) -> None:
+    """All laws of one run that was left alone."""
+    assert leg.ended is not None
+    assert_conserved(world, leg, whole=leg.ended.pending == 0)
+    assert_ended_adds_up(world, leg)
+    assert_bounds_kept(world, leg)
+    assert_ledger_closed([leg])
+    assert_totals_agree(leg)
+    assert_money_agrees(leg)
+    assert_run_cost_told(leg)
+    assert_order_kept(world, leg)
+    assert_attempts_apart(leg)
+    assert_deaths_have_reasons(world, leg)
+
+
+def assert_lawful_so_far(world: World, legs: Sequence[Leg]) -> None:
+    """A run that was cancelled has written what it could; the next one writes the rest."""
+    latest = legs[-1]
+    assert_conserved(world, latest, whole=False)
+    assert_bounds_kept(world, latest)
+    assert_money_agrees(latest)
+    assert_order_kept(world, latest)
+    assert_attempts_apart(latest)
+    if latest.ended is not None:
+        assert_ended_adds_up(world, latest)
+        assert_ledger_closed(legs)
+        assert_totals_agree(latest)
+        assert_run_cost_told(latest)
+        assert_deaths_have_reasons(world, latest)
+
+
+def assert_nothing_lost(world: World, resumed: Leg) -> None:
+    """The run that goes on from the image ends with books that balance."""
+    assert resumed.ended is not None
+    assert_conserved(world, resumed, whole=resumed.ended.pending == 0)
+    assert_ended_adds_up(world, resumed)
+    assert_bounds_kept(world, resumed)
+    assert_attempts_numbered(resumed)
+    assert_attempts_apart(resumed)
+    assert_deaths_have_reasons(world, resumed)
+    assert_totals_agree(resumed)
+    assert_money_agrees(resumed)
+
+
+def assert_only_what_was_in_flight_is_paid_again(killed: Leg, taken_at: float, resumed: Leg) -> None:
+    """What was answered before the kill is not asked again; what was out is entered as unknown, and no more."""
+    assert killed.ended is not None
+    ends = pl.col("started_at").dt.epoch("us") / 1e6 - EPOCH + pl.col("latency_s")
+    answered = killed.ledger.filter(pl.col("verdict") == "accept", run_id=killed.ended.run_id)
+    answered = answered.filter(ends < taken_at - 1e-5)
+    again = {f"r{number_of(sent.request)}" for sent in resumed.provider.log}
+    assert not again & set(answered["record_id"])
+
+    unknown = resumed.ledger.filter(error_type="unknown_outcome", run_id=killed.ended.run_id)
+    out = killed.ledger.filter(run_id=killed.ended.run_id).filter(
+        pl.col("started_at").dt.epoch("us") / 1e6 - EPOCH <= taken_at + 1e-5, ends >= taken_at - 1e-5
+    )
+    assert set(unknown.select("record_id", "attempt").iter_rows()) <= set(
+        out.select("record_id", "attempt").iter_rows()
+    )
+
+
+def assert_every_request_is_entered(legs: Sequence[Leg], killed: Leg, taken_at: float, resumed: Leg) -> None:
+    sent = sum(len(leg.provider.log) for leg in (*legs, resumed))
+    sent += sum(sent.at < taken_at for sent in killed.provider.log)
+    assert resumed.ledger.height >= sent
 
 
 def answers(leg: Leg) -> set[tuple[str, str, str | None]]:

@@ -13,12 +13,10 @@ from batchroute.core.responses import ErrorType
 from batchroute.routing.verdicts import POLICIES
 from tests.laws.laws import SCALE, examples
 from tests.laws.legs import travel
-from tests.laws.worlds import REFUSED, World, settled_worlds
+from tests.laws.worlds import REFUSED, STAYS_WITH_THE_RECORD, World, settled_worlds
 
 pytestmark = pytest.mark.timeout(180 * SCALE)
 
-AT_ONCE = {ErrorType.BAD_REQUEST, ErrorType.UNPROCESSABLE, ErrorType.UNEXPECTED_4XX}
-"""No other model would take such a record."""
 MOST_TRIES = 5
 
 
@@ -33,7 +31,7 @@ def expected_attempts(world: World, number: int) -> Iterator[tuple[str, str]]:
             return
         for left in range(POLICIES[kind].retries, -1, -1):
             tries += 1
-            over = tries == MOST_TRIES or kind in AT_ONCE or (left == 0 and model == route[-1])
+            over = tries == MOST_TRIES or kind in STAYS_WITH_THE_RECORD or (left == 0 and model == route[-1])
             yield model, "dead_letter" if over else "retry" if left else _onward(kind)
             if over:
                 return

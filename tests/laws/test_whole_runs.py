@@ -10,22 +10,10 @@ from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
 from tests.laws import books
 from tests.laws.laws import SCALE, examples
-from tests.laws.legs import Leg, travel
+from tests.laws.legs import travel
 from tests.laws.worlds import Model, Mood, Spell, World, number_of, worlds
 
 pytestmark = pytest.mark.timeout(180 * SCALE)
-
-
-def assert_lawful(world: World, leg: Leg) -> None:
-    assert leg.ended is not None
-    books.assert_conserved(world, leg, whole=leg.ended.pending == 0)
-    books.assert_ended_adds_up(world, leg)
-    books.assert_bounds_kept(world, leg)
-    books.assert_ledger_closed([leg])
-    books.assert_totals_agree(leg)
-    books.assert_money_agrees(leg)
-    books.assert_run_cost_told(leg)
-    books.assert_order_kept(world, leg)
 
 
 DOWN = Mood(ErrorType.SERVER_ERROR)
@@ -49,7 +37,7 @@ def test_a_run_obeys_every_law(world: World) -> None:
         world.write(folder)
         leg = travel(world, folder, world.scripts())
 
-        assert_lawful(world, leg)
+        books.assert_lawful(world, leg)
         assert leg.ended is not None
         assert (leg.ended.pending > 0) == (leg.ended.exit_code in {4, 5})
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
+from msgspec import structs
 
 from batchroute.core.requests import Request
-from batchroute.core.responses import ErrorType, Failure, Outcome, Response, Usage
+from batchroute.core.responses import ErrorType, Failure, Outcome, RateLimits, Response, Usage
 from batchroute.routing.verdicts import POLICIES, Effect
 from tests.fakes import Script, Sent
 
@@ -26,19 +27,35 @@ MODELS = ("a", "b", "c")
 TIMEOUT_S = 45.0
 
 UNSENT = frozenset(
-    {ErrorType.DNS_FAILURE, ErrorType.CONNECT_REFUSED, ErrorType.CONNECT_TIMEOUT, ErrorType.LOCAL_RESOURCE}
+    {
+        ErrorType.DNS_FAILURE,
+        ErrorType.DNS_TIMEOUT,
+        ErrorType.CONNECT_REFUSED,
+        ErrorType.CONNECT_TIMEOUT,
+        ErrorType.NETWORK_UNREACHABLE,
+        ErrorType.LOCAL_RESOURCE,
+    }
 )
 LOST = frozenset({ErrorType.CONNECTION_LOST, ErrorType.BODY_TRUNCATED, ErrorType.ATTEMPT_TIMEOUT})
+OUR_WORDS = frozenset({ErrorType.UNKNOWN_OUTCOME, ErrorType.CANCELLED_BY_RUN, ErrorType.LOCAL_NETWORK_DOWN})
+"""What a run says of itself, and no provider."""
 UNWELL = tuple(
-    kind for kind, policy in POLICIES.items() if policy.effect is Effect.FAILED and not policy.dead
+    kind
+    for kind, policy in POLICIES.items()
+    if policy.effect is Effect.FAILED and not policy.dead and kind not in OUR_WORDS
 )
 LIMITED = tuple(kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE)
 REFUSED = tuple(kind for kind, policy in POLICIES.items() if policy.dead)
+OURS = tuple(
+    kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE_ALL and kind not in OUR_WORDS
+)
 OUT = tuple(
     kind
     for kind, policy in POLICIES.items()
     if policy.effect in {Effect.DISABLE_MODEL, Effect.DISABLE_PROVIDER}
 )
+STAYS_WITH_THE_RECORD = frozenset({ErrorType.BAD_REQUEST, ErrorType.UNPROCESSABLE, ErrorType.UNEXPECTED_4XX})
+"""No other model would take such a record."""
 ELSEWHERE_FINE = (ErrorType.CONTEXT_EXCEEDED, ErrorType.REQUEST_TOO_LARGE, ErrorType.CONTENT_BLOCKED)
 """Refusals after one try each, so that a record always has tries left for the model that takes it."""
 
@@ -73,6 +90,47 @@ class Spell:
     mood: Mood
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many requests a provider takes: `burst` at once, and `per_s` more each second."""
+
+    burst: int
+    per_s: float
+    tells: str = ""
+    """`wish`: when to come back, with a refusal; `headers`: what is left, with every reply; else nothing."""
+
+
+class Meter:
+    """A quota as it is used up."""
+
+    def __init__(self, quota: Quota) -> None:
+        self._quota = quota
+        self._left = float(quota.burst)
+        self._at = 0.0
+
+    def admit(self, at: float) -> bool:
+        """Whether there is room for a request. A time before the last one is another run's."""
+        refill = max(0.0, at - self._at) * self._quota.per_s
+        self._left, self._at = min(self._quota.burst, self._left + refill), at
+        admitted = self._left >= 1
+        self._left -= admitted
+        return admitted
+
+    def told(self, outcome: Outcome) -> Outcome:
+        """The outcome with what this provider says of its quota."""
+        quota = self._quota
+        if quota.tells == "wish" and isinstance(outcome, Failure):
+            return structs.replace(outcome, retry_after_s=(1 - self._left) / quota.per_s)
+        if quota.tells == "headers":
+            left = RateLimits(
+                limit_requests=quota.burst,
+                remaining_requests=int(self._left),
+                reset_requests=(quota.burst - self._left) / quota.per_s,
+            )
+            return structs.replace(outcome, rate_limits=left)
+        return outcome
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A declared model and its ways. Prices are USD per million tokens; None is unknown."""
@@ -88,6 +146,9 @@ class Model:
     """What each record meets at its first requests, by the record's number."""
     refused: Mapping[int, ErrorType] = field(default_factory=dict)
     """Records that this model never answers."""
+    room: int | None = None
+    """How many requests at once its provider really takes."""
+    quota: Quota | None = None
 
     def declared(self, name: str) -> dict[str, Any]:
         limits = {"concurrency": self.concurrency, "rpm": self.rpm, "tpm": self.tpm}
@@ -115,6 +176,8 @@ class World:
     models: Mapping[str, Model] = field(default_factory=lambda: {"a": Model()})
     routes: tuple[tuple[str, ...], ...] = (("a",),)
     """The models of the default route, and of that for every third record, if there are two."""
+    blackouts: tuple[Spell, ...] = ()
+    """Times in which no model can be reached."""
     window: int | None = None
     part_records: int = 1000
     seed: int = 0
@@ -167,6 +230,10 @@ class World:
     def route_of(self, number: int) -> tuple[str, ...]:
         return self.routes[-1] if self._kind(number) == "third" else self.routes[0]
 
+    def routes_by_name(self) -> dict[str, tuple[str, ...]]:
+        """The models of each route, under the names of the job."""
+        return {"default": self.routes[0], "third": self.routes[-1]}
+
     def job_fields(self, folder: Path) -> dict[str, Any]:
         """What a job over this world declares."""
         routes: dict[str, Any] = {"default": {"models": list(self.routes[0])}}
@@ -184,7 +251,7 @@ class World:
 
     def scripts(self) -> dict[str, Script]:
         """How the models answer, from the first request to the last."""
-        return {name: _script(name, model) for name, model in self.models.items()}
+        return {name: _script(model, self.blackouts) for name, model in self.models.items()}
 
 
 def number_of(request: Request) -> int:
@@ -194,14 +261,25 @@ def number_of(request: Request) -> int:
     return int(found[1])
 
 
-def _script(name: str, model: Model) -> Callable[[Sent], tuple[float, Outcome]]:
+def _script(model: Model, blackouts: tuple[Spell, ...]) -> Callable[[Sent], tuple[float, Outcome]]:
     asked: Counter[int] = Counter()
+    meter = Meter(model.quota) if model.quota else None
+    too_much = Mood(ErrorType.RATE_LIMITED, after_s=0.02)
 
     def script(sent: Sent) -> tuple[float, Outcome]:
-        number = number_of(sent.request)
-        for spell in model.spells:
+        for spell in (*blackouts, *model.spells):
             if spell.start <= sent.at < spell.start + spell.length:
                 return spell.mood.after_s, spell.mood.failure()
+        if model.room is not None and sent.out > model.room:
+            return too_much.after_s, too_much.failure()
+        if meter is None:
+            return asked_of(number_of(sent.request))
+        if not meter.admit(sent.at):
+            return too_much.after_s, meter.told(too_much.failure())
+        latency_s, outcome = asked_of(number_of(sent.request))
+        return latency_s, meter.told(outcome)
+
+    def asked_of(number: int) -> tuple[float, Outcome]:
         met = asked[number]
         asked[number] += 1
         hiccups = model.hiccups.get(number, ())
