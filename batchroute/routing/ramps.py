@@ -23,14 +23,18 @@ class Ramp:
         self._doubles_to = float(most)
         self._ceiling = math.inf
         self._answered = 0
+        self._used = False
         self._burst_ends = 0
         self.limit = min(FIRST_WINDOW, most)
 
     def answered(self, in_flight: int) -> None:
         """Note an answer, `in_flight` being how many were out, this one included."""
-        if in_flight < self.limit or self.limit == self._most:
+        if self.limit == self._most or not (self._used or in_flight >= self.limit):
             return
         self._answered += 1
+        self._used = (
+            self._answered % self.limit != 0
+        )  # all that were out together count, though they come one by one
         if self._answered < self.limit:
             return
         if self.limit < self._doubles_to:
@@ -66,3 +70,4 @@ class Ramp:
     def _set(self, limit: float) -> None:
         self.limit = max(1, min(int(limit), self._most))
         self._answered = 0
+        self._used = False

@@ -48,6 +48,29 @@ def test_it_grows_only_while_it_is_used() -> None:
     assert ramp.limit == FIRST_WINDOW
 
 
+def test_a_window_that_drains_without_being_refilled_counts_as_a_whole() -> None:
+    # Behind a pacer an answer's slot stays empty for a while: of 64 that came back together only the first one
+    # found all slots taken, and each doubling took two round trips.
+    ramp = Ramp(100)
+    for window in (4, 8, 16):
+        assert ramp.limit == window
+        for out in range(window, 0, -1):
+            ramp.answered(out)
+
+    assert ramp.limit == 32
+
+
+def test_one_full_moment_is_good_for_one_window_only() -> None:
+    ramp = Ramp(100)
+    for _ in range(4):
+        ramp.answered(4)
+    ramp.answered(8)
+    for _ in range(1000):
+        ramp.answered(5)
+
+    assert ramp.limit == 16
+
+
 def test_a_burst_of_refusals_counts_once() -> None:
     ramp = Server(most=100).ramp
     for _ in range(4 + 8 + 16 + 32):
