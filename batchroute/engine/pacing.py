@@ -4,37 +4,42 @@ asyncio-throttle polls while it waits, so a throttler has exactly one waiter, wh
 """
 
 import asyncio
-from collections import deque
+from collections.abc import Callable
 
 from asyncio_throttle.throttler import Throttler
 
-BURSTS_PER_SECOND = 10
-POLLS_PER_PERIOD = 100
-HAIR_S = 0.0002
-"""A throttler waits for more than a period, and a loop's timer may come a little early."""
+MINUTE_S = 60.0
+SAVED_SHARE = 0.5
+"""How much of what a strict provider saves up is used: the rest is for requests that arrive closer than they left."""
+TOGETHER_S = 0.02
+"""Permits of so long a time come together, so that their requests share a turn of the loop and a commit."""
+LATE_SHARE = 0.01
+"""Up to 60 a minute nothing is saved up: what is sent this part of an interval late may travel so much faster."""
 
 
 class Pacer:
     """Lets requests start at a declared rate, one waiter at a time.
 
-    A throttler lets a whole period's worth start at once. Up to 600 a minute that is one request; beyond, the
-    part of a tenth of a second: of a provider's bucket that holds a second's worth, nine tenths are left for
-    requests that arrive closer together than they left.
+    Permits are due at even intervals. What a busy machine delays is caught up, as far as a provider allows whose
+    bucket holds a second's worth, one request at least; the throttler sees to it that, however late they come, no
+    minute has more starts than are declared. `now` is a monotonic clock.
     """
 
-    def __init__(self, rpm: int) -> None:
-        burst = max(1, rpm // (60 * BURSTS_PER_SECOND))
-        self._period = 60.0 * burst / rpm
-        self._latest: deque[float] = deque(maxlen=burst)
-        self._throttler = Throttler(burst, self._period, self._period / POLLS_PER_PERIOD)
+    def __init__(self, rpm: int, now: Callable[[], float]) -> None:
+        self._now = now
+        self._interval = MINUTE_S / rpm
+        self._early = SAVED_SHARE * max(0.0, 1.0 - self._interval)
+        self._late = TOGETHER_S if self._interval < TOGETHER_S else LATE_SHARE * self._interval
+        self._due = now()
+        self._throttler = Throttler(rpm, MINUTE_S, TOGETHER_S)
 
     async def permit(self) -> None:
         """Wait until one more request may start."""
-        loop = asyncio.get_running_loop()
-        if len(self._latest) == self._latest.maxlen:
-            await asyncio.sleep(self._latest[0] + self._period + HAIR_S - loop.time())
+        wait_s = self._due - self._early - self._now()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s + self._late)
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # published without
-        self._latest.append(loop.time())
+        self._due = max(self._due, self._now()) + self._interval
 
 
 class Quota:

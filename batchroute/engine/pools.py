@@ -116,7 +116,7 @@ class Pool:
         self._changed = changed
         self._in_flight = 0
         self._waiting: deque[Slot] = deque()
-        self._pacer = Pacer(spec.rpm) if spec.rpm else None
+        self._pacer = Pacer(spec.rpm, clock.now) if spec.rpm else None
         self._permits = 0
         self._hungry = asyncio.Event()
         self._tokens = TokenBudget(spec.tpm, clock.now()) if spec.tpm else None
