@@ -25,6 +25,17 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(f"batchroute.cli.{name}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        from batchroute.job.problems import nearest
+
+        hint = nearest(name, COMMANDS) or f". There is {', '.join(COMMANDS)}."
+        raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)

@@ -73,5 +73,7 @@ def usd(picodollars: int) -> Decimal:
 def _per_token(price: Decimal) -> int:
     scaled = price * _PER_TOKEN
     if scaled != scaled.to_integral_value():
-        raise ValueError(f"price {price} is finer than 0.000001 USD per million tokens")
+        raise ValueError(
+            f"price {price} is finer than 0.000001 USD per million tokens. Round it to 6 decimals"
+        )
     return int(scaled)

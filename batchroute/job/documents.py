@@ -148,7 +148,8 @@ class _Reading:
         mark = self._mark(event)
         key = key or mark
         if len(path) > MAX_DEPTH:
-            raise _Stopped(Problem(mark=mark, reason=f"is nested deeper than {MAX_DEPTH} levels"))
+            reason = f"is nested deeper than {MAX_DEPTH} levels"
+            raise _Stopped(Problem(mark=mark, reason=reason, remedy="No key of a job file lies so deep"))
         self._plain_yaml_only(event, path)
         if isinstance(event, MappingStartEvent):
             return Node(mark, key, self._mapping(path))

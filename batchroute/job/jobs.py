@@ -90,7 +90,7 @@ class Output(Spec):
 class Message(Spec):
     """One message of a chat."""
 
-    role: Role = Field(description="Who speaks.")
+    role: Role = Field(description="system, developer, user, assistant or tool: who speaks.")
     content: Text = Field(description="A template over the record's columns.")
 
 
@@ -120,8 +120,10 @@ class Prompt(Spec):
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         forms = [name for name in ("user", "messages", "column", "body") if getattr(self, name) is not None]
-        if len(forms) != 1:
-            given = " and ".join(forms) or "none"
+        if not forms:
+            raise ValueError('needs one of user, messages, column and body. Write user: "{{ text }}"')
+        if len(forms) > 1:
+            given = " and ".join(forms)
             raise ValueError(
                 f"needs exactly one of user, messages, column and body, but has {given}. Keep one"
             )
@@ -135,7 +137,7 @@ class Provider(Spec):
 
     kind: Literal["openai", "simulator"] = Field(
         default="openai",
-        description="openai: any OpenAI-compatible server. simulator: the embedded one, free and offline.",
+        description="openai for any OpenAI-compatible server, simulator for the embedded one, free and offline.",
     )
     base_url: BaseUrl | None = Field(
         default=None, description="The root of the API, such as https://api.openai.com/v1."
@@ -153,7 +155,8 @@ class Provider(Spec):
         default=None, description="An http(s) proxy URL. Proxy variables of the environment are not read."
     )
     transport: Literal["wire", "sdk"] = Field(
-        default="wire", description="wire: fast. sdk: everything through the openai SDK, for unusual hosts."
+        default="wire",
+        description="wire, which is fast, or sdk: all through the openai SDK, for unusual hosts.",
     )
     simulation: Simulation | None = Field(
         default=None, description="How the simulator behaves; only for kind: simulator."
@@ -280,7 +283,7 @@ class Route(Spec):
 
     when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
     models: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(_distinct)] = Field(
-        description="Keys of `models`, the first choice first."
+        description="Keys of `models`, the first choice first, such as [mini, large]."
     )
 
 

@@ -60,7 +60,8 @@ def _known_name(root: Node, steps: KeyPath) -> None:
     names = root.find(steps[0])
     known = names.entries() if names else {}
     if steps[1] not in known:
-        raise LookupError(f"no {word} is named {steps[1]}{nearest(str(steps[1]), known)}")
+        hint = nearest(str(steps[1]), known) or f". Use one of: {', '.join(known)}"
+        raise LookupError(f"no {word} is named {steps[1]}{hint}")
 
 
 def _placed(node: Node | None, steps: KeyPath, leaf: Node) -> Node:

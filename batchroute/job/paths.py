@@ -26,7 +26,7 @@ def _absolute(path: str, info: ValidationInfo) -> str:
     if path.startswith("~"):
         raise ValueError("must not begin with ~, which is not expanded. Write ${HOME} instead")
     if "\0" in path:
-        raise ValueError("must not hold a NUL character")
+        raise ValueError("must not hold a NUL character. Remove it")
     return info.context.absolute(path) if isinstance(info.context, Origin) else path
 
 

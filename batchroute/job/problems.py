@@ -67,8 +67,14 @@ def shortened(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """`, did you mean mini?` when one of the names is close, else nothing."""
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """The one of the names that was probably meant."""
     by_case = {each.lower(): each for each in names}
     close = get_close_matches(name.lower(), by_case, n=1)
-    return f", did you mean {by_case[close[0]]}?" if close else ""
+    return by_case[close[0]] if close else None
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`, did you mean mini?` when one of the names is close, else nothing."""
+    meant = closest(name, names)
+    return f", did you mean {meant}?" if meant else ""

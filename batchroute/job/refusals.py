@@ -12,15 +12,15 @@ from pydantic_core import ErrorDetails
 from batchroute.job.addresses import HEADER_NAME
 from batchroute.job.documents import Node
 from batchroute.job.environment import is_secret
-from batchroute.job.problems import KeyPath, Problem, nearest, split
+from batchroute.job.problems import KeyPath, Problem, closest, nearest, split
 from batchroute.job.spec import KEY, NAME
 
 _KEY: Final = "[key]"  # pydantic's mark of an error about a key rather than its value
 _SENTENCES: Final = {
     "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
+    "greater_than_equal": "must be at least {ge}. Write {ge} or more",
+    "less_than": "must be less than {lt}. Write a smaller number",
+    "less_than_equal": "must be at most {le}. Write {le} or less",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
@@ -30,9 +30,9 @@ _SENTENCES: Final = {
     "string_type": "must be text",
     "path_type": "must be a path",
     "string_too_short": "must not be empty",
-    "string_unicode": "must be valid Unicode",
+    "string_unicode": "must be valid Unicode. Remove the half of a character",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must have at least {min_length} of them",
+    "too_short": "must not be empty",
     "too_long": "must have at most {max_length} of them",
     "literal_error": "must be {expected}",
     "enum": "must be {expected}",
@@ -43,11 +43,12 @@ _SENTENCES: Final = {
     "model_attributes_type": "must be a mapping. Write keys with their values",
 }
 _SPELLINGS: Final = {
-    NAME: "must be small letters, digits, - and _, at most 64, and begin with a letter or digit",
-    KEY: "must be letters, digits and . _ : / @ -, at most 100, and begin with a letter or digit",
+    NAME: "must be small letters, digits, - and _, at most 64, and begin with a letter or digit. Rename it",
+    KEY: "must be letters, digits and any of ._:/@-, at most 100, and begin with a letter or digit. Rename it",
     HEADER_NAME: "is not the name of a header. Use letters, digits and -",
 }
 _PLAIN_URL: Final = re.compile(r"[^@?#]*")  # no place for a password or a key
+_QUOTED: Final = re.compile(r"'([^']*)'")
 _NUMBERS: Final = frozenset({"int_type", "int_from_float", "float_type", "decimal_type"})
 
 
@@ -60,7 +61,7 @@ def problems_of(error: ValidationError, root: Node, model: type[BaseModel]) -> I
         elif details["type"] == "extra_forbidden":
             yield _unknown(path, node, model)
         else:
-            yield _wrong(details, path, node)
+            yield _wrong(details, path, node, model)
 
 
 def _located(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
@@ -95,7 +96,7 @@ def _home(key: str, fields: dict[str, FieldInfo]) -> str:
     return f"Write it in {homes[0]}" if homes else ""
 
 
-def _wrong(details: ErrorDetails, path: KeyPath, node: Node) -> Problem:
+def _wrong(details: ErrorDetails, path: KeyPath, node: Node, model: type[BaseModel]) -> Problem:
     reason, remedy = split(_sentence(details))
     about_key = details["loc"][-1:] == (_KEY,)
     nothing = node.value is None and not node.source  # an empty value ends up on the next line
@@ -104,8 +105,26 @@ def _wrong(details: ErrorDetails, path: KeyPath, node: Node) -> Problem:
         path=path,
         reason=reason,
         got="" if about_key else _got(path, node, _kind(details)),
-        remedy=remedy or _remedy(_kind(details), node),
+        remedy=remedy or _advice(details, _about(model, path), node) or _remedy(_kind(details), node),
     )
+
+
+def _about(model: type[BaseModel], path: KeyPath) -> str:
+    """What is known of the key at this path, or of the list in which it is an element."""
+    at = max((number for number, step in enumerate(path) if isinstance(step, str)), default=0)
+    field = _fields(model, path[:at]).get(str(path[at])) if path else None
+    return field.description or "" if field else ""
+
+
+def _advice(details: ErrorDetails, about: str, node: Node) -> str:
+    """What to write where only some words are right, and where something must be."""
+    if details["type"] == "literal_error":
+        words = _QUOTED.findall(details["ctx"]["expected"])
+        meant = words[0] if len(words) == 1 else closest(str(node.value), words)
+        return f"Write {meant or about or 'one of them'}"
+    if details["type"] == "too_short":
+        return f"Write at least one. {about}" if about else "Write at least one"
+    return ""
 
 
 def _sentence(details: ErrorDetails) -> str:
@@ -142,7 +161,7 @@ def _remedy(kind: str, node: Node) -> str:
         return f'Put it in quotes: "{node.source}"'
     if kind == "greater_than":
         return "Write a positive number or leave it out"
-    if node.value is None:
+    if node.value is None or kind == "string_too_short":
         return "Write a value or remove the key"
     return ""
 

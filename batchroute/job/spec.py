@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = 7 * 24 * 3600.0
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)")
 DURATION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,6})? ?(ms|s|m|h)$"
 
@@ -36,7 +37,10 @@ def seconds(value: Any) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             raise ValueError(f"must be a duration with a unit. Write {value:g}s or {value:g}m")
         raise ValueError("must be a duration. Write a number and a unit: 500ms, 30s, 2m or 1h")
-    return float(match[1]) * _SECONDS[match[2]]
+    duration = float(match[1]) * _SECONDS[match[2]]
+    if duration > _LONGEST:
+        raise ValueError("is longer than a week. Write at most 168h")
+    return duration
 
 
 def _tuple(value: Any) -> Any:
@@ -54,7 +58,7 @@ def _decimal(value: Any) -> Any:
 Seconds: TypeAlias = Annotated[
     float,
     BeforeValidator(seconds),
-    Field(gt=0, le=7 * 24 * 3600),
+    Field(gt=0),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "30s", "2m", "1h"]}),
 ]
 """A duration, in seconds once loaded. At most a week."""

@@ -185,7 +185,9 @@ def test_the_same_job_runs_on_both_transports(tmp_path: Path) -> None:
         (["run", "{job}", "--set", "input.path=nowhere.jsonl"], 65, "nowhere.jsonl"),
         (["run", "{job}", "--set", "output.path=/proc/nowhere"], 74, "/proc/nowhere"),
         (["run", "{job}", "--limit", "0"], 2, "--limit"),
-        (["rum", "{job}"], 2, "rum"),
+        (["rum", "{job}"], 2, "there is no command 'rum', did you mean run?"),
+        (["statu", "out"], 2, "there is no command 'statu', did you mean status?"),
+        (["frobnicate"], 2, "There is run, check, status, simulate, init, schema."),
         (["status", "/"], 74, "no manifest"),
     ],
 )

@@ -1,5 +1,6 @@
 """Values that a job file may not hold: each is refused with its line, its column and a remedy."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -145,12 +146,18 @@ BAD_VALUES = [
         "",
         id="model-name",
     ),
-    pytest.param("models: {}\n", "1:9: models: must have at least 1", "", id="no-models"),
+    pytest.param("models: {}\n", "1:9: models: must not be empty", "Write at least one.", id="no-models"),
     pytest.param("models:\n", "1:1: models: must be a mapping (got nothing)", "", id="models-null"),
     pytest.param(
+        "routes: {default: {}}\n",
+        "1:10: routes.default.models: is missing",
+        "Add models: Keys of `models`, the first choice first, such as [mini, large].",
+        id="B117-missing",
+    ),
+    pytest.param(
         "routes: {default: {models: []}}\n",
-        "1:28: routes.default.models: must have at least 1",
-        "",
+        "1:28: routes.default.models: must not be empty",
+        "Write at least one. Keys of `models`, the first choice first, such as [mini, large].",
         id="B117-none",
     ),
     pytest.param(
@@ -204,8 +211,8 @@ BAD_VALUES = [
     ),
     pytest.param(
         prompt("system: a"),
-        "1:9: prompt: needs exactly one of user, messages, column and body, but has none",
-        "",
+        "1:9: prompt: needs one of user, messages, column and body",
+        'Write user: "{{ text }}"',
         id="B139",
     ),
     pytest.param(
@@ -220,15 +227,20 @@ BAD_VALUES = [
         "role: system",
         id="prompt-system",
     ),
-    pytest.param(prompt('user: ""'), "1:16: prompt.user: must not be empty", "", id="prompt-empty"),
+    pytest.param(
+        prompt('user: ""'), "1:16: prompt.user: must not be empty", "Write a value", id="prompt-empty"
+    ),
     pytest.param(
         prompt("messages: [{role: robot, content: a}]"),
         "1:28: prompt.messages[0].role: must be 'system'",
-        "",
+        "Write system, developer, user, assistant or tool",
         id="prompt-role",
     ),
     pytest.param(
-        prompt("messages: []"), "1:20: prompt.messages: must have at least 1", "", id="prompt-messages"
+        prompt("messages: []"),
+        "1:20: prompt.messages: must not be empty",
+        "Write at least one",
+        id="prompt-messages",
     ),
     *(
         pytest.param(
@@ -247,7 +259,7 @@ BAD_VALUES = [
         "",
         id="simulation-key",
     ),
-    pytest.param("routes: {}\n", "1:9: routes: must have at least 1", "", id="no-routes"),
+    pytest.param("routes: {}\n", "1:9: routes: must not be empty", "Write at least one", id="no-routes"),
     pytest.param(
         provider('base_url: "http://[::1/v1", api_key: EMPTY'),
         "2:20: providers.here.base_url: must begin with https://",
@@ -262,9 +274,15 @@ BAD_VALUES = [
     ),
     pytest.param(
         provider("kind: simulater"),
-        "2:16: providers.here.kind: must be 'openai' or 'simulator'",
-        "",
+        "2:16: providers.here.kind: must be 'openai' or 'simulator' (got simulater)",
+        "Write simulator.",
         id="kind",
+    ),
+    pytest.param(
+        provider("kind: azure, base_url: http://a/v1"),
+        "2:16: providers.here.kind: must be 'openai' or 'simulator' (got azure)",
+        "Write openai for any OpenAI-compatible server, simulator for the embedded one",
+        id="kind-far",
     ),
     pytest.param(
         provider("kind: simulator, base_url: http://a/v1"),
@@ -389,7 +407,7 @@ BAD_VALUES = [
     pytest.param(
         provider("base_url: http://a/v1, transport: wires"),
         "2:44: providers.here.transport: must be 'wire' or 'sdk' (got wires)",
-        "",
+        "Write wire.",
         id="transport",
     ),
 ]
@@ -403,6 +421,9 @@ def test_bad_value_is_the_one_problem_named_with_place_and_remedy(
 
     assert line.startswith(f"job.yaml:{place}")
     assert remedy in line
+    assert re.search(r", did you mean .+\?|\. .+\.$", line.removeprefix("job.yaml")), (
+        "says what, not what to do"
+    )
     assert "sentin" not in line
 
 

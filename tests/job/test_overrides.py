@@ -68,6 +68,11 @@ REFUSED = [
         id="B115-name",
     ),
     pytest.param(
+        "models.zzzz.limits.rpm=5",
+        "models.zzzz.limits.rpm: no model is named zzzz. Use one of: mini.",
+        id="B115-name-far",
+    ),
+    pytest.param(
         "models.mini.limits.rpm=-5",
         "models.mini.limits.rpm: must be greater than 0 (got -5). Write a positive number or leave it out.",
         id="B115-range",
