@@ -95,7 +95,7 @@ def start_over(directory: Path) -> None:
         for name in (MANIFEST_NAME, ROUTES_NAME, STARTING_OVER):
             (directory / name).unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{directory}: {error.strerror}") from error
+        raise OutputError(f"{directory}: {error}. Allow it to be removed, then run again.") from error
 
 
 async def _assemble(

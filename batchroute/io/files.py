@@ -53,13 +53,16 @@ def remove(directory: Path, path: str) -> None:
         if (directory / path).parent.exists():
             _sync_directory((directory / path).parent)
     except OSError as error:
-        raise OutputError(f"{directory / path}: {error}") from error
+        raise OutputError(f"{directory / path}: {error}. Allow it to be removed, then run again.") from error
 
 
 def clear_temporary(directory: Path) -> None:
-    """Remove what a crash left half written."""
-    for left in (directory / TEMPORARY).glob("*"):
-        left.unlink()
+    """Remove what a crash left half written. Raises OutputError."""
+    try:
+        for left in (directory / TEMPORARY).glob("*"):
+            left.unlink()
+    except OSError as error:
+        raise OutputError(f"{directory / TEMPORARY}: {error}. Remove it, then run again.") from error
 
 
 def _synced(file: Path) -> str:

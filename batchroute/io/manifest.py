@@ -53,16 +53,19 @@ def read_manifest(directory: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise OutputError(f"{directory / MANIFEST_NAME}: {error.strerror}") from error
+        raise OutputError(
+            f"{directory / MANIFEST_NAME}: {error.strerror}. Allow it to be read, then run again."
+        ) from error
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise OutputError(
             f"{directory / MANIFEST_NAME} is damaged: {error}. Run with --fresh to start over."
         ) from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise OutputError(
-            f"{directory} was written by another version of batchroute (schema {manifest.schema_version})."
+            f"{directory} was written by another version of batchroute (schema {manifest.schema_version}). "
+            "Use that version, or name another output directory."
         )
     return manifest
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
 
+import msgspec
+
 from batchroute.core.errors import OutputError
 
 T = TypeVar("T")
@@ -97,9 +99,12 @@ class Spool(Generic[T]):
         else:
             assert self._file is not None
             start, length = self._frames.popleft()
-            self._file.seek(start)
-            self._head.extend(self._decode(self._file.read(length)))
-            if not self._frames:
-                self._file.truncate(0)
-                self._end = 0
+            try:
+                self._file.seek(start)
+                self._head.extend(self._decode(self._file.read(length)))
+                if not self._frames:
+                    self._file.truncate(0)
+                    self._end = 0
+            except (OSError, msgspec.DecodeError) as error:
+                raise OutputError(f"{self._path}: {error}. Mend the disk, then run again.") from error
         self._head_bytes = sum(map(self._size, self._head))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from batchroute.core.errors import OutputError
 from batchroute.core.money import Rates
 from batchroute.io.files import ROUTES_NAME
 from batchroute.io.parts import write_part
@@ -28,7 +29,10 @@ def routes_table(ledger: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
 
 
 def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> pl.DataFrame:
-    """The same over a ledger in parts, read one after the other: memory holds the latencies and little else."""
+    """The same over a ledger in parts, read one after the other: memory holds the latencies and little else.
+
+    Raises OutputError for a part that cannot be read.
+    """
     latency = pl.col("latencies").list.explode(empty_as_null=False)
     return (
         pl.concat([_sums(part, baseline) for part in ledger])
@@ -86,24 +90,28 @@ def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """What one part of the ledger adds to each row, its latencies as they are."""
     answered = pl.col("outcome") == "ok"
     accepted = pl.col("verdict") == "accept"
-    return (
-        part.group_by(_KEYS)
-        .agg(
-            records=accepted.sum(),
-            attempts=pl.len(),
-            answered=answered.sum(),
-            failovers=(pl.col("verdict") == "failover").sum(),
-            escalations=(pl.col("verdict") == "escalate").sum(),
-            input_tokens=pl.col("input_tokens").sum(),
-            output_tokens=pl.col("output_tokens").sum(),
-            cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
-            unpriced_attempts=pl.col("cost_usd").null_count(),
-            queued=pl.col("queued_s").sum(),
-            latencies=pl.col("latency_s").filter(answered),
-            baseline_cost_usd=_baseline_cost(baseline, accepted),
-        )
-        .collect()
+    sums = part.group_by(_KEYS).agg(
+        records=accepted.sum(),
+        attempts=pl.len(),
+        answered=answered.sum(),
+        failovers=(pl.col("verdict") == "failover").sum(),
+        escalations=(pl.col("verdict") == "escalate").sum(),
+        input_tokens=pl.col("input_tokens").sum(),
+        output_tokens=pl.col("output_tokens").sum(),
+        cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
+        unpriced_attempts=pl.col("cost_usd").null_count(),
+        queued=pl.col("queued_s").sum(),
+        latencies=pl.col("latency_s").filter(answered),
+        baseline_cost_usd=_baseline_cost(baseline, accepted),
     )
+    try:
+        return sums.collect()
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        said = str(error).partition("\n")[0]
+        raise OutputError(
+            f"a part of the ledger cannot be read: {said}. "
+            "Put back a copy of the output directory, or start over with --fresh."
+        ) from error
 
 
 def write_routes(directory: Path, baseline: Rates | None) -> None:

@@ -215,6 +215,17 @@ def test_a_damaged_state_is_an_output_error_and_fresh_mends_it(tmp_path: Path) -
     assert batchroute("run", job, "--fresh", "--quiet").returncode == 0
 
 
+def test_a_damaged_part_of_the_ledger_is_an_output_error(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=20)
+    batchroute("run", job, "--quiet")
+    part = tmp_path / "out/ledger/part-00001.parquet"
+    part.write_bytes(part.read_bytes()[:100])
+    ran = batchroute("run", job)
+    assert ran.returncode == 74
+    assert "a part of the ledger cannot be read" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_a_pipe_that_is_closed_early_is_no_error(tmp_path: Path) -> None:
     process = started("schema")
     assert process.stdout is not None

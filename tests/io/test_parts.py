@@ -72,6 +72,14 @@ def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     remove(tmp_path, "results/part-failed.parquet")
 
 
+def test_what_cannot_be_removed_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / ".tmp/folder").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"Remove it"):
+        clear_temporary(tmp_path)
+    with pytest.raises(OutputError, match=r"\.tmp.*run again"):
+        remove(tmp_path, ".tmp")
+
+
 def test_the_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
     part = write_part(tmp_path, "results/part-00001.parquet", FRAME)
     manifest = Manifest(job="test", fingerprint="f", results=(part,), counts={"succeeded": 3})
@@ -79,8 +87,9 @@ def test_the_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) == manifest
 
 
-def test_a_damaged_manifest_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"schema_version": 1')
+@pytest.mark.parametrize("content", [b'{"schema_version": 1', b'{"job": "\xff"}', b"", b"[]"], ids=str)
+def test_a_damaged_manifest_is_refused_with_the_remedy(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(OutputError, match="--fresh"):
         read_manifest(tmp_path)
     assert read_manifest(tmp_path / "elsewhere") is None

@@ -1,4 +1,5 @@
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchroute.core.errors import OutputError
 from batchroute.io import spools
 from batchroute.io.spools import Spool
 
@@ -38,6 +40,16 @@ def test_large_values_spill_before_they_fill_the_memory(tmp_path: Path) -> None:
     assert (tmp_path / "spool").stat().st_size >= 40_000_000
     assert [len(queue.take()) for _ in range(600)] == [100_000] * 600
     queue.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xc1" * 10_000])
+def test_what_the_disk_has_lost_is_an_output_error(tmp_path: Path, content: bytes) -> None:
+    queue = spool(tmp_path / "spool")
+    for number in range(20_000):
+        queue.append(str(number))
+    (tmp_path / "spool").write_bytes(content)
+    with closing(queue), pytest.raises(OutputError, match=r"spool.*run again"):
+        [queue.take() for _ in range(20_000)]
 
 
 def test_an_empty_spool_has_nothing_to_take(tmp_path: Path) -> None:
