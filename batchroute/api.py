@@ -2,9 +2,9 @@
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -55,8 +55,27 @@ def _run(pipeline: Coroutine[Any, Any, Summary]) -> Summary:
         asyncio.get_running_loop()
     except RuntimeError:
         return _run_here(pipeline)
+    return _run_beside(pipeline)
+
+
+def _run_beside(pipeline: Coroutine[Any, Any, Summary]) -> Summary:
+    """In a thread of its own. An interrupt of this one, as by a notebook's stop button, cancels the run there."""
+    begun: Future[Callable[[], object]] = Future()
+
+    async def stoppable() -> Summary:
+        running = asyncio.current_task()
+        assert running is not None
+        begun.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, running.cancel))
+        return await pipeline
+
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(_run_here, pipeline).result()
+        summary = thread.submit(_run_here, stoppable())
+        try:
+            return summary.result()
+        except KeyboardInterrupt:
+            with suppress(RuntimeError):  # it has just ended by itself
+                begun.result()()
+            raise
 
 
 def _run_here(pipeline: Coroutine[Any, Any, Summary]) -> Summary:

@@ -1,11 +1,14 @@
 import asyncio
 import gc
+import os
+import signal
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import batchroute
+from batchroute.engine.tally import Progress
 from batchroute.io.locks import is_locked
 from tests.cli.jobs import write_job
 from tests.renames import renames_told_to
@@ -41,6 +44,29 @@ def test_it_runs_where_an_event_loop_is_running_as_in_a_notebook(tmp_path: Path)
         return batchroute.run(write_job(tmp_path, count=5)).records.succeeded
 
     assert asyncio.run(cell()) == 5
+
+
+def test_an_interrupt_in_a_notebook_ends_the_run_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    """It was heard when the run had ended by itself; a second one left the run alone in its thread."""
+    slow, quick = (
+        batchroute.load_job(write_job(tmp_path, count=200, latency=latency)) for latency in ("9s", "1ms")
+    )
+
+    presses = [signal.SIGINT]
+
+    def press(progress: Progress) -> None:
+        if presses and progress.in_motion:
+            os.kill(os.getpid(), presses.pop())
+
+    async def cell() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            batchroute.run(slow, watch=press)
+
+    loop = asyncio.new_event_loop()  # asyncio.run has a handler of its own, which a notebook has not
+    loop.run_until_complete(cell())
+    loop.close()
+    assert not is_locked(tmp_path / "out")
+    assert batchroute.run(quick).records.succeeded == 200
 
 
 def test_the_output_is_held_until_its_last_file_is_written(tmp_path: Path) -> None:
