@@ -115,7 +115,8 @@ class Failure(Struct, frozen=True, gc=False, kw_only=True):
     """An attempt that gave no answer.
 
     `sent` tells whether the request may have reached the model and be billed; False only when it
-    certainly was not, or was definitely refused. `retry_after_s` is the provider's wish in seconds.
+    certainly was not, or was definitely refused. `retry_after_s` is the provider's wish in seconds;
+    `may_retry` is False when it says that asking this model again is no use.
     """
 
     error_type: ErrorType
@@ -123,6 +124,7 @@ class Failure(Struct, frozen=True, gc=False, kw_only=True):
     sent: bool
     http_status: int | None = None
     retry_after_s: float | None = None
+    may_retry: bool = True
     usage: Usage | None = None
     finish_reason: str | None = None
     response_model: str | None = None

@@ -14,10 +14,12 @@ from openai._exceptions import SubjectTokenProviderError  # not exported, but pa
 
 from batchroute.core.responses import ErrorType, Failure
 from batchroute.providers import causes
-from batchroute.providers.limits import rate_limits, retry_after_s
+from batchroute.providers.limits import rate_limits_of_refusal, retry_after_s
 from batchroute.providers.transports import BodyLostError, BodyTooLargeError
 
 MAX_MESSAGE_BYTES: Final = 2048
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Complaint(Struct, frozen=True):
@@ -183,11 +185,12 @@ def maybe_billed(kind: ErrorType) -> bool:
 
 
 def cut(message: str) -> str:
-    """At most MAX_MESSAGE_BYTES of UTF-8, on one line."""
-    return " ".join(message.split()).encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+    """At most MAX_MESSAGE_BYTES of UTF-8, on one line, and nothing that a terminal would obey."""
+    line = _UNPRINTABLE.sub("\ufffd", " ".join(message.split()))
+    return line.encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
 
 
-def failure(error: Exception) -> Failure:
+def failure(error: BaseException) -> Failure:
     """What an exception of a transport means for the attempt; UNCLASSIFIED, and maybe billed, if nothing is known."""
     for kind in type(error).__mro__:
         if kind in _BY_CLASS:
@@ -195,14 +198,13 @@ def failure(error: Exception) -> Failure:
     return _failed(ErrorType.UNCLASSIFIED, error, sent=True)
 
 
-def _failed(kind: ErrorType, error: Exception, *, sent: bool) -> Failure:
+def _failed(kind: ErrorType, error: BaseException, *, sent: bool) -> Failure:
     told = causes.told(error)
-    return Failure(
-        error_type=kind, message=cut(f"{type(error).__name__}: {told}" if told else repr(error)), sent=sent
-    )
+    what = type(error).__name__ if kind is ErrorType.UNCLASSIFIED else kind.replace("_", " ")
+    return Failure(error_type=kind, message=cut(f"{what}: {told}" if told else what), sent=sent)
 
 
-def _of_status(error: Exception) -> Failure:
+def _of_status(error: BaseException) -> Failure:
     assert isinstance(error, openai.APIStatusError)
     header = error.response.headers.get
     said = complaint(error.body, error.response.text)
@@ -213,30 +215,31 @@ def _of_status(error: Exception) -> Failure:
         sent=maybe_billed(kind),
         http_status=error.status_code,
         retry_after_s=retry_after_s(header),
-        rate_limits=rate_limits(header),
+        may_retry=header("x-should-retry") != "false",
+        rate_limits=rate_limits_of_refusal(header),
     )
 
 
-def _of_lost_request(error: Exception) -> Failure:
+def _of_lost_request(error: BaseException) -> Failure:
     cause = causes.lost(error)
     return _failed(cause.error_type, error, sent=cause.sent)
 
 
-def _of_lost_body(error: Exception) -> Failure:
+def _of_lost_body(error: BaseException) -> Failure:
     cause = causes.lost(error, answered=True)
     return _failed(cause.error_type, error, sent=cause.sent)
 
 
-def _of_timeout(error: Exception) -> Failure:
+def _of_timeout(error: BaseException) -> Failure:
     cause = causes.slow(error)
     return _failed(cause.error_type, error, sent=cause.sent)
 
 
-def _always(kind: ErrorType, *, sent: bool) -> Callable[[Exception], Failure]:
+def _always(kind: ErrorType, *, sent: bool) -> Callable[[BaseException], Failure]:
     return lambda error: _failed(kind, error, sent=sent)
 
 
-_BY_CLASS: Final[dict[type, Callable[[Exception], Failure]]] = {
+_BY_CLASS: Final[dict[type, Callable[[BaseException], Failure]]] = {
     openai.APIStatusError: _of_status,
     openai.APITimeoutError: _of_timeout,
     openai.APIConnectionError: _of_lost_request,

@@ -27,9 +27,19 @@ class _Bucket(NamedTuple):
 
 
 def rate_limits(header: Header) -> RateLimits | None:
-    """The scarcer of organisation and project, by the x-ratelimit-* headers; None where there are none."""
+    """The scarcer of organisation and project, by the x-ratelimit-* headers; None where nothing is said to remain."""
     if header("x-ratelimit-remaining-requests") is None and header("x-ratelimit-remaining-tokens") is None:
         return None
+    return _scarcest(header)
+
+
+def rate_limits_of_refusal(header: Header) -> RateLimits | None:
+    """As `rate_limits`, but times of reset are enough: a refusal says by itself that nothing remains."""
+    found = _scarcest(header)
+    return found if found != RateLimits() else None
+
+
+def _scarcest(header: Header) -> RateLimits:
     requests, tokens = _scarcer(header, "requests"), _scarcer(header, "tokens")
     return RateLimits(
         limit_requests=requests.limit,

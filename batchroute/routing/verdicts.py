@@ -177,12 +177,13 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
         return Action.GIVE_UP
-    worth_it = situation.affordable or situation.elsewhere is not Elsewhere.NOW
+    affordable = situation.affordable or situation.elsewhere is not Elsewhere.NOW
+    worth_it = outcome.may_retry and affordable
     if situation.usable and worth_it and situation.tries <= policy.retries:
         return Action.RETRY
     if situation.elsewhere is Elsewhere.NOW:
         return Action.ESCALATE if policy.refused else Action.FAIL_OVER
-    return _nowhere_else(policy, situation)
+    return _nowhere_else(policy, situation, may_retry=outcome.may_retry)
 
 
 def _paused(situation: Situation) -> Action:
@@ -190,11 +191,11 @@ def _paused(situation: Situation) -> Action:
     return Action.WAIT if patient else Action.FAIL_OVER
 
 
-def _nowhere_else(policy: Policy, situation: Situation) -> Action:
+def _nowhere_else(policy: Policy, situation: Situation, *, may_retry: bool) -> Action:
     """The record stays with this model, waits for one to recover, or ends."""
     if policy.dead:
         return Action.WAIT if situation.elsewhere is Elsewhere.LATER else Action.GIVE_UP
-    if situation.usable and situation.tries < MAX_TRIES_PER_MODEL:
+    if may_retry and situation.usable and situation.tries < MAX_TRIES_PER_MODEL:
         return Action.RETRY
     comes_back = not situation.usable and policy.effect is Effect.FAILED
     later = comes_back or situation.stopping or situation.elsewhere is Elsewhere.LATER

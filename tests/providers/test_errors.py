@@ -233,6 +233,10 @@ def test_message_is_cut_between_characters() -> None:
     assert told == "é" * (MAX_MESSAGE_BYTES // 2)
 
 
+def test_message_holds_nothing_that_a_terminal_obeys() -> None:
+    assert cut("a\x1b[31m\x9bb\x00") == "a\ufffd[31m\ufffdb\ufffd"
+
+
 def test_nothing_known_is_maybe_billed() -> None:
     told = failure(KeyError("odd"))
 
