@@ -5,14 +5,16 @@ A typed decode takes the ordinary answer in one pass. What it does not take is r
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import DecodeError, Meta, Struct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, decode
 from msgspec.structs import replace
 
+from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response, Usage
-from batchroute.providers.bodies import parse
+from batchroute.providers.bodies import is_encoded, parse
 from batchroute.providers.errors import MAX_MESSAGE_BYTES, complaint, cut, error_type_in_200, maybe_billed
 from batchroute.providers.limits import rate_limits, retry_after_s
 from batchroute.providers.models import substituted
@@ -75,13 +77,13 @@ class _Completion(Struct, gc=False):
 _decode: Final = Decoder(_Completion).decode
 
 
-def judge(reply: Reply, model: str) -> Outcome:
+def judge(reply: Reply, request: Request, model: str) -> Outcome:
     """Judge the answer of the model asked by this name: a Response, flagged where it is odd, or a Failure."""
     body = reply.body
     try:
         answer = _decode(body)
     except (DecodeError, UnicodeDecodeError, RecursionError):
-        return _judge_patiently(reply, body, model)
+        return _judge_patiently(reply, body, request, model)
     choice = answer.choices[0]
     content = choice.message.content
     usage = _usage(answer.usage)
@@ -95,8 +97,11 @@ def judge(reply: Reply, model: str) -> Outcome:
         or len(body) > LONGEST_ANSWER
         or _ESCAPED.search(body)
         or substituted(model, answer.model)
+        or usage.output_tokens > (request.max_output_tokens or MOST_TOKENS)
+        or (answer.service_tier is not None and _tier_changed(request, answer.service_tier))
+        or reply.extra
     ):
-        return _judge_patiently(reply, body, model)
+        return _judge_patiently(reply, body, request, model)
     return Response(
         content=content,
         finish_reason="stop",
@@ -119,10 +124,21 @@ def _usage(told: _Usage) -> Usage:
     )
 
 
+def _tier_changed(request: Request, answered: str) -> bool:
+    return _asked_tier(request.params) not in {None, "auto", answered}
+
+
+@lru_cache(maxsize=256)
+def _asked_tier(params: bytes) -> str | None:
+    tier = decode(b"{%b}" % params[1:]).get("service_tier")
+    return tier if isinstance(tier, str) else None
+
+
 class _Answer(Struct, frozen=True, kw_only=True):
     """A decoded answer and what is already known of it, whichever way it ends."""
 
     reply: Reply
+    request: Request
     model: str
     fields: Mapping[str, object]
     reading: Reading
@@ -130,6 +146,10 @@ class _Answer(Struct, frozen=True, kw_only=True):
     def text(self, name: str) -> str | None:
         value = self.fields.get(name)
         return sanitised(value) if isinstance(value, str) else None
+
+    def _took_too_much(self) -> bool:
+        cap, usage = self.request.max_output_tokens, self.reading.usage
+        return cap is not None and usage is not None and usage.output_tokens > cap
 
     def refused(self, kind: ErrorType, message: str, finish_reason: str | None = None) -> Failure:
         return Failure(
@@ -145,7 +165,7 @@ class _Answer(Struct, frozen=True, kw_only=True):
         )
 
     def accepted(self, content: str, finish_reason: str, flag: str | None) -> Response:
-        answered = self.text("model")
+        answered, tier = self.text("model"), self.text("service_tier")
         clean = sanitised(content)
         return Response(
             content=clean,
@@ -153,11 +173,13 @@ class _Answer(Struct, frozen=True, kw_only=True):
             usage=self.reading.usage,
             response_model=answered,
             response_id=self.text("id"),
-            service_tier=self.text("service_tier"),
+            service_tier=tier,
             http_status=self.reply.status,
             flag=flag
             or _flag_of_text(content, clean)
             or ("model_substituted" if substituted(self.model, answered) else None)
+            or ("tier_changed" if tier is not None and _tier_changed(self.request, tier) else None)
+            or ("usage_over_reservation" if self._took_too_much() else None)
             or self.reading.flag
             or ("extra_bytes" if self.reply.extra else None),
             rate_limits=rate_limits(self.reply.header),
@@ -177,20 +199,24 @@ def _flag_of_text(content: str, clean: str) -> str | None:
     return "control_chars" if _CONTROL.search(content) else None
 
 
-def _judge_patiently(reply: Reply, body: bytes, model: str) -> Outcome:
+def _judge_patiently(reply: Reply, body: bytes, request: Request, model: str) -> Outcome:
     fields, fault = parse(body, reply.header)
     if reply.status < 200:
         return _unread(reply, body, ErrorType.PROTOCOL_VIOLATION)
     if not isinstance(fields, Mapping):
         return _unread(reply, body, fault or ErrorType.WRONG_SHAPE)
-    answer = _Answer(reply=reply, model=model, fields=fields, reading=read_usage(fields.get("usage")))
+    reading = read_usage(fields.get("usage"))
+    answer = _Answer(reply=reply, request=request, model=model, fields=fields, reading=reading)
     if fields.get("error"):
         return _complaining(answer, body)
     return _judge_choices(answer, fields.get("choices"))
 
 
 def _unread(reply: Reply, body: bytes, kind: ErrorType) -> Failure:
-    excerpt = body[:_EXCERPT_BYTES].decode(errors="replace")
+    if is_encoded(reply.header):
+        excerpt = f"its encoding is {reply.header('content-encoding')}"
+    else:
+        excerpt = body[:_EXCERPT_BYTES].decode(errors="replace")
     message = f"HTTP {reply.status} with {len(body)} bytes that are no answer: {excerpt}"
     return Failure(error_type=kind, message=cut(message), sent=True, http_status=reply.status)
 

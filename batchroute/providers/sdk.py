@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable
 from contextlib import aclosing
+from operator import attrgetter
+from typing import Final
 
 import httpx2
 import openai
@@ -17,6 +19,10 @@ from batchroute.providers.transports import (
     Reply,
     refusal,
 )
+
+_LEFT_OVER: Final = attrgetter("stream._stream._httpcore_stream._stream._connection._h11_state.trailing_data")
+"""What the parser holds after a body: httpx2 2.16 has no public name for it, and would take it for the answer
+to the next request on that connection (measured): another record's."""
 
 
 class Sdk:
@@ -81,14 +87,26 @@ async def _refuse(response: httpx2.Response) -> None:
 async def _reply(response: httpx2.Response) -> Reply:
     try:
         body = await _body(response)
+        surplus = await _drop_surplus(response)
     except httpx2.TransportError as error:
         raise BodyLostError(message=type(error).__name__, request=response.request) from error
     finally:
         await response.aclose()
-    reply = Reply(response.status_code, body, response.headers.get)
+    reply = Reply(response.status_code, body, response.headers.get, surplus)
     if reply.status >= 300 or len(body) > MAX_BODY_BYTES:
         raise refusal(reply, response.headers, response.request)
     return reply
+
+
+async def _drop_surplus(response: httpx2.Response) -> bool:
+    """Whether bytes came after the body. If so, or if nobody knows, the connection is not used again."""
+    try:
+        octets, _ = _LEFT_OVER(response)
+    except AttributeError:  # of another version
+        octets = None
+    if octets != b"":
+        await response.extensions["network_stream"].aclose()
+    return bool(octets)
 
 
 async def _body(response: httpx2.Response) -> bytes:

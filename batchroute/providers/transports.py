@@ -1,11 +1,14 @@
 """How a request travels: what both transports promise, and the openai errors they raise when it fails."""
 
-from collections.abc import Callable
+import zlib
 from typing import Final, Protocol
 
 import httpx2
 import openai
 from msgspec import DecodeError, Struct, json
+
+from batchroute.providers.bodies import BombError, inflated, is_encoded
+from batchroute.providers.limits import Header
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 """The largest body that is read; an endless one takes no more memory than this."""
@@ -28,7 +31,7 @@ class Reply(Struct, frozen=True, gc=False):
 
     status: int
     body: bytes
-    header: Callable[[str], str | None]
+    header: Header
     extra: bool = False
 
 
@@ -79,12 +82,21 @@ def _status_error(reply: Reply, headers: httpx2.Headers, request: httpx2.Request
     undecoded = httpx2.Headers(
         [(name, value) for name, value in headers.multi_items() if name != "content-encoding"]
     )
-    content = reply.body[:MAX_BODY_BYTES]
+    content = _plain(reply)
     response = httpx2.Response(reply.status, headers=undecoded, content=content, request=request)
     kind = _STATUS_ERRORS.get(reply.status)
     if kind is None:
         kind = openai.InternalServerError if reply.status >= 500 else openai.APIStatusError
     return kind(f"HTTP {reply.status}", response=response, body=_envelope(content))
+
+
+def _plain(reply: Reply) -> bytes:
+    """The body of an error for reading: its code says more than its status, also when it comes compressed."""
+    body = reply.body[:MAX_BODY_BYTES]
+    try:
+        return inflated(body, reply.header) if is_encoded(reply.header) else body
+    except (BombError, zlib.error):
+        return body
 
 
 def _envelope(content: bytes) -> object:

@@ -2,26 +2,34 @@
 
 import gzip
 import json
+import zlib
 from typing import Any
 
 import pytest
 
+from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response, Usage
 from batchroute.providers.answers import LONGEST_ANSWER, judge
+from batchroute.providers.bodies import MAX_DECODED_BYTES
 from batchroute.providers.transports import Reply
+from tests.providers.builders import REQUEST
 from tests.providers.fault_server import completion
 
 USAGE = Usage(input_tokens=7, output_tokens=3)
 
 
 def judged(
-    body: bytes | str | dict[str, Any], model: str = "m", status: int = 200, **headers: str
+    body: bytes | str | dict[str, Any],
+    model: str = "m",
+    status: int = 200,
+    request: Request = REQUEST,
+    **headers: str,
 ) -> Outcome:
     octets = (
         body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     )
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    return judge(Reply(status, octets, fields.get), model)
+    return judge(Reply(status, octets, fields.get), request, model)
 
 
 def accepted(outcome: Outcome) -> Response:
@@ -203,10 +211,28 @@ def test_body_that_is_no_answer_is_refused_and_maybe_billed(body: bytes, expecte
 
 
 def test_a43_encoding_nobody_asked_for_is_not_decoded() -> None:
-    outcome = judged(gzip.compress(b"{}"), content_encoding="gzip")
+    outcome = judged(b"\x0b\x01\x80{}\x03", content_encoding="br")
 
     assert isinstance(outcome, Failure)
     assert outcome.error_type == ErrorType.DECODE_FAILED
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_compressed_answer_is_read_although_nobody_asked_for_one(encoding: str) -> None:
+    octets = json.dumps(completion()).encode()
+    body = gzip.compress(octets) if encoding == "gzip" else zlib.compress(octets)
+
+    assert accepted(judged(body, content_encoding=encoding)).content == "yes"
+
+
+@pytest.mark.parametrize(
+    ("excess", "expected"), [(0, ErrorType.NOT_JSON), (1, ErrorType.DECODE_BOMB)], ids=["most", "more"]
+)
+def test_a44_body_is_decompressed_up_to_its_cap(excess: int, expected: ErrorType) -> None:
+    outcome = judged(gzip.compress(b"x" * (MAX_DECODED_BYTES + excess)), content_encoding="gzip")
+
+    assert isinstance(outcome, Failure)
+    assert outcome.error_type == expected
 
 
 def test_a28_headers_that_lie_about_plain_json_are_ignored() -> None:
