@@ -90,7 +90,6 @@ def judge(reply: Reply, request: Request, model: str) -> Outcome:
     if (
         choice.finish_reason != "stop"
         or reply.status != 200
-        or reply.extra
         or not content
         or content.isspace()
         or not plausible(usage)

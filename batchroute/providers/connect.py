@@ -1,6 +1,5 @@
 """One provider of a job as a live thing: a transport, the judge of its answers, the map of its errors."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -19,9 +18,6 @@ from batchroute.providers.wire import Wire
 
 _TRANSPORTS: Final[dict[str, Callable[[Account], Transport]]] = {"wire": Wire, "sdk": Sdk}
 
-_ENDS: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
-"""What ends more than an attempt. A panic in a client's Rust is no Exception either, and ends no more than one."""
-
 
 class HttpProvider:
     """A Provider that is reached over HTTP. Failures name no secret of the account."""
@@ -39,9 +35,7 @@ class HttpProvider:
         """See Provider."""
         try:
             outcome = judge(await self._post(request.body(model), timeout_s=timeout_s), request, model)
-        except _ENDS:
-            raise
-        except BaseException as error:  # noqa: BLE001 # an attempt that fails is a value, whatever broke it
+        except Exception as error:  # noqa: BLE001 # an attempt that fails is a value, whatever broke it
             outcome = failure(error)
         return self._redacted(outcome) if isinstance(outcome, Failure) else outcome
 
@@ -49,9 +43,7 @@ class HttpProvider:
         """List the models, which costs nothing; None when the provider answers and accepts the credentials."""
         try:
             await self._transport.get("models", timeout_s=timeout_s)
-        except _ENDS:
-            raise
-        except BaseException as error:  # noqa: BLE001 # see send
+        except Exception as error:  # noqa: BLE001 # see send
             return self._redacted(failure(error))
         return None
 

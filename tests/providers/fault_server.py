@@ -54,11 +54,24 @@ class Hang:
     """Stay open and silent until the peer leaves or the server closes."""
 
 
-Step = Raw | Drip | Fin | Rst | Hang
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Read this many bytes and go on."""
+
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf:
+    """Stay open and read nothing more, until the peer leaves or the server closes."""
+
+
+Step = Raw | Drip | Fin | Rst | Hang | Take | Deaf
 Script = tuple[Step, ...]
 FIN: Final = Fin()
 RST: Final = Rst()
 HANG: Final = Hang()
+DEAF: Final = Deaf()
 
 
 def http(status: int, body: bytes | str = b"", **headers: str) -> Raw:
@@ -101,7 +114,7 @@ def ok(**changes: Any) -> Raw:
 
 @dataclass(slots=True)
 class FaultServer:
-    """Plays one script a request, in order, then good answers; `greeting` is played before any request."""
+    """Plays one script a request, in order, then `otherwise`; `greeting` is played before any request."""
 
     port: int = 0
     scheme: str = "http"
@@ -109,6 +122,7 @@ class FaultServer:
     connections: int = 0
     scripts: list[Script] = field(default_factory=list)
     greeting: Script = ()
+    otherwise: Script = ()
     tunnel_to: int | None = None
     """A loopback port that what follows a CONNECT is piped to."""
     _open: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
@@ -141,7 +155,7 @@ class FaultServer:
             return
         while (request := await _read(reader)) is not None:
             self.seen.append(request)
-            script = self.scripts.pop(0) if self.scripts else (ok(),)
+            script = self.scripts.pop(0) if self.scripts else self.otherwise or (ok(),)
             if not await _play(script, reader, writer):
                 return
             if request.method == "CONNECT" and self.tunnel_to is not None:
@@ -171,6 +185,12 @@ async def _play(script: Sequence[Step], reader: asyncio.StreamReader, writer: as
                 await _drip(octets, gap_s, reader, writer)
             case Hang():
                 await reader.read()
+                return False
+            case Take(count):
+                await reader.readexactly(count)
+            case Deaf():
+                writer.transport.pause_reading()  # type: ignore[attr-defined] # a socket's transport has it
+                await writer.wait_closed()
                 return False
             case Rst():
                 _reset(writer)
@@ -232,10 +252,15 @@ def _fields(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 @asynccontextmanager
 async def serving(
-    *scripts: Script, tls: ssl.SSLContext | None = None, greeting: Script = ()
+    *scripts: Script,
+    tls: ssl.SSLContext | None = None,
+    greeting: Script = (),
+    otherwise: Script = (),
 ) -> AsyncIterator[FaultServer]:
     """A fault server on a free loopback port, gone at the end with all its connections."""
-    fault = FaultServer(scheme="https" if tls else "http", scripts=list(scripts), greeting=greeting)
+    fault = FaultServer(
+        scheme="https" if tls else "http", scripts=list(scripts), greeting=greeting, otherwise=otherwise
+    )
     server = await asyncio.start_server(fault.talk, "127.0.0.1", 0, ssl=tls, limit=2**20)
     fault.port = server.sockets[0].getsockname()[1]
     try:

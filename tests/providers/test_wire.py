@@ -74,6 +74,10 @@ ENDLESS: dict[str, tuple[Script, ErrorType]] = {
         (Raw(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40), HANG),
         ErrorType.PROTOCOL_VIOLATION,
     ),
+    "A33 another protocol": (
+        (Raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"), HANG),
+        ErrorType.PROTOCOL_VIOLATION,
+    ),
     "A35 one header": ((Raw(HEAD + b"x: " + b"y" * (MAX_HEAD_BYTES + 9)), HANG), ErrorType.HEADERS_TOO_LARGE),
     "A35 the trailer": (
         (Raw(CHUNKED + b"0\r\n" + b"x: yyyyyyyy\r\n" * 9_000), HANG),
