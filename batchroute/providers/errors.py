@@ -190,7 +190,7 @@ def cut(message: str) -> str:
     return line.encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
 
 
-def failure(error: BaseException) -> Failure:
+def failure(error: Exception) -> Failure:
     """What an exception of a transport means for the attempt; UNCLASSIFIED, and maybe billed, if nothing is known."""
     for kind in type(error).__mro__:
         if kind in _BY_CLASS:
@@ -198,13 +198,13 @@ def failure(error: BaseException) -> Failure:
     return _failed(ErrorType.UNCLASSIFIED, error, sent=True)
 
 
-def _failed(kind: ErrorType, error: BaseException, *, sent: bool) -> Failure:
+def _failed(kind: ErrorType, error: Exception, *, sent: bool) -> Failure:
     told = causes.told(error)
     what = type(error).__name__ if kind is ErrorType.UNCLASSIFIED else kind.replace("_", " ")
     return Failure(error_type=kind, message=cut(f"{what}: {told}" if told else what), sent=sent)
 
 
-def _of_status(error: BaseException) -> Failure:
+def _of_status(error: Exception) -> Failure:
     assert isinstance(error, openai.APIStatusError)
     header = error.response.headers.get
     said = complaint(error.body, error.response.text)
@@ -220,26 +220,26 @@ def _of_status(error: BaseException) -> Failure:
     )
 
 
-def _of_lost_request(error: BaseException) -> Failure:
+def _of_lost_request(error: Exception) -> Failure:
     cause = causes.lost(error)
     return _failed(cause.error_type, error, sent=cause.sent)
 
 
-def _of_lost_body(error: BaseException) -> Failure:
+def _of_lost_body(error: Exception) -> Failure:
     cause = causes.lost(error, answered=True)
     return _failed(cause.error_type, error, sent=cause.sent)
 
 
-def _of_timeout(error: BaseException) -> Failure:
+def _of_timeout(error: Exception) -> Failure:
     cause = causes.slow(error)
     return _failed(cause.error_type, error, sent=cause.sent)
 
 
-def _always(kind: ErrorType, *, sent: bool) -> Callable[[BaseException], Failure]:
+def _always(kind: ErrorType, *, sent: bool) -> Callable[[Exception], Failure]:
     return lambda error: _failed(kind, error, sent=sent)
 
 
-_BY_CLASS: Final[dict[type, Callable[[BaseException], Failure]]] = {
+_BY_CLASS: Final[dict[type, Callable[[Exception], Failure]]] = {
     openai.APIStatusError: _of_status,
     openai.APITimeoutError: _of_timeout,
     openai.APIConnectionError: _of_lost_request,

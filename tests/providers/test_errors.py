@@ -218,13 +218,13 @@ def test_an_error_with_words_of_its_own_is_not_explained_by_what_was_being_handl
     error = BodyTooLargeError(message="The body is longer than 9 bytes.", request=REQUEST)
     told = failure(raised_while_handling(error, ssl.SSLWantReadError("did not complete")))
 
-    assert told.message == "BodyTooLargeError: The body is longer than 9 bytes."
+    assert told.message == "body too large: The body is longer than 9 bytes."
 
 
 def test_an_error_without_words_is_explained_by_what_was_being_handled() -> None:
     told = failure(raised_while_handling(ConnectionError(), OSError(), ConnectionResetError(104, "reset")))
 
-    assert told.message == "ConnectionError: [Errno 104] reset"
+    assert told.message == "connection lost: [Errno 104] reset"
 
 
 def test_message_is_cut_between_characters() -> None:
