@@ -1,6 +1,8 @@
 """How a connection of the wire comes about: the name, the address, the proxy, TLS."""
 
 import asyncio
+import errno
+import re
 import socket
 import ssl
 from base64 import b64encode
@@ -20,6 +22,8 @@ NAMES_KEPT_S: Final = 30.0
 SECOND_ADDRESS_S: Final = 0.25  # RFC 8305, section 8: the recommended Connection Attempt Delay
 
 _PORTS: Final = {"http": 80, "https": 443}
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+_UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH})
 
 
 class Origin(NamedTuple):
@@ -77,7 +81,7 @@ class Dialer:
             raise BrokenError(Cause(phase, sent=False), f"no connection to {self._next.authority}") from error
         except OSError as error:
             self._asked_at = 0.0  # the addresses may be out of date
-            raise BrokenError(connecting(error), str(error)) from error
+            raise BrokenError(connecting(error), str(error) or "closed in the handshake") from error
 
     @property
     def _next(self) -> Origin:
@@ -85,25 +89,46 @@ class Dialer:
 
     async def _look_up(self) -> list[Any]:
         loop = asyncio.get_running_loop()
-        if self._addresses is None or (
-            self._addresses.done() and loop.time() - self._asked_at > NAMES_KEPT_S
-        ):
-            self._addresses = loop.create_future()
-            try:
-                found = await loop.getaddrinfo(self._next.host, self._next.port, type=socket.SOCK_STREAM)
-            except BaseException as error:
-                asked, self._addresses = self._addresses, None
-                asked.set_exception(error if isinstance(error, OSError) else TimeoutError())
-                asked.exception()  # seen: whoever waits gets it, even if nobody does
-                raise
-            self._addresses.set_result(found)
+        while True:
+            asked = self._addresses
+            if asked is None or (asked.done() and loop.time() - self._asked_at > NAMES_KEPT_S):
+                return await self._ask()
+            await asyncio.wait((asked,))
+            if not asked.cancelled():
+                return asked.result()
+
+    async def _ask(self) -> list[Any]:
+        """Ask the resolver for all who wait; should this task be cancelled, one of them asks anew."""
+        loop = asyncio.get_running_loop()
+        asked: asyncio.Future[list[Any]] = loop.create_future()
+        self._addresses = asked
+        try:
+            found = await loop.getaddrinfo(self._next.host, self._next.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            asked.set_exception(error)
+        except UnicodeError as error:
+            asked.set_exception(socket.gaierror(socket.EAI_NONAME, f"no name of a host: {error}"))
+        except BaseException:
+            asked.cancel()
+            self._addresses = None
+            raise
+        else:
+            asked.set_result(found)
             self._asked_at = loop.time()
-        return await asyncio.shield(self._addresses)
+            return found
+        self._addresses = None
+        return asked.result()
 
     async def _connect(self, addresses: list[Any], gone: Callable[[Connection], None]) -> Connection:
-        sock = await aiohappyeyeballs.start_connection(
-            addresses, happy_eyeballs_delay=SECOND_ADDRESS_S if len(addresses) > 1 else None
-        )
+        try:
+            sock = await aiohappyeyeballs.start_connection(
+                addresses, happy_eyeballs_delay=SECOND_ADDRESS_S if len(addresses) > 1 else None
+            )
+        except OSError as error:
+            number = _most_telling(error)
+            if number is None:
+                raise
+            raise OSError(number, str(error)) from error
         _, connection = await asyncio.get_running_loop().create_connection(
             lambda: Connection(gone),
             sock=sock,
@@ -132,5 +157,14 @@ class Dialer:
         transport = await asyncio.get_running_loop().start_tls(
             connection.transport, connection, self._trust, server_hostname=self._origin.host
         )
-        assert transport is not None
+        if transport is None:
+            raise ConnectionResetError("closed in the handshake")
         connection.connection_made(transport)
+
+
+def _most_telling(error: OSError) -> int | None:
+    """The errors of several addresses come in words only: how one failed that could be reached says most."""
+    if error.errno is not None:
+        return None
+    numbers = [int(number) for number in _ERRNO.findall(str(error))]
+    return next((number for number in numbers if number not in _UNREACHABLE), next(iter(numbers), None))

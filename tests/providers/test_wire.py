@@ -151,3 +151,58 @@ async def test_a_name_is_looked_up_once_for_many_connections(monkeypatch: pytest
 
     assert asked.count("provider.test") == 1
     assert server.connections == 8
+
+
+async def test_who_stops_asking_for_a_name_leaves_it_to_those_who_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    async def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if len(asked) == 1:
+            await asyncio.Event().wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    async with (
+        serving() as server,
+        provider_at(Wire, f"http://provider.test:{server.port}/v1") as provider,
+        asyncio.TaskGroup() as group,
+    ):
+        hasty = group.create_task(ask(provider, SHORT_S))
+        await asyncio.sleep(0)
+        patient = [group.create_task(ask(provider)) for _ in range(3)]
+        await asyncio.wait([hasty, *patient])
+
+    assert failed(hasty.result()).error_type == ErrorType.DNS_TIMEOUT
+    assert all(isinstance(each.result(), Response) for each in patient)
+    assert asked.count("provider.test") == 2
+
+
+UNREACHABLE = "255.255.255.255"  # the broadcast address: ENETUNREACH without a packet
+
+
+@pytest.mark.parametrize(
+    ("hosts", "error_type"),
+    [
+        ((UNREACHABLE, "127.0.0.1"), ErrorType.CONNECT_REFUSED),
+        (("127.0.0.1", UNREACHABLE), ErrorType.CONNECT_REFUSED),
+        ((UNREACHABLE, UNREACHABLE), ErrorType.NETWORK_UNREACHABLE),
+    ],
+)
+async def test_of_several_addresses_the_one_that_could_be_reached_tells_the_cause(
+    monkeypatch: pytest.MonkeyPatch, hosts: tuple[str, ...], error_type: ErrorType
+) -> None:
+    async def getaddrinfo(name: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        found = hosts if name == "provider.test" else (name,)  # the loop looks up addresses, too
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in found]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        async with provider_at(Wire, f"http://provider.test:{port}/v1") as provider:
+            told = failed(await ask(provider))
+
+    assert (told.error_type, told.sent) == (error_type, False)
