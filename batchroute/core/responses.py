@@ -58,6 +58,7 @@ class ErrorType(StrEnum):
     PROXY_ERROR = "proxy_error"
     WRITE_TIMEOUT = "write_timeout"
     CONNECTION_LOST = "connection_lost"
+    STALE_CONNECTION = "stale_connection"
     ATTEMPT_TIMEOUT = "attempt_timeout"
     PROTOCOL_VIOLATION = "protocol_violation"
     HEADERS_TOO_LARGE = "headers_too_large"

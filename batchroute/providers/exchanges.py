@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_body_bytes", "_done", "_extra", "_gone", "_head_bytes", "_head_ended", "_headers", "_interim",
-        "_parser", "_received", "_reply", "_tunnelling", "_unsent", "transport",
+        "_parser", "_received", "_reply", "_served", "_tunnelling", "_unsent", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._done: asyncio.Future[None] | None = None
         self._unsent = False
         self._tunnelling = False
+        self._served = False
 
     async def exchange(self, request: bytes, deadline: float, *, tunnelling: bool = False) -> Message:
         """Send a request and read its reply until `deadline`, a time on the loop's clock.
@@ -66,7 +67,7 @@ class Connection(asyncio.Protocol):
         to CONNECT (`tunnelling`) ends with its head. Raises BrokenError; whatever it raises, the connection is gone.
         """
         if self.transport.is_closing():
-            raise BrokenError(Cause(ErrorType.CONNECTION_LOST, sent=False), "closed by the server at once")
+            raise BrokenError(Cause(self._lost(), sent=False), "closed by the server before the request")
         loop = asyncio.get_running_loop()
         self._done = loop.create_future()
         self._reply: Message | None = None
@@ -86,11 +87,15 @@ class Connection(asyncio.Protocol):
             self._done = None
         reply = self._reply
         assert reply is not None
+        self._served = not tunnelling
         return replace(reply, reusable=False, extra=True) if self._extra else reply
 
     def close(self) -> None:
-        """Close in good order."""
-        self.transport.close()
+        """Close in good order, unless the server has not taken the whole request: that could take for ever."""
+        if self._unsent:
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     # What the event loop tells
 
@@ -130,7 +135,9 @@ class Connection(asyncio.Protocol):
             self._gone(self)
         elif not self._head_ended:
             words = f"the connection broke before the answer: {exc or 'closed by the server'}"
-            self._break(ErrorType.CONNECTION_LOST, words, sent=not self._unsent)
+            # A broken pipe is a write that failed: the end of the request has not left this machine.
+            unsent = self._unsent or isinstance(exc, BrokenPipeError)
+            self._break(ErrorType.CONNECTION_LOST if self._received else self._lost(), words, sent=not unsent)
         elif exc is None and not self._is_delimited():
             self._complete(reusable=False)
         else:
@@ -183,6 +190,10 @@ class Connection(asyncio.Protocol):
             self._complete(reusable=False)
         elif self._received > MAX_RAW_BYTES:
             self._break(ErrorType.BODY_TOO_LARGE, f"more than {MAX_RAW_BYTES} bytes for one answer")
+
+    def _lost(self) -> ErrorType:
+        """A connection that was kept may have been dead already, which is not the fault of this request."""
+        return ErrorType.STALE_CONNECTION if self._served else ErrorType.CONNECTION_LOST
 
     def _is_delimited(self) -> bool:
         return b"content-length" in self._headers or b"transfer-encoding" in self._headers

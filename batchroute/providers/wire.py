@@ -58,8 +58,7 @@ class Wire:
     async def close(self) -> None:
         """See Transport."""
         self._closed = True
-        while self._idle:
-            self._idle.popitem()[0].close()
+        self._drop_idle()
         await self._sdk.close()
 
     async def _ask(self, request: bytes, timeout_s: float) -> Reply:
@@ -72,6 +71,8 @@ class Wire:
             )
             message = await connection.exchange(request, deadline)
         except BrokenError as error:
+            if error.cause.error_type is ErrorType.STALE_CONNECTION:
+                self._drop_idle()  # they may be as dead, and the next try needs a fresh one
             self._raise(error)
         if message.reusable and not self._closed:
             self._idle[connection] = clock()
@@ -90,6 +91,10 @@ class Wire:
                 return connection
             connection.close()
         return None
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.popitem()[0].close()
 
     def _forget(self, connection: Connection) -> None:
         self._idle.pop(connection, None)

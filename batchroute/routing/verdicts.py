@@ -109,6 +109,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.HEADERS_TOO_LARGE: _ONCE_MORE,
     ErrorType.BODY_TRUNCATED: _CONNECT,
     ErrorType.NOT_JSON: _ONCE_MORE,
+    ErrorType.STALE_CONNECTION: Policy(1, Effect.NONE),
     ErrorType.DECODE_FAILED: _ONCE_MORE,
     ErrorType.DECODE_BOMB: Policy(0, Effect.FAILED, dead=True),
     ErrorType.BODY_TOO_LARGE: Policy(0, Effect.FAILED, dead=True),

@@ -1,19 +1,21 @@
 """What the wire knows and the SDK's client does not: how far an exchange had come, and where a reply ends."""
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Response
-from batchroute.providers.exchanges import MAX_HEAD_BYTES
+from batchroute.providers.dialing import Dialer
+from batchroute.providers.exchanges import MAX_HEAD_BYTES, Connection
 from batchroute.providers.transports import MAX_BODY_BYTES
 from batchroute.providers.wire import Wire
 from tests.providers.builders import AMPLE_S, ask, failed, provider_at
-from tests.providers.fault_server import HANG, Raw, Script, http, ok, serving
+from tests.providers.fault_server import DEAF, FIN, HANG, Raw, Script, Take, http, ok, serving
 
 SHORT_S = 0.2
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -40,6 +42,25 @@ async def deaf(*, saying: bytes = b"", reset: bool = False) -> AsyncIterator[str
     finally:
         leaving.set()
         server.close()
+
+
+class Watched:
+    """The connections that are opened, and when the first of them is gone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened: list[Connection] = []
+        self.gone = asyncio.Event()
+        dial = Dialer.dial
+
+        async def watching(dialer: Dialer, gone: Callable[[Connection], None], deadline: float) -> Connection:
+            def left(connection: Connection) -> None:
+                self.gone.set()
+                gone(connection)
+
+            self.opened.append(await dial(dialer, left, deadline))
+            return self.opened[-1]
+
+        monkeypatch.setattr(Dialer, "dial", watching)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +136,66 @@ async def test_a21_an_upload_that_is_reset_was_not_handed_over() -> None:
     assert (told.error_type, told.sent) == (ErrorType.CONNECTION_LOST, False)
 
 
+async def test_a22_one_stale_connection_makes_all_that_are_kept_doubtful() -> None:
+    async with serving() as server, provider_at(Wire, server.url) as provider:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(ask(provider))
+        server.otherwise = (FIN,)  # the next request on any of them
+        told = failed(await ask(provider))
+        server.otherwise = ()
+        following = await ask(provider)
+
+    assert (told.error_type, told.sent) == (ErrorType.STALE_CONNECTION, True)
+    assert isinstance(following, Response), following
+    assert server.connections == 4
+
+
+async def test_a22_a_kept_connection_that_takes_no_byte_was_not_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch)
+    async with serving() as server, provider_at(Wire, server.url) as provider:
+        await ask(provider)
+        number = watched.opened[0].transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(number)) as its_socket:
+            its_socket.shutdown(socket.SHUT_WR)
+        told = failed(await ask(provider))
+
+    assert (told.error_type, told.sent) == (ErrorType.STALE_CONNECTION, False)
+    assert len(server.seen) == 1
+
+
+async def test_a_tunnel_that_closes_in_the_handshake_says_so() -> None:
+    async with serving((http(200), FIN)) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        async with provider_at(Wire, "https://provider.invalid/v1", proxy=url) as provider:
+            told = failed(await ask(provider))
+
+    assert (told.error_type, told.sent) == (ErrorType.CONNECTION_LOST, False)
+    assert told.message == "connection lost: closed in the handshake"
+
+
 async def test_refusal_that_comes_before_the_upload_is_through_is_heard() -> None:
     early = http(413, "{}", connection="close")
     async with deaf(saying=early.octets) as url, provider_at(Wire, url) as provider:
         told = failed(await provider.send(LARGE, "m", timeout_s=AMPLE_S))
+
+    assert (told.error_type, told.http_status) == (ErrorType.REQUEST_TOO_LARGE, 413)
+
+
+async def test_a_connection_whose_server_takes_no_more_is_closed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch)
+    refused = http(413, "{}")
+    async with (
+        serving(greeting=(Take(1024), refused, DEAF)) as server,
+        provider_at(Wire, server.url) as provider,
+    ):
+        told = failed(await provider.send(LARGE, "m", timeout_s=AMPLE_S))
+        async with asyncio.timeout(AMPLE_S):
+            await watched.gone.wait()
 
     assert (told.error_type, told.http_status) == (ErrorType.REQUEST_TOO_LARGE, 413)
 
