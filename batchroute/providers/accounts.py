@@ -1,6 +1,7 @@
 """An endpoint and the credentials for it, and the openai client configured from nothing else."""
 
 import os
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,12 @@ from batchroute.core.errors import JobError, NoModelError
 from batchroute.providers.transports import CONNECT_TIMEOUT_S, KEEPALIVE_S
 
 USER_AGENT: Final = "batchroute"
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2: a token
+_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _NO_KEY: Final = "none"  # the SDK insists on a key; the Authorization header that would carry it is omitted
+
+_PRINTABLE: Final = ": only printable ASCII can; is there a line break at its end?"
 
 # openai 3.52 puts its own pair of these after ours, so only the same spelling replaces them.
 _SPELT: Final = {"openai-organization": "OpenAI-Organization", "openai-project": "OpenAI-Project"}
@@ -39,7 +45,7 @@ class Account:
 
     @property
     def max_connections(self) -> int:
-        """Connections to allow: a request that was cancelled keeps its own until its deadline."""
+        """Connections to allow: some more than requests, for those that are still being closed."""
         return self.connections + max(16, self.connections // 4)
 
 
@@ -117,8 +123,21 @@ def _distrust() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+def _check_headers(account: Account) -> None:
+    """A line break in one of them would end it, and what follows would be a header of its own, or the body."""
+    if not _VALUE.fullmatch(account.api_key or ""):
+        raise JobError(f"providers.{account.name}.api_key holds a character that cannot be sent{_PRINTABLE}")
+    for name, value in account.headers.items():
+        if not _NAME.fullmatch(name):
+            raise JobError(f"providers.{account.name}.headers: {name!r} is no name of a header")
+        if not _VALUE.fullmatch(value):
+            what = f"providers.{account.name}.headers.{name}"
+            raise JobError(f"{what} holds a character that cannot be sent{_PRINTABLE}")
+
+
 def _headers(account: Account) -> dict[str, str | Omit]:
-    """Every header once; `omit` for those the SDK would take from the environment."""
+    """Every header once; `omit` for those the SDK would take from the environment. Raises JobError."""
+    _check_headers(account)
     ambient = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
     headers: dict[str, str | Omit] = {
         line.partition(":")[0].strip().lower(): omit for line in ambient if ":" in line

@@ -143,6 +143,21 @@ def test_unusable_ca_file_is_an_error_of_the_job(
         opened(account)
 
 
+@pytest.mark.parametrize("value", ["sk-1\n", "sk\r\nx-admin: yes", "sk-\u20ac", "sk-\x00"])
+def test_key_or_header_that_would_break_the_request_is_an_error_of_the_job(kind: Kind, value: str) -> None:
+    for secret, told in (
+        (Account(name="p", base_url="http://h/v1", connections=1, api_key=value), "p.api_key"),
+        (
+            Account(name="p", base_url="http://h/v1", connections=1, headers={"x-key": value}),
+            "p.headers.x-key",
+        ),
+        (Account(name="p", base_url="http://h/v1", connections=1, headers={f"x{value}": "v"}), "p.headers"),
+    ):
+        with pytest.raises(JobError, match=f"^providers.{told}") as refused:
+            kind(secret)
+        assert "\n" not in str(refused.value)
+
+
 async def test_plain_http_needs_no_trust_store(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
