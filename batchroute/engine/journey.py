@@ -17,7 +17,7 @@ from batchroute.core.errors import NoModelError
 from batchroute.core.money import Rates
 from batchroute.core.records import UNLABELLED, Fault, Labels
 from batchroute.core.requests import Request
-from batchroute.core.responses import Failure, Outcome, Response, Usage
+from batchroute.core.responses import ErrorType, Failure, Outcome, Response, Usage
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
@@ -64,6 +64,7 @@ class Trail:
     record: Admitted
     totals: Totals
     tries: dict[str, int] = field(default_factory=dict)
+    errors: dict[ErrorType, int] = field(default_factory=dict)
     spent: frozenset[str] = frozenset()
     answered_then: dict[str, int] = field(default_factory=dict)
     """How many answers each model had given when it last failed with this record."""
@@ -144,11 +145,12 @@ class Journey:
             pool.succeed(slot)
             return Action.ACCEPT
         trail.failure, trail.failed = outcome, pool
+        trail.errors[outcome.error_type] = trail.errors.get(outcome.error_type, 0) + 1
         self._tell(pool, slot, outcome)
         usable = not pool.ejected and pool.disabled is None
         if usable and not probe and effect(outcome) not in UNCOUNTED:
             trail.tries[pool.spec.model] = trail.tries.get(pool.spec.model, 0) + 1
-        verdict = decide(outcome, self._situation(trail, pool, usable=usable))
+        verdict = decide(outcome, self._situation(trail, pool, outcome, usable=usable))
         trail.stay = None
         if verdict is Action.RETRY:
             trail.stay, trail.affordable = pool.spec.model, pool.retries.affordable
@@ -172,7 +174,7 @@ class Journey:
         trail.answered_then[model] = pool.answered
         return trail.blames.get(model, 0) >= MAX_TRIES_PER_MODEL - 1
 
-    def _situation(self, trail: Trail, pool: Pool, *, usable: bool) -> Situation:
+    def _situation(self, trail: Trail, pool: Pool, failure: Failure, *, usable: bool) -> Situation:
         model = pool.spec.model
         for tried in [tried for tried in trail.tries if self.pools[tried].ejected]:
             del trail.tries[tried]  # it was down: that was not the record's fault
@@ -182,6 +184,7 @@ class Journey:
         return Situation(
             tries=trail.tries.get(model, 0),
             tries_in_all=sum(trail.tries.values()),
+            same=trail.errors[failure.error_type],
             elsewhere=_ELSEWHERE[type(other)],
             usable=usable and model not in trail.spent,
             affordable=pool.retries.affordable,

@@ -44,6 +44,8 @@ class Policy(Struct, frozen=True):
     dead: bool = False
     refused: bool = False
     """The model answered and the answer is no use: going on to the next model is an escalation."""
+    opinions: int | None = None
+    """As many errors of this type end the record: every further model would say the same. None: however many."""
 
 
 class Elsewhere(StrEnum):
@@ -61,6 +63,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Counted attempts of this record on this model, this one included."""
     tries_in_all: int
     """The same over all models of the route."""
+    same: int = 1
+    """Attempts of this record, on any model, that ended with this error type, this one included."""
     elsewhere: Elsewhere
     usable: bool
     """Whether this model still takes the record: neither ejected, disabled, nor tried enough."""
@@ -85,6 +89,7 @@ _ONCE_MORE = Policy(1, Effect.FAILED)
 _NEXT_MODEL = Policy(0, Effect.FAILED)
 _ODD_ANSWER = Policy(1, Effect.NONE, dead=True, refused=True)
 _RECORDS_FAULT = Policy(0, Effect.NONE, dead=True)
+_FOR_EVERY_MODEL = Policy(0, Effect.NONE, dead=True, opinions=1)
 _ACCOUNT = Policy(0, Effect.DISABLE_PROVIDER)
 _PAUSE = Policy(0, Effect.PAUSE)
 _OURS = Policy(0, Effect.PAUSE_ALL)
@@ -104,12 +109,12 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.PROXY_ERROR: _CONNECT,
     ErrorType.WRITE_TIMEOUT: _CONNECT,
     ErrorType.CONNECTION_LOST: _CONNECT,
+    ErrorType.STALE_CONNECTION: Policy(1, Effect.NONE),
     ErrorType.ATTEMPT_TIMEOUT: _ONCE_MORE,
     ErrorType.PROTOCOL_VIOLATION: _CONNECT,
     ErrorType.HEADERS_TOO_LARGE: _ONCE_MORE,
     ErrorType.BODY_TRUNCATED: _CONNECT,
     ErrorType.NOT_JSON: _ONCE_MORE,
-    ErrorType.STALE_CONNECTION: Policy(1, Effect.NONE),
     ErrorType.DECODE_FAILED: _ONCE_MORE,
     ErrorType.DECODE_BOMB: Policy(0, Effect.FAILED, dead=True),
     ErrorType.BODY_TOO_LARGE: Policy(0, Effect.FAILED, dead=True),
@@ -122,20 +127,20 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.ERROR_IN_200: _ONCE_MORE,
     ErrorType.PROVIDER_ERROR_MID_ANSWER: _CONNECT,
     ErrorType.REDIRECT_REFUSED: _ACCOUNT,
-    ErrorType.BAD_REQUEST: Policy(0, Effect.NONE, dead=True),
-    ErrorType.UNPROCESSABLE: Policy(0, Effect.NONE, dead=True),
+    ErrorType.BAD_REQUEST: _FOR_EVERY_MODEL,
+    ErrorType.UNPROCESSABLE: _FOR_EVERY_MODEL,
     ErrorType.UNSUPPORTED_PARAMETER: Policy(0, Effect.DISABLE_MODEL),
     ErrorType.CONTEXT_EXCEEDED: _RECORDS_FAULT,
     ErrorType.REQUEST_TOO_LARGE: _RECORDS_FAULT,
     ErrorType.REQUEST_EXCEEDS_QUOTA: _RECORDS_FAULT,
-    ErrorType.CONTENT_BLOCKED: Policy(0, Effect.NONE, dead=True, refused=True),
+    ErrorType.CONTENT_BLOCKED: Policy(0, Effect.NONE, dead=True, refused=True, opinions=2),
     ErrorType.AUTH_REJECTED: _ACCOUNT,
     ErrorType.PERMISSION_DENIED: _ACCOUNT,
     ErrorType.BILLING_EXHAUSTED: _ACCOUNT,
     ErrorType.WAF_BLOCKED: _PAUSE,
     ErrorType.MODEL_NOT_FOUND: Policy(0, Effect.DISABLE_MODEL),
     ErrorType.ENDPOINT_MISMATCH: _ACCOUNT,
-    ErrorType.UNEXPECTED_4XX: Policy(0, Effect.NONE, dead=True),
+    ErrorType.UNEXPECTED_4XX: _FOR_EVERY_MODEL,
     ErrorType.SERVER_TIMEOUT: _CONNECT,
     ErrorType.CONFLICT: _CONNECT,
     ErrorType.OVERLOADED: _NEXT_MODEL,
@@ -158,9 +163,6 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.UNCLASSIFIED: _ONCE_MORE,
 }
 
-_STAYS_WITH_THE_RECORD = frozenset({ErrorType.BAD_REQUEST, ErrorType.UNPROCESSABLE, ErrorType.UNEXPECTED_4XX})
-"""Errors that every model would give this record: the first one ends it."""
-
 
 def effect(outcome: Outcome) -> Effect:
     """What the outcome says of the model."""
@@ -171,9 +173,9 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
     """The verdict on one attempt."""
     if isinstance(outcome, Response):
         return Action.ACCEPT
-    if outcome.error_type in _STAYS_WITH_THE_RECORD:
-        return Action.GIVE_UP
     policy = POLICIES[outcome.error_type]
+    if policy.opinions is not None and situation.same >= policy.opinions:
+        return Action.GIVE_UP
     if policy.effect in UNCOUNTED:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:

@@ -12,6 +12,7 @@ def situation(
     elsewhere: Elsewhere = Elsewhere.NOW,
     usable: bool = True,
     pause_s: float = 0.0,
+    same: int = 1,
 ) -> Situation:
     return Situation(
         tries=tries,
@@ -19,6 +20,7 @@ def situation(
         elsewhere=elsewhere,
         usable=usable,
         pause_s=pause_s,
+        same=same,
     )
 
 
@@ -82,6 +84,12 @@ def test_an_answer_is_accepted() -> None:
             Action.WAIT,
             id="A78 a long pause, nothing else",
         ),
+        pytest.param(ErrorType.STALE_CONNECTION, situation(1), Action.RETRY, id="A22 a fresh connection"),
+        pytest.param(ErrorType.STALE_CONNECTION, situation(2), Action.FAIL_OVER, id="A22 twice"),
+        pytest.param(ErrorType.CONTENT_BLOCKED, situation(1), Action.ESCALATE, id="A61 another opinion"),
+        pytest.param(
+            ErrorType.CONTENT_BLOCKED, situation(1, tries_in_all=2, same=2), Action.GIVE_UP, id="A61 the same"
+        ),
         pytest.param(ErrorType.EMPTY_ANSWER, situation(1), Action.RETRY, id="A85 once more"),
         pytest.param(ErrorType.EMPTY_ANSWER, situation(2), Action.ESCALATE, id="A85 a better model"),
         pytest.param(
@@ -114,6 +122,7 @@ def test_verdicts(error_type: ErrorType, given: Situation, expected: Action) -> 
         (ErrorType.MODEL_NOT_FOUND, Effect.DISABLE_MODEL),
         (ErrorType.BILLING_EXHAUSTED, Effect.DISABLE_PROVIDER),
         (ErrorType.BAD_REQUEST, Effect.NONE),
+        (ErrorType.STALE_CONNECTION, Effect.NONE),
         (ErrorType.EMPTY_ANSWER, Effect.NONE),
     ],
 )
