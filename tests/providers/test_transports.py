@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from operator import attrgetter
 
 import httpx2
 import openai  # noqa: TID251 # the contract is about its errors
 import pytest
 
 from batchroute.core.responses import ErrorType, Response
+from batchroute.providers import sdk
 from batchroute.providers.accounts import Account
 from tests.providers.builders import AMPLE_S, KEY, REQUEST, Kind, ask, failed, provider_at
 from tests.providers.fault_server import (
@@ -18,6 +20,7 @@ from tests.providers.fault_server import (
     completion,
     error,
     http,
+    ok,
     serving,
 )
 
@@ -67,6 +70,18 @@ async def test_connection_is_kept_for_the_next_request(kind: Kind) -> None:
             await ask(provider)
 
     assert (server.connections, len(server.seen)) == (1, 3)
+
+
+async def test_a36_where_nobody_knows_what_came_after_an_answer_no_connection_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sdk, "_LEFT_OVER", attrgetter("of.another.version"))
+    twice = Raw(ok().octets + ok(message={"content": "of whom?"}).octets)
+    async with serving((twice,), (twice,)) as server, provider_at(sdk.Sdk, server.url) as provider:
+        outcomes = [await ask(provider) for _ in range(3)]
+
+    assert [each.content for each in outcomes if isinstance(each, Response)] == ["yes"] * 3
+    assert server.connections == 3
 
 
 async def test_a_chunk_for_every_byte_is_an_answer(kind: Kind) -> None:
