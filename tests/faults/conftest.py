@@ -1,13 +1,5 @@
-"""The two transports, for faults that both must see."""
+"""The two transports, and the loop that runs are made on: as in the tests of the providers."""
 
-import pytest
+from tests.providers.conftest import kind, pytest_asyncio_loop_factories
 
-from batchroute.providers.sdk import Sdk
-from batchroute.providers.wire import Wire
-from tests.providers.builders import Kind
-
-
-@pytest.fixture(params=[Wire, Sdk], ids=["wire", "sdk"])
-def kind(request: pytest.FixtureRequest) -> Kind:
-    chosen: Kind = request.param
-    return chosen
+__all__ = ["kind", "pytest_asyncio_loop_factories"]

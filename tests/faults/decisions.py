@@ -21,6 +21,7 @@ class Decision:
 ACCEPT: Final = Decision(Effect.NONE, "accept", "accept")
 RETRY: Final = Decision(Effect.FAILED, "retry retry failover", "retry retry dead_letter")
 RETRY_ONCE: Final = Decision(Effect.FAILED, "retry failover", "retry retry dead_letter")
+RETRY_ONCE_UNHARMED: Final = Decision(Effect.NONE, "retry failover", "retry retry dead_letter")
 RETRY_UNHARMED: Final = Decision(Effect.NONE, "retry retry failover", "retry retry dead_letter")
 ASK_AGAIN: Final = Decision(Effect.NONE, "retry escalate", "retry dead_letter")
 FAIL_OVER: Final = Decision(Effect.FAILED, "failover", "retry retry dead_letter")
@@ -60,6 +61,7 @@ def _verdicts(outcome: Outcome, elsewhere: Elsewhere) -> str:
         situation = Situation(
             tries=len(given) + 1,
             tries_in_all=len(given) + 1,
+            same=len(given) + 1,
             elsewhere=elsewhere,
             usable=not disabled,
             pause_s=FIRST_PAUSE_S if wish_s is None else wish_s,

@@ -1,17 +1,17 @@
 """Every fault on the way to a provider: A1 to A22, where nothing was answered and little or nothing is owed.
 
-What a row asks for and no client tells is booked on the safe side, at the upper bound:
-A2   a resolver that hangs reads as connect_timeout, and over the wire it cannot be made to hang.
-A18  an upload that stalls reads as attempt_timeout: neither client says how much of it had left.
-A21  an upload that is reset reads as connection_lost, as after the whole request.
+The wire knows how far a request has come. What the SDK's client does not tell is booked on the safe side:
+A2   a resolver that hangs reads as connect_timeout, as a connection that is not made does.
+A18  an upload that stalls reads as attempt_timeout, at the upper bound.
+A21  an upload that is reset reads as connection_lost after the whole request, at the upper bound.
 A22  a kept connection that dies under a request reads as connection_lost, as a fresh one does.
+A8 is a fault of the SDK's client alone: the wire opens a connection where it has none.
 """
 
 import asyncio
 import resource
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,11 +26,13 @@ from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.providers.accounts import Account
 from batchroute.providers.connect import HttpProvider
 from batchroute.providers.sdk import Sdk
+from batchroute.providers.wire import Wire
 from tests.faults.decisions import (
     DISABLE,
     PAUSE,
     RETRY,
     RETRY_ONCE,
+    RETRY_ONCE_UNHARMED,
     RETRY_UNHARMED,
     Decision,
     decision,
@@ -88,20 +90,16 @@ async def test_a1_a_name_that_does_not_resolve(kind: Kind) -> None:
     assert told(outcome) == (ErrorType.DNS_FAILURE, "none", RETRY)
 
 
-async def test_a2_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    answered = threading.Event()
+async def test_a2_a_resolver_that_hangs(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
 
-    def hang(*_: object, **__: object) -> list[object]:
-        answered.wait(timeout=10)
-        return []
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hang)
+    async with provider_at(kind, "http://provider.invalid/v1", connect_timeout_s=SHORT_S) as provider:
+        outcome = await ask(provider)
 
-    async with provider_at(Sdk, "http://provider.invalid/v1", connect_timeout_s=SHORT_S) as provider:
-        with monkeypatch.context() as patched:
-            patched.setattr(socket, "getaddrinfo", hang)
-            outcome = await ask(provider)
-        answered.set()
-
-    assert told(outcome) == (ErrorType.CONNECT_TIMEOUT, "none", RETRY)
+    word = ErrorType.DNS_TIMEOUT if kind is Wire else ErrorType.CONNECT_TIMEOUT
+    assert told(outcome) == (word, "none", RETRY)
 
 
 async def test_a3_connection_refused(kind: Kind) -> None:
@@ -144,10 +142,10 @@ async def test_a6_no_way_to_the_network(kind: Kind) -> None:
 # Our own side
 
 
-async def test_a8_the_client_has_no_connection_left(kind: Kind) -> None:
+async def test_a8_the_client_has_no_connection_left() -> None:
     async with serving(otherwise=(HANG,)) as server:
         account = Account(name="p", base_url=server.url, connections=1, api_key=KEY)
-        provider = HttpProvider(account, kind(account, connect_timeout_s=SHORT_S))
+        provider = HttpProvider(account, Sdk(account, connect_timeout_s=SHORT_S))
         async with asyncio.TaskGroup() as group:
             asked = [
                 group.create_task(ask(provider, 2 * SHORT_S)) for _ in range(account.max_connections + 1)
@@ -299,19 +297,24 @@ async def upload(kind: Kind, *greeting: Step) -> Outcome:
     return outcome
 
 
-async def test_a18_an_upload_that_stalls(kind: Kind) -> None:
-    assert told(await upload(kind, DEAF)) == (ErrorType.ATTEMPT_TIMEOUT, "upper_bound", RETRY_ONCE)
+async def test_a18_an_upload_that_stalls() -> None:
+    assert told(await upload(Wire, DEAF)) == (ErrorType.WRITE_TIMEOUT, "none", RETRY)
+    assert told(await upload(Sdk, DEAF)) == (ErrorType.ATTEMPT_TIMEOUT, "upper_bound", RETRY_ONCE)
 
 
 async def test_a21_an_upload_that_is_reset(kind: Kind) -> None:
-    assert told(await upload(kind, Take(1024), RST)) == (ErrorType.CONNECTION_LOST, "upper_bound", RETRY)
+    cost = "none" if kind is Wire else "upper_bound"
+    assert told(await upload(kind, Take(1024), RST)) == (ErrorType.CONNECTION_LOST, cost, RETRY)
 
 
 async def test_a22_a_kept_connection_that_was_closed_is_not_used(kind: Kind) -> None:
     async with serving((ok(), FIN)) as server, provider_at(kind, server.url) as provider:
-        outcomes = [await ask(provider), await ask(provider)]
+        first = await ask(provider)
+        await server.all_left()
+        following = await ask(provider)
 
-    assert all(isinstance(each, Response) for each in outcomes)
+    assert isinstance(first, Response), first
+    assert isinstance(following, Response), following
     assert (len(server.seen), server.connections) == (2, 2)
 
 
@@ -321,6 +324,30 @@ async def test_a22_a_kept_connection_that_dies_under_a_request(kind: Kind, end: 
         await ask(provider)
         outcome, following = await ask(provider), await ask(provider)
 
-    assert told(outcome) == (ErrorType.CONNECTION_LOST, "upper_bound", RETRY)
+    stale = ErrorType.STALE_CONNECTION, "upper_bound", RETRY_ONCE_UNHARMED
+    lost = ErrorType.CONNECTION_LOST, "upper_bound", RETRY
+    assert told(outcome) == (stale if kind is Wire else lost)
     assert isinstance(following, Response), following
     assert (len(server.seen), server.connections) == (3, 2)
+
+
+async def test_a22_a_kept_connection_that_dies_in_an_answer_was_alive(kind: Kind) -> None:
+    begun = (Raw(b"HTTP/1.1 2"), FIN)
+    async with serving((ok(),), begun) as server, provider_at(kind, server.url) as provider:
+        await ask(provider)
+        outcome = await ask(provider)
+
+    assert told(outcome) == (ErrorType.CONNECTION_LOST, "upper_bound", RETRY)
+
+
+async def test_a22_a_fresh_tunnel_is_no_kept_connection(
+    kind: Kind, authority: trustme.CA, ca_file: Path
+) -> None:
+    async with serving((FIN,), tls=tls(authority)) as server, serving((http(200),)) as proxy:
+        proxy.tunnel_to = server.port
+        url = f"http://127.0.0.1:{proxy.port}"
+        async with provider_at(kind, server.url, ca_file=ca_file, proxy=url) as provider:
+            outcome = await ask(provider)
+
+    assert told(outcome) == (ErrorType.CONNECTION_LOST, "upper_bound", RETRY)
+    assert len(server.seen) == 1

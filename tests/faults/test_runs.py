@@ -23,7 +23,7 @@ from batchroute.report.scans import scan_ledger, scan_results
 from tests.builders import job, model, records, write_records
 from tests.faults.table import CASES, Case
 from tests.providers.builders import AMPLE_S, KEY
-from tests.providers.fault_server import FaultServer, serving
+from tests.providers.fault_server import FIN, FaultServer, ok, serving
 
 ANSWERED = ("b", "accept", None, "usage", 200)
 
@@ -56,6 +56,7 @@ async def bring_up_to_date(
     count: int = 1,
     timeout_s: float = AMPLE_S,
     transport: str = "wire",
+    concurrency: int = 32,
     connect: Connect = connected,
 ) -> Ran:
     """Run a job whose models, each of a provider of its own, are reached at these URLs, in this order."""
@@ -65,10 +66,19 @@ async def bring_up_to_date(
         providers={
             name: {"base_url": url, "api_key": KEY, "transport": transport} for name, url in urls.items()
         },
-        models={name: model("m", provider=name, timeout=f"{timeout_s}s") for name in urls},
+        models={
+            name: model("m", provider=name, timeout=f"{timeout_s}s", limits={"concurrency": concurrency})
+            for name in urls
+        },
         routes={"default": {"models": list(urls)}},
     )
-    ended = await run(declared, Options(), clock=Clock(random=Prompt()), connect=connect)
+    ended = await run(
+        declared,
+        Options(),
+        clock=Clock(random=Prompt()),
+        conclude=lambda ended: ended,
+        connect=connect,
+    )
     output = folder / "out"
     return Ran(ended, scan_ledger(output).collect(), scan_results(output).collect())
 
@@ -148,6 +158,34 @@ async def test_a_faulty_model_alone_makes_a_dead_letter(tmp_path: Path, title: s
     assert ran.ended.exit_code == 3
 
 
+@pytest.mark.parametrize("title", ["A61 blocked, 400", "A62 blocked, 200"])
+async def test_what_two_models_block_is_not_asked_of_a_third(tmp_path: Path, title: str) -> None:
+    script = CASES[title].script
+    async with serving(otherwise=script) as one, serving(otherwise=script) as two, serving() as three:
+        ran = await bring_up_to_date(tmp_path, {"a": one.url, "b": two.url, "c": three.url})
+
+    assert ran.ledger.sort("attempt").select("model", "verdict").rows() == [
+        ("a", "escalate"),
+        ("b", "dead_letter"),
+    ]
+    assert wire_counts(one, two, three) == [1, 1, 0]
+    assert ran.results.select("status", "error_type").rows() == [("failed", "content_blocked")]
+
+
+async def test_a_stale_connection_costs_one_more_attempt_and_no_model(tmp_path: Path) -> None:
+    async with serving((ok(),), (FIN,)) as server, serving() as other:
+        urls = {"a": server.url, "b": other.url}
+        ran = await bring_up_to_date(tmp_path, urls, count=2, concurrency=1)
+
+    told = ran.ledger.sort("started_at").select("verdict", "error_type", "cost_basis").rows()
+    assert told == [
+        ("accept", None, "usage"),
+        ("retry", "stale_connection", "upper_bound"),
+        ("accept", None, "usage"),
+    ]
+    assert (wire_counts(server, other), server.connections) == ([3, 0], 2)
+
+
 @pytest.mark.parametrize("title", BURIED)
 async def test_a_fault_of_the_record_is_not_asked_of_another_model(tmp_path: Path, title: str) -> None:
     case = CASES[title]
@@ -209,10 +247,6 @@ async def test_faults_of_some_records_change_nothing_for_the_others(tmp_path: Pa
     assert ran.ledger["cost_usd"].sum() == ran.results["cost_usd"].sum()
 
 
-class PanicError(BaseException):
-    """What a panic in Rust becomes in Python: no Exception."""
-
-
 class Strange:
     """A Transport that fails in a way nobody has foreseen."""
 
@@ -246,11 +280,11 @@ def strange_first(transport: Strange) -> Connect:
 
 @pytest.mark.parametrize(
     "error",
-    [KeyError(f"choices of {KEY}"), RuntimeError("loop"), PanicError("index out of bounds"), MemoryError()],
+    [KeyError(f"choices of {KEY}"), RuntimeError("loop"), MemoryError()],
     ids=lambda error: type(error).__name__,
 )
 async def test_an_unknown_error_is_tried_once_more_and_then_passed_on(
-    tmp_path: Path, error: BaseException
+    tmp_path: Path, error: Exception
 ) -> None:
     transport = Strange(error)
     async with serving() as good:
