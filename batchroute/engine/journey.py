@@ -66,10 +66,16 @@ class Trail:
     tries: dict[str, int] = field(default_factory=dict)
     errors: dict[ErrorType, int] = field(default_factory=dict)
     spent: frozenset[str] = frozenset()
-    answered_then: dict[str, int] = field(default_factory=dict)
-    """How many answers each model had given when it last failed with this record."""
+    started_then: dict[str, int] = field(default_factory=dict)
+    """How many requests each model had been sent when it last failed with this record."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """How often each model failed with this record."""
     blames: dict[str, int] = field(default_factory=dict)
-    """How often each model failed with this record and answered others in between."""
+    """How often a model failed with it again after it had answered others."""
+    suspect: bool = False
+    """Whether what fails is this record: it failed more than once of a model that answered others since."""
+    held_against: list[str] = field(default_factory=list)
+    """The models whose health has suffered from its failures."""
     stay: str | None = None
     affordable: bool = True
     """Whether the retry on the model it stays with was within that model's budget."""
@@ -122,7 +128,7 @@ class Journey:
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
         record = trail.record
-        async with pool.slot(record.request.estimated_tokens()) as slot:
+        async with pool.slot(record.request.estimated_tokens(), record.seq) as slot:
             if not slot.granted or self.halt.stopping:
                 return None
             attempt = self._started(trail, pool, slot)
@@ -146,38 +152,55 @@ class Journey:
             return Action.ACCEPT
         trail.failure, trail.failed = outcome, pool
         trail.errors[outcome.error_type] = trail.errors.get(outcome.error_type, 0) + 1
-        self._tell(pool, slot, outcome)
+        self._blame(trail, pool, outcome)
+        self._tell(trail, pool, slot, outcome)
         usable = not pool.ejected and pool.disabled is None
-        if usable and not probe and effect(outcome) not in UNCOUNTED:
+        if (trail.suspect or (usable and not probe)) and effect(outcome) not in UNCOUNTED:
             trail.tries[pool.spec.model] = trail.tries.get(pool.spec.model, 0) + 1
         verdict = decide(outcome, self._situation(trail, pool, outcome, usable=usable))
         trail.stay = None
+        if verdict is Action.GIVE_UP:
+            self._forgive(trail)
         if verdict is Action.RETRY:
             trail.stay, trail.affordable = pool.spec.model, pool.retries.affordable
             pool.retries.spend()
-        if self._blame(trail, pool, outcome) or (
+        blames = trail.blames.get(pool.spec.model, 0)
+        if blames >= MAX_TRIES_PER_MODEL - 1 or (
             POLICIES[outcome.error_type].dead and verdict is not Action.RETRY
         ):
             trail.spent |= {pool.spec.model}
         return verdict
 
-    def _blame(self, trail: Trail, pool: Pool, failure: Failure) -> bool:
-        """Whether it is this record that the model fails of: again and again, and others it answers in between.
+    def _blame(self, trail: Trail, pool: Pool, failure: Failure) -> None:
+        """Note if it is this record that models fail of. Then every further attempt is counted.
 
-        Attempts that are not counted, as those of a probe, would otherwise go on for ever.
+        Whoever answers requests that were sent later is not down.
         """
         if effect(failure) is not Effect.FAILED:
-            return False
+            return
         model = pool.spec.model
-        if pool.answered > trail.answered_then.get(model, pool.answered):
+        if pool.answered > trail.started_then.get(model, pool.answered):
             trail.blames[model] = trail.blames.get(model, 0) + 1
-        trail.answered_then[model] = pool.answered
-        return trail.blames.get(model, 0) >= MAX_TRIES_PER_MODEL - 1
+        trail.failures[model] = trail.failures.get(model, 0) + 1
+        trail.suspect = trail.suspect or any(
+            trail.failures[other] > 1 and self.pools[other].answered > then
+            for other, then in trail.started_then.items()
+        )
+        trail.started_then[model] = pool.started
+        if trail.suspect:
+            self._forgive(trail)
+
+    def _forgive(self, trail: Trail) -> None:
+        """Take back what the record did to the health of models."""
+        for model in trail.held_against:
+            self.pools[model].forgive()
+        trail.held_against.clear()
 
     def _situation(self, trail: Trail, pool: Pool, failure: Failure, *, usable: bool) -> Situation:
         model = pool.spec.model
-        for tried in [tried for tried in trail.tries if self.pools[tried].ejected]:
-            del trail.tries[tried]  # it was down: that was not the record's fault
+        if not trail.suspect:
+            for tried in [tried for tried in trail.tries if self.pools[tried].ejected]:
+                del trail.tries[tried]  # it was down: that was not the record's fault
         trail.spent |= over_tried(trail.tries, self._untried(trail, model))
         without = trail.spent | {model}
         other = choose(trail.record.models, trail.tries, without, self._opens_at, self.clock.now())
@@ -197,11 +220,12 @@ class Journey:
         left = set(trail.record.models) - trail.spent - trail.tries.keys() - {model}
         return sum(not (self.pools[other].ejected or self.pools[other].disabled) for other in left)
 
-    def _tell(self, pool: Pool, slot: Slot, failure: Failure) -> None:
+    def _tell(self, trail: Trail, pool: Pool, slot: Slot, failure: Failure) -> None:
         match effect(failure):
             case Effect.NONE if failure.http_status is not None:
                 pool.succeed(slot)  # it answered; what it answered is the record's affair
-            case Effect.FAILED:
+            case Effect.FAILED if not trail.suspect:
+                trail.held_against.append(pool.spec.model)
                 pool.fail(slot)
             case Effect.PAUSE:
                 pool.pause(failure.retry_after_s)

@@ -9,7 +9,7 @@ from batchroute.core.responses import ErrorType, Failure, Outcome
 ENOUGH = 3
 """Connections in a row that failed with every provider, before our own line is suspected."""
 
-_UNREACHED = frozenset(
+UNREACHED = frozenset(
     {
         ErrorType.DNS_FAILURE,
         ErrorType.DNS_TIMEOUT,
@@ -28,7 +28,7 @@ class Network:
 
     def judge(self, provider: str, outcome: Outcome) -> Outcome:
         """The outcome as it is, or named LOCAL_NETWORK_DOWN when no provider can be reached."""
-        if isinstance(outcome, Failure) and outcome.error_type in _UNREACHED:
+        if isinstance(outcome, Failure) and outcome.error_type in UNREACHED:
             self._lost[provider] += 1
             if len(self._lost) > 1 and min(self._lost.values()) >= ENOUGH:
                 return replace(outcome, error_type=ErrorType.LOCAL_NETWORK_DOWN)

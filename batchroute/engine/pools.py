@@ -1,7 +1,8 @@
 """The live side of a model: its slots, its pace, its pauses and its health."""
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -11,6 +12,7 @@ from msgspec import Struct
 from batchroute.core.money import Rates
 from batchroute.core.responses import ErrorType, Failure, Outcome, RateLimits
 from batchroute.engine.clock import Clock
+from batchroute.engine.network import UNREACHED
 from batchroute.engine.pacing import Pacer, Quota, TokenBudget
 from batchroute.providers.provider import Provider
 from batchroute.routing.health import Breaker, BreakerPolicy, State
@@ -64,10 +66,21 @@ class PoolStatistics(Struct, frozen=True, kw_only=True):
 class Slot:
     """Permission for one request. `granted` is False when the pool turned the record away instead."""
 
-    __slots__ = ("_future", "_pool", "granted", "number", "probe", "queued_s", "tokens", "tokens_until")
+    __slots__ = (
+        "_future",
+        "_pool",
+        "granted",
+        "number",
+        "place",
+        "probe",
+        "queued_s",
+        "tokens",
+        "tokens_until",
+    )
 
-    def __init__(self, pool: "Pool", tokens: int) -> None:
+    def __init__(self, pool: "Pool", tokens: int, place: int = 0) -> None:
         self._pool = pool
+        self.place = place
         self._future: asyncio.Future[bool] | None = None
         self.tokens = tokens
         self.granted = False
@@ -115,14 +128,16 @@ class Pool:
         self.clock = clock
         self._changed = changed
         self._in_flight = 0
-        self._waiting: deque[Slot] = deque()
+        self._waiting: list[tuple[int, int, Slot]] = []
+        self._came = itertools.count()
         self._pacer = Pacer(spec.rpm, clock.now) if spec.rpm else None
         self._permits = 0
         self._hungry = asyncio.Event()
         self._tokens = TokenBudget(spec.tpm, clock.now()) if spec.tpm else None
         self._ramp = Ramp(spec.concurrency)
         self._patience = Patience(spec.timeout_s)
-        self._started = 0
+        self.started = 0
+        """Requests so far."""
         self._reserved = 0
         self._left_requests, self._left_tokens = Quota(), Quota()
         self._quota_opens_at = 0.0
@@ -133,19 +148,24 @@ class Pool:
         self._trial: asyncio.TimerHandle | None = None
         self._breaker = Breaker(BreakerPolicy(), clock.random)
         self.answered = 0
-        """Answers so far."""
+        """How many requests had been started with the latest of those that were answered."""
         self._attempts = 0
         self._errors = 0
         self._last_failure: str | None = None
+        self._unreached = False
 
     def __repr__(self) -> str:
         return f"<Pool {self.statistics()}>"
 
     # What a record asks
 
-    def slot(self, estimated_tokens: int) -> Slot:
-        """`async with pool.slot(tokens) as slot:` waits for a slot and a permit, first come, first served."""
-        return Slot(self, estimated_tokens)
+    def slot(self, estimated_tokens: int, place: int = 0) -> Slot:
+        """`async with pool.slot(tokens) as slot:` waits for a slot and a permit.
+
+        First come, first served among those of one `place`, the lower one first: whoever comes back does not wait
+        behind those who came later.
+        """
+        return Slot(self, estimated_tokens, place)
 
     def opens_at(self) -> float | None:
         """When a record may count on this model: now, when its cooldown ends, or never again (None).
@@ -207,15 +227,16 @@ class Pool:
         return True
 
     def queue(self, slot: Slot) -> None:
-        self._waiting.append(slot)
+        heapq.heappush(self._waiting, (slot.place, next(self._came), slot))
         self._grant()
 
     def leave_queue(self, slot: Slot) -> None:
         """Forget a cancelled waiter, or take back the slot that it was granted in the same moment."""
         if slot.granted:
             self.give_back(slot)
-        elif slot in self._waiting:
-            self._waiting.remove(slot)
+        else:
+            self._waiting = [waiting for waiting in self._waiting if waiting[-1] is not slot]
+            heapq.heapify(self._waiting)
 
     def give_back(self, slot: Slot) -> None:
         slot.granted = False
@@ -229,7 +250,7 @@ class Pool:
 
     def _grant(self) -> None:
         while self._waiting and self._may_start():
-            slot = self._waiting.popleft()
+            slot = heapq.heappop(self._waiting)[-1]
             self._start(slot)
             slot.wake()
         if self._waiting and self.ejected and not self._breaker.admits(self.clock.now()):
@@ -238,8 +259,8 @@ class Pool:
     def _start(self, slot: Slot) -> None:
         slot.granted = True
         slot.probe = self._breaker.start()
-        slot.number = self._started
-        self._started += 1
+        slot.number = self.started
+        self.started += 1
         self._reserved += slot.tokens
         slot.tokens_until = self._reserved
         self._in_flight += 1
@@ -290,8 +311,8 @@ class Pool:
 
     def turn_away(self) -> None:
         """Send every waiting record back to choose again."""
-        turned, self._waiting = self._waiting, deque()
-        for slot in turned:
+        turned, self._waiting = self._waiting, []
+        for _, _, slot in sorted(turned):
             slot.wake()
 
     # What the pool learns
@@ -302,6 +323,7 @@ class Pool:
         if isinstance(outcome, Failure):
             self._errors += 1
             self._last_failure = outcome.message
+            self._unreached = outcome.error_type in UNREACHED
             self._learn_of_load(slot, outcome.error_type, timeout_s)
         else:
             self._patience.answered(latency_s)
@@ -319,7 +341,7 @@ class Pool:
             self._patience.expired(timeout_s)
         if error_type in _TOO_MUCH:
             gently = error_type in {ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE}
-            self._ramp.refused(slot.number, self._started, gently=gently)
+            self._ramp.refused(slot.number, self.started, gently=gently)
 
     def _hear(self, slot: Slot, told: RateLimits) -> None:
         now = self.clock.now()
@@ -327,7 +349,7 @@ class Pool:
             told.limit_requests,
             told.remaining_requests,
             told.reset_requests,
-            out=self._started - slot.number - 1,
+            out=self.started - slot.number - 1,
             need=1,
             now=now,
         )
@@ -344,7 +366,7 @@ class Pool:
     def succeed(self, slot: Slot) -> None:
         """The model answered: it is healthy."""
         self._pauses_in_row = 0
-        self.answered += 1
+        self.answered = max(self.answered, slot.number + 1)
         self._ramp.answered(self._in_flight)
         self.retries.earn()
         if self._trial is not None:
@@ -363,6 +385,11 @@ class Pool:
             self._changed()
         elif self._breaker.suspect and self._trial is None:
             self._trial = asyncio.get_running_loop().call_later(LONGEST_TRIAL_S, self._condemn)
+
+    def forgive(self) -> None:
+        """One of the failures was the fault of its record."""
+        self._breaker.forgive()
+        self._grant()
 
     def _condemn(self) -> None:
         """Eject a model that is still suspect: nothing is out any more, or what is out takes too long."""
@@ -388,9 +415,14 @@ class Pool:
             self.turn_away()
 
     def acquit(self, seconds: float) -> None:
-        """Leave the model alone for so long, and hold against it nothing of what failed just now."""
-        self._breaker.acquit()
+        """Leave the model alone for so long, and hold against it nothing of what failed just now.
+
+        One request then tries whether it is over. A model that was ejected because it could not be reached, when
+        nothing could be, is no longer.
+        """
+        self._breaker.acquit(reinstated=self._unreached)
         self.pause(seconds)
+        self._ramp.restart(1)
 
     def disable(self, reason: str) -> None:
         """Leave the model out for the rest of the run."""

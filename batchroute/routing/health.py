@@ -120,8 +120,20 @@ class Breaker:
         self._open(now)
         return True
 
-    def acquit(self) -> None:
-        """What failed lately was not the model's fault. An ejection stays."""
+    def forgive(self) -> None:
+        """The latest failure was not the model's fault. An ejection stays."""
+        self._failures_in_row = max(0, self._failures_in_row - 1)
+        latest = next((place for place in reversed(range(len(self._recent))) if self._recent[place][1]), None)
+        if latest is not None:
+            del self._recent[latest]
+            self._failed_recently -= 1
+
+    def acquit(self, *, reinstated: bool = False) -> None:
+        """What failed lately was not the model's fault. An ejection stays, unless that was all it was for."""
+        if reinstated and self._until is not None:
+            self._until = None
+            self._probing = False
+            self._ejections -= 1
         self._failures_in_row = 0
         self._failed_recently = 0
         self._recent.clear()

@@ -62,10 +62,10 @@ class Ramp:
         if gently:
             self._ceiling = self.limit
 
-    def restart(self) -> None:
+    def restart(self, first: int = FIRST_WINDOW) -> None:
         """Begin anew, after an outage or a long pause, doubling up to what was in use before it."""
         self._doubles_to = max(self.limit, self._doubles_to)
-        self._set(min(FIRST_WINDOW, self.limit))
+        self._set(min(first, self.limit))
 
     def _set(self, limit: float) -> None:
         self.limit = max(1, min(int(limit), self._most))

@@ -30,8 +30,8 @@ class Bench:
     waited_s: dict[str, float] = field(default_factory=dict)
     leave: dict[str, asyncio.Event] = field(default_factory=dict)
 
-    async def hold(self, name: str, tokens: int = 10) -> None:
-        async with self.pool.slot(tokens) as slot:
+    async def hold(self, name: str, tokens: int = 10, place: int = 0) -> None:
+        async with self.pool.slot(tokens, place) as slot:
             if not slot.granted:
                 self.turned_away.append(name)
                 return
@@ -42,10 +42,10 @@ class Bench:
                 self.probes.append(name)
             await self.leave[name].wait()
 
-    def ask(self, *names: str, tokens: int = 10) -> list[asyncio.Task[None]]:
+    def ask(self, *names: str, tokens: int = 10, place: int = 0) -> list[asyncio.Task[None]]:
         for name in names:
             self.leave[name] = asyncio.Event()
-        return [self.tasks.create_task(self.hold(name, tokens)) for name in names]
+        return [self.tasks.create_task(self.hold(name, tokens, place)) for name in names]
 
     async def warm_up(self) -> None:
         """Answer requests until as many are let out as are declared."""
@@ -90,12 +90,12 @@ def on_a_bench(test: Callable[[Bench], Awaitable[None]], **limits: Any) -> None:
     virtual_clock.run(main())
 
 
-async def fail_in_row(pool: Pool, times: int = 5) -> None:
+async def fail_in_row(pool: Pool, times: int = 5, kind: ErrorType = ErrorType.SERVER_ERROR) -> None:
     """So many requests at once, all of which fail of the model."""
     async with AsyncExitStack() as stack:
         slots: list[Slot] = [await stack.enter_async_context(pool.slot(1)) for _ in range(times)]
         for slot in slots:
-            pool.learn(slot, failure(ErrorType.SERVER_ERROR), 1.0, 60.0)
+            pool.learn(slot, failure(kind), 1.0, 60.0)
             pool.fail(slot)
 
 
@@ -122,6 +122,51 @@ def test_who_comes_later_does_not_overtake_who_waits() -> None:
         assert bench.granted == ["r1", "waits"]
 
     on_a_bench(test, concurrency=1)
+
+
+def test_who_comes_back_has_its_old_place_in_the_queue() -> None:
+    async def test(bench: Bench) -> None:
+        bench.ask("r1", "r2", place=1)
+        await bench.settle()
+        bench.ask("r7", "r8", place=7)
+        bench.ask("r3", place=3)
+        await bench.release("r1")
+        await bench.release("r2")
+        assert bench.granted == ["r1", "r2", "r3", "r7"]
+
+    on_a_bench(test)
+
+
+def test_a_model_is_not_ejected_of_failures_that_were_its_records_fault() -> None:
+    async def test(bench: Bench) -> None:
+        for _ in range(3):
+            await fail_in_row(bench.pool, times=3)
+            for _ in range(3):
+                bench.pool.forgive()
+        assert bench.pool.statistics().state == "closed"
+
+    on_a_bench(test, concurrency=5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        pytest.param(ErrorType.CONNECT_REFUSED, "paused", id="of our line"),
+        pytest.param(ErrorType.SERVER_ERROR, "open", id="of the model's own"),
+    ],
+)
+def test_a_model_that_could_not_be_reached_is_reinstated_when_nobody_can_be(
+    kind: ErrorType, state: str
+) -> None:
+    async def test(bench: Bench) -> None:
+        await bench.warm_up()
+        await fail_in_row(bench.pool, kind=kind)
+        assert bench.pool.statistics().state == "open"
+        bench.pool.acquit(5.0)
+        assert bench.pool.statistics().state == state
+        assert bench.pool.statistics().limit == 1
+
+    on_a_bench(test, concurrency=5)
 
 
 def test_the_time_in_the_queue_is_told() -> None:

@@ -12,7 +12,7 @@ from batchroute.report.routes import routes_table
 from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL, MAX_TRIES_PER_RECORD, POLICIES, UNCOUNTED
 from tests.fakes import EPOCH
 from tests.laws.legs import Leg
-from tests.laws.worlds import STAYS_WITH_THE_RECORD, World, number_of, picodollars
+from tests.laws.worlds import OUR_WORDS, OURS, STAYS_WITH_THE_RECORD, World, number_of, picodollars
 
 UNKNOWN = ("unknown_outcome", "cancelled_by_run")
 
@@ -137,16 +137,22 @@ def assert_run_cost_told(leg: Leg) -> None:
 
 
 def assert_order_kept(world: World, leg: Leg) -> None:
-    """Nothing follows an accepted answer, every attempt is on a model of the record's route, none in a cooldown."""
+    """Nothing follows an accepted answer, every attempt is on a model of the record's route, none in a cooldown.
+
+    A cooldown ends early when the fault turns out to be ours.
+    """
     accepted = leg.ledger.filter(pl.col("verdict") == "accept").select("record_id", end="attempt")
     later = leg.ledger.join(accepted, on="record_id").filter(pl.col("attempt") > pl.col("end"))
     assert later.is_empty()
     for sent in leg.provider.log:
         assert sent.model in world.route_of(number_of(sent.request))
+    ours = leg.ledger.filter(pl.col("error_type").is_in([*OURS, *OUR_WORDS]))
+    ends = ours["started_at"].dt.epoch("us") / 1e6 - EPOCH + ours["latency_s"]
     for at, seen in leg.seen:
         for pool in seen.pools:
             if pool.state in {"open", "paused"}:
-                opens_at = at + pool.paused_s - 1e-6
+                lifted = min((end for end in ends.drop_nulls() if end > at - 1e-4), default=float("inf"))
+                opens_at = min(at + pool.paused_s, lifted if pool.state == "open" else float("inf")) - 1e-4
                 assert not [sent.at for sent in leg.provider.sent_to(pool.model) if at < sent.at < opens_at]
 
 
