@@ -15,6 +15,8 @@ TOGETHER_S = 0.02
 """Permits of so long a time come together, so that their requests share a turn of the loop and a commit."""
 LATE_SHARE = 0.01
 """Up to 60 a minute nothing is saved up: what is sent this part of an interval late may travel so much faster."""
+FADING = 0.98
+"""What an answer still counts of estimates, once another one came: some fifty are remembered."""
 
 
 class Pacer:
@@ -74,29 +76,40 @@ class Quota:
 
 
 class TokenBudget:
-    """A bucket of tokens that refills continuously: reserve the estimate, settle with the usage.
+    """A bucket of tokens that refills continuously: reserve what a request will likely use, settle with the usage.
 
-    It may go into debt, so that a request larger than what is left waits for the debt to be paid, not for
-    ever. Times are seconds on the event loop's clock.
+    Estimates are taken to be as wrong as those of the latest answers were: the room for an answer is often hardly
+    used, and some languages have more tokens to the byte. The bucket may go into debt, so that a request larger
+    than what is left waits for the debt to be paid, not for ever. Times are seconds on the event loop's clock.
     """
 
     def __init__(self, tokens_per_minute: int, now: float) -> None:
-        self._rate = tokens_per_minute / 60
-        self._capacity = self._rate
+        self._rate = tokens_per_minute / MINUTE_S
+        self._capacity = SAVED_SHARE * self._rate
         self._level = self._capacity
         self._at = now
+        self._lately_estimated = self._lately_used = 0.0
 
     def opens_at(self, now: float) -> float:
         """When the next request may start: now, or when the debt is paid."""
         self._refill(now)
         return now if self._level > 0 else now - self._level / self._rate
 
-    def reserve(self, tokens: int) -> None:
-        self._level -= tokens
+    def reserve(self, estimated: int) -> float:
+        """Take out what a request of this estimate will likely use; gives that back for `settle`."""
+        reserved = estimated * (self._lately_used / self._lately_estimated if self._lately_estimated else 1.0)
+        self._level -= reserved
+        return reserved
 
-    def settle(self, reserved: int, used: int) -> None:
-        """Give back what was reserved too much, or take what was missing."""
-        self._level = min(self._capacity, self._level + reserved - used)
+    def settle(self, reserved: float, used: int, estimated: int) -> None:
+        """Give back what was reserved too much, or take what was missing, and learn from it."""
+        self.give_back(reserved - used)
+        self._lately_estimated = FADING * self._lately_estimated + estimated
+        self._lately_used = FADING * self._lately_used + used
+
+    def give_back(self, tokens: float) -> None:
+        """Put back what was reserved for a request that was not sent."""
+        self._level = min(self._capacity, self._level + tokens)
 
     def _refill(self, now: float) -> None:
         self._level = min(self._capacity, self._level + (now - self._at) * self._rate)

@@ -74,6 +74,7 @@ class Slot:
         "place",
         "probe",
         "queued_s",
+        "reserved",
         "tokens",
         "tokens_until",
     )
@@ -83,6 +84,7 @@ class Slot:
         self.place = place
         self._future: asyncio.Future[bool] | None = None
         self.tokens = tokens
+        self.reserved = 0.0
         self.granted = False
         self.probe = False
         self.queued_s = 0.0
@@ -267,7 +269,7 @@ class Pool:
         if self._pacer is not None:
             self._permits -= 1
         if self._tokens is not None:
-            self._tokens.reserve(slot.tokens)
+            slot.reserved = self._tokens.reserve(slot.tokens)
 
     def _may_start(self) -> bool:
         if self._in_flight >= self._ramp.limit:
@@ -332,9 +334,10 @@ class Pool:
         if self._tokens is None:
             return
         if outcome.usage is not None:
-            self._tokens.settle(slot.tokens, outcome.usage.input_tokens + outcome.usage.output_tokens)
+            used = outcome.usage.input_tokens + outcome.usage.output_tokens
+            self._tokens.settle(slot.reserved, used, slot.tokens)
         elif isinstance(outcome, Failure) and not outcome.sent:
-            self._tokens.settle(slot.tokens, 0)
+            self._tokens.give_back(slot.reserved)
 
     def _learn_of_load(self, slot: Slot, error_type: ErrorType, timeout_s: float) -> None:
         if error_type is ErrorType.ATTEMPT_TIMEOUT:

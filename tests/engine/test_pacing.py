@@ -71,34 +71,50 @@ def test_a_longer_time_without_demand_saves_up_no_more() -> None:
 def test_a_new_budget_opens_at_once_and_after_a_debt_when_it_is_paid() -> None:
     budget = TokenBudget(600, now=100.0)  # ten a second
     assert budget.opens_at(100.0) == 100.0
-    budget.reserve(60)
+    budget.reserve(55)
     assert budget.opens_at(100.0) == pytest.approx(105.0)
     assert budget.opens_at(103.0) == pytest.approx(105.0)
     assert budget.opens_at(106.0) == 106.0
 
 
-def test_a_budget_never_saves_up_more_than_a_second() -> None:
+def test_a_budget_never_saves_up_more_than_half_a_second() -> None:
     budget = TokenBudget(600, now=0.0)
     assert budget.opens_at(3600.0) == 3600.0
     budget.reserve(20)
-    assert budget.opens_at(3600.0) == pytest.approx(3601.0)
+    assert budget.opens_at(3600.0) == pytest.approx(3601.5)
 
 
 def test_settling_gives_back_what_was_reserved_too_much_and_no_more() -> None:
     budget = TokenBudget(600, now=0.0)
-    budget.reserve(100)
-    budget.settle(100, 30)
+    budget.settle(budget.reserve(100), used=25, estimated=100)
     assert budget.opens_at(0.0) == pytest.approx(2.0)
-    budget.settle(1000, 0)
-    budget.reserve(20)
-    assert budget.opens_at(0.0) == pytest.approx(1.0)  # ten were in hand, whatever was given back
+    budget.settle(1000, used=0, estimated=0)
+    budget.reserve(60)  # a quarter of the estimate, as the answer before
+    assert budget.opens_at(0.0) == pytest.approx(1.0)  # five were in hand, whatever was given back
 
 
 def test_settling_takes_what_was_missing() -> None:
     budget = TokenBudget(600, now=0.0)
-    budget.reserve(5)
-    budget.settle(5, 45)
-    assert budget.opens_at(0.0) == pytest.approx(3.5)
+    budget.settle(budget.reserve(5), used=45, estimated=5)
+    assert budget.opens_at(0.0) == pytest.approx(4.0)
+
+
+def test_a_request_that_was_not_sent_gives_back_all_and_teaches_nothing() -> None:
+    budget = TokenBudget(600, now=0.0)
+    budget.give_back(budget.reserve(100))
+    assert budget.opens_at(0.0) == 0.0
+    assert budget.reserve(100) == 100
+
+
+@pytest.mark.parametrize("used", [10, 100, 400])
+def test_estimates_are_taken_to_be_as_wrong_as_the_latest_ones(used: int) -> None:
+    budget = TokenBudget(600, now=0.0)
+    for _ in range(200):
+        budget.settle(budget.reserve(100), used=100, estimated=100)
+    for _ in range(200):
+        budget.settle(budget.reserve(100), used, estimated=100)
+
+    assert budget.reserve(100) == pytest.approx(used, rel=0.2)
 
 
 REQUESTS = st.lists(
@@ -110,14 +126,13 @@ REQUESTS = st.lists(
 def test_whoever_waits_for_a_budget_never_takes_more_than_its_rate(
     tpm: int, requests: list[tuple[float, int, int]]
 ) -> None:
-    """In any time: a second's worth in hand, what came in since, and the last request, which goes into debt."""
+    """In any time: a second's worth at most in hand, what came in since, and the last request, which goes into debt."""
     budget = TokenBudget(tpm, now=0.0)
     now, taken = 0.0, 0
     for pause_s, reserved, used in requests:
         now = max(now + pause_s, budget.opens_at(now + pause_s))
         assert taken <= tpm / 60 * (now + 1) + 1e-6 * (taken + 1)
-        budget.reserve(reserved)
-        budget.settle(reserved, used)
+        budget.settle(budget.reserve(reserved), used, reserved)
         taken += used
 
 
