@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from batchroute.job.durations import seconds
+
 
 class Duration(click.ParamType[float]):
     """A time such as 30s, 5m or 1h, in seconds."""
@@ -11,8 +13,6 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: float | str, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from batchroute.job.spec import seconds
-
         try:
             return seconds(value)
         except ValueError as error:

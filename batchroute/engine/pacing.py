@@ -13,6 +13,8 @@ SAVED_SHARE = 0.5
 """How much of what a strict provider saves up is used: the rest is for requests that arrive closer than they left."""
 TOGETHER_S = 0.02
 """Permits of so long a time come together, so that their requests share a turn of the loop and a commit."""
+CATCHING_UP = 1.25
+"""How many times the declared rate is the most while something is caught up: nothing moves in waves."""
 LATE_SHARE = 0.01
 """Up to 60 a minute nothing is saved up: what is sent this part of an interval late may travel so much faster."""
 FADING = 0.98
@@ -32,16 +34,18 @@ class Pacer:
         self._interval = MINUTE_S / rpm
         self._early = SAVED_SHARE * max(0.0, 1.0 - self._interval)
         self._late = TOGETHER_S if self._interval < TOGETHER_S else LATE_SHARE * self._interval
-        self._due = now()
+        self._due = self._earliest = now()
         self._throttler = Throttler(rpm, MINUTE_S, TOGETHER_S)
 
     async def permit(self) -> None:
         """Wait until one more request may start."""
-        wait_s = self._due - self._early - self._now()
+        wait_s = max(self._due - self._early, self._earliest - TOGETHER_S) - self._now()
         if wait_s > 0:
             await asyncio.sleep(wait_s + self._late)
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # published without
-        self._due = max(self._due, self._now()) + self._interval
+        now = self._now()
+        self._due = max(self._due, now) + self._interval
+        self._earliest = max(self._earliest, now) + self._interval / CATCHING_UP
 
 
 class Quota:
@@ -62,17 +66,18 @@ class Quota:
         *,
         out: int,
         need: int,
-        now: float,
+        asked_at: float,
     ) -> None:
         """Take in the headers of one response, `out` being what was sent after its request.
 
-        `reset_s` is when the limit will be whole again; in between it is taken to come back evenly.
+        `reset_s` is when the limit will be whole again; it is taken to come back evenly since the request was
+        sent at `asked_at`, as what was sent after it is taken off.
         """
         if remaining is None or reset_s is None or remaining - out >= need:
             self.opens_at = 0.0
             return
         used = max(1, (limit or need) - remaining)
-        self.opens_at = now + min(reset_s, reset_s * (need + out - remaining) / used)
+        self.opens_at = asked_at + min(reset_s, reset_s * (need + out - remaining) / used)
 
 
 class TokenBudget:

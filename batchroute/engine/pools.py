@@ -330,7 +330,7 @@ class Pool:
         else:
             self._patience.answered(latency_s)
         if outcome.rate_limits is not None:
-            self._hear(slot, outcome.rate_limits)
+            self._hear(slot, outcome.rate_limits, latency_s)
         if self._tokens is None:
             return
         if outcome.usage is not None:
@@ -346,15 +346,15 @@ class Pool:
             gently = error_type in {ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE}
             self._ramp.refused(slot.number, self.started, gently=gently)
 
-    def _hear(self, slot: Slot, told: RateLimits) -> None:
-        now = self.clock.now()
+    def _hear(self, slot: Slot, told: RateLimits, latency_s: float) -> None:
+        asked_at = self.clock.now() - latency_s
         self._left_requests.hear(
             told.limit_requests,
             told.remaining_requests,
             told.reset_requests,
             out=self.started - slot.number - 1,
             need=1,
-            now=now,
+            asked_at=asked_at,
         )
         self._left_tokens.hear(
             told.limit_tokens,
@@ -362,7 +362,7 @@ class Pool:
             told.reset_tokens,
             out=self._reserved - slot.tokens_until,
             need=slot.tokens,
-            now=now,
+            asked_at=asked_at,
         )
         self._quota_opens_at = max(self._left_requests.opens_at, self._left_tokens.opens_at)
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from batchroute.core.money import Price
-from batchroute.job.spec import DURATION_PATTERN, Listed, Positive, Seconds, Share, Spec, Text, Usd, seconds
+from batchroute.job.durations import DURATION_PATTERN, seconds
+from batchroute.job.spec import Listed, Positive, Seconds, Share, Spec, Text, Usd
 
 FaultKind: TypeAlias = Literal[
     "rate_limit",  # 429 with a retry hint

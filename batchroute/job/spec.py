@@ -1,15 +1,11 @@
 """What every part of a job file is made of: the base class of its models and the types they share."""
 
-import re
 from decimal import Decimal
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_LONGEST = 7 * 24 * 3600.0
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)")
-DURATION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,6})? ?(ms|s|m|h)$"
+from batchroute.job.durations import DURATION_PATTERN, seconds
 
 
 class Spec(BaseModel):
@@ -28,19 +24,6 @@ class Spec(BaseModel):
         use_attribute_docstrings=False,
         defer_build=True,
     )
-
-
-def seconds(value: Any) -> float:
-    """Read a duration such as "30s", "500ms", "2m" or "1h" as seconds; raises ValueError with advice."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            raise ValueError(f"must be a duration with a unit. Write {value:g}s or {value:g}m")
-        raise ValueError("must be a duration. Write a number and a unit: 500ms, 30s, 2m or 1h")
-    duration = float(match[1]) * _SECONDS[match[2]]
-    if duration > _LONGEST:
-        raise ValueError("is longer than a week. Write at most 168h")
-    return duration
 
 
 def _tuple(value: Any) -> Any:

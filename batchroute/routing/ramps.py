@@ -29,12 +29,12 @@ class Ramp:
 
     def answered(self, in_flight: int) -> None:
         """Note an answer, `in_flight` being how many were out, this one included."""
-        if self.limit == self._most or not (self._used or in_flight >= self.limit):
+        # of a full window all answers count in slow start, though they come one by one and slots stay empty
+        used = in_flight >= self.limit or (self._used and self.limit < self._doubles_to)
+        if self.limit == self._most or not used:
             return
         self._answered += 1
-        self._used = (
-            self._answered % self.limit != 0
-        )  # all that were out together count, though they come one by one
+        self._used = self._answered % self.limit != 0
         if self._answered < self.limit:
             return
         if self.limit < self._doubles_to:

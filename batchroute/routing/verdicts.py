@@ -160,7 +160,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.OUTPUT_TRUNCATED: _ODD_ANSWER,
     ErrorType.UNKNOWN_OUTCOME: _CONNECT,
     ErrorType.CANCELLED_BY_RUN: _CONNECT,
-    ErrorType.UNCLASSIFIED: _NEXT_MODEL,
+    ErrorType.UNCLASSIFIED: _ONCE_MORE,
 }
 
 

@@ -13,7 +13,7 @@ from batchroute.job.stages import BuiltinStage
 from batchroute.routing.classifiers import Classifier
 from tests.benchmarks import bare_loop
 from tests.benchmarks.children import CommandError, Finished, finish_python
-from tests.benchmarks.workloads import Workload, records
+from tests.benchmarks.workloads import Workload, one_model, records
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class RunReport(msgspec.Struct):
 
     records: RunRecords
     duration_s: float
+    attempts: int
 
 
 def end_to_end(url: str, *, count: int, concurrency: int, requests: int) -> list[Figure]:
@@ -88,20 +89,24 @@ def start_up(url: str, *, rounds: int = 5) -> list[Figure]:
     ]
 
 
-def bare(url: str, *, requests: int, concurrency: int) -> bare_loop.Pace:
-    finished = finish_python("-m", "tests.benchmarks.bare_loop", url, str(requests), str(concurrency))
+def bare(url: str, *, requests: int, concurrency: int, client: str = "pyreqwest") -> bare_loop.Pace:
+    finished = finish_python("-m", "tests.benchmarks.bare_loop", url, str(requests), str(concurrency), client)
     return msgspec.json.decode(finished.stdout, type=bare_loop.Pace)
 
 
 def run_job(url: str, *, count: int, concurrency: int) -> tuple[Finished, RunReport]:
-    """Run a generated job in a new folder. Raises CommandError unless every record succeeded."""
+    """Run a generated job over one model in a new folder. Raises what `run_workload` raises."""
     with tempfile.TemporaryDirectory() as folder:
-        workload = Workload(Path(folder), count, url, concurrency).write()
-        finished = _batchroute("run", str(workload.job), "--json")
-        report = msgspec.json.decode(finished.stdout, type=RunReport)
-        if not report.records.total == report.records.succeeded == count:
-            raise CommandError(f"{count} records, but the run tells {report}")
-        return finished, report
+        return run_workload(Workload(Path(folder), count, url, one_model(concurrency)))
+
+
+def run_workload(workload: Workload) -> tuple[Finished, RunReport]:
+    """Write it and run it as a command. Raises CommandError unless every record succeeded."""
+    finished = _batchroute("run", str(workload.write().job), "--json")
+    report = msgspec.json.decode(finished.stdout, type=RunReport)
+    if not report.records.total == report.records.succeeded == workload.records:
+        raise CommandError(f"{workload.records} records, but the run tells {report}")
+    return finished, report
 
 
 def _batchroute(*arguments: str) -> Finished:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ from tests.benchmarks.children import cores_allowed, pinned
 
 MODEL = "bench"
 
-_ANSWER = {
+ANSWER: dict[str, Any] = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "created": 1_790_000_000,
@@ -38,6 +39,9 @@ _ANSWER = {
         "completion_tokens_details": {"reasoning_tokens": 0},
     },
 }
+_AT_ONCE = Simulation(models={MODEL: SimulatedModel()})
+TOKENS = 100
+"""What one answer is counted as."""
 
 _NGINX = """
 daemon on;
@@ -102,7 +106,7 @@ def nginx() -> Iterator[StandIn]:
         port = _free_port()
         configuration = Path(folder, "nginx.conf")
         configuration.write_text(
-            _NGINX.format(port=port, answer=msgspec.json.encode(_ANSWER).decode()), encoding="utf-8"
+            _NGINX.format(port=port, answer=msgspec.json.encode(ANSWER).decode()), encoding="utf-8"
         )
         command = ("nginx", "-p", folder, "-e", "error.log", "-c", str(configuration))
         # it listens before it goes to the background: no need to wait for it
@@ -114,9 +118,8 @@ def nginx() -> Iterator[StandIn]:
 
 
 @contextlib.contextmanager
-def simulator() -> Iterator[StandIn]:
+def simulator(simulation: Simulation = _AT_ONCE) -> Iterator[StandIn]:
     """Our own. It shares the machine's cores as they come, and may be what limits the figures."""
-    simulation = Simulation(models={MODEL: SimulatedModel()})
     with asyncio.Runner() as runner:
         running = simulated(simulation)
         url = runner.run(running.__aenter__())

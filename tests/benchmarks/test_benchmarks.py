@@ -20,7 +20,7 @@ from tests.benchmarks.bare_loop import Completion
 from tests.benchmarks.children import CommandError, cores_allowed, finish_python, pinned
 from tests.benchmarks.measures import Figure, bare, classification, end_to_end, memory, start_up
 from tests.benchmarks.stand_ins import MODEL, StandIn, nginx, simulator, stand_in
-from tests.benchmarks.workloads import Workload, texts
+from tests.benchmarks.workloads import Workload, one_model, texts
 
 
 def test_peak_memory_is_the_childs_alone() -> None:
@@ -110,7 +110,7 @@ def test_bare_loop_tells_its_pace(provider: StandIn) -> None:
 
 
 def test_workload_is_a_job_over_that_many_different_records(tmp_path: Path) -> None:
-    workload = Workload(tmp_path / "new", 2_500, "http://127.0.0.1:1/v1", 32).write()
+    workload = Workload(tmp_path / "new", 2_500, "http://127.0.0.1:1/v1", one_model(32)).write()
 
     job = load_job(workload.job)
     written = pl.read_parquet(workload.folder / "records.parquet")

@@ -1,9 +1,12 @@
 """Generated input and the job that reads it."""
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import polars as pl
 
 from batchroute.core.records import Record
@@ -26,49 +29,66 @@ _WORDS = (
     "in advance by card last month please answer soon because the customer is waiting for it"
 )
 
-_JOB = """\
-job: bench
-input: {{path: records.parquet, id: id, text: text}}
-output: {{path: out}}
-prompt:
-  user: "{{{{ text }}}}"
-  params: {{max_tokens: 64}}
-providers:
-  stand-in: {{base_url: "{url}"}}
-models:
-  {model}: {{provider: stand-in, limits: {{concurrency: {concurrency}}}, timeout: 60s, price: {{input: 0.15, output: 0.6}}}}
-routes:
-  default: {{models: [{model}]}}
-"""
+Models = Mapping[str, Mapping[str, Any]]
+"""What a job declares of each model beside its provider and price."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A Parquet file of so many records and a job over it, both in `folder`."""
+    """A Parquet file of records and a job over it, both in `folder`.
+
+    `tasks` labels the records in the order of the input; each model of that name is the route of its task, and
+    without labels all models are one route, tried in order.
+    """
 
     folder: Path
     records: int
     url: str
-    concurrency: int
+    models: Models
+    tasks: Sequence[str] = ()
 
     @property
     def job(self) -> Path:
         return self.folder / "job.yaml"
 
+    @property
+    def output(self) -> Path:
+        return self.folder / "out"
+
     def write(self) -> "Workload":
         """Write both files; returns itself."""
         self.folder.mkdir(parents=True, exist_ok=True)
         numbers = pl.int_range(self.records, eager=True)
-        some = pl.Series(texts())
-        pl.DataFrame(
-            {
-                "id": "r" + numbers.cast(pl.String),
-                "text": some.gather(numbers % _DISTINCT) + numbers.cast(pl.String),
-            }
-        ).write_parquet(self.folder / "records.parquet")
-        job = _JOB.format(url=self.url, model=MODEL, concurrency=self.concurrency)
-        self.job.write_text(job, encoding="utf-8")
+        columns = {
+            "id": "r" + numbers.cast(pl.String),
+            "text": pl.Series(texts()).gather(numbers % _DISTINCT) + numbers.cast(pl.String),
+        }
+        if self.tasks:
+            columns["task"] = pl.Series(self.tasks)
+        pl.DataFrame(columns).write_parquet(self.folder / "records.parquet")
+        self.job.write_bytes(msgspec.json.encode(self._declared()))  # JSON is YAML, too
         return self
+
+    def _declared(self) -> dict[str, Any]:
+        common = {"provider": "stand-in", "timeout": "60s", "price": {"input": 0.15, "output": 0.6}}
+        routes: dict[str, Any] = {
+            task: {"when": {"task": task}, "models": [task]} for task in set(self.tasks)
+        }
+        return {
+            "job": "bench",
+            "input": {"path": "records.parquet", "id": "id", "text": "text"},
+            "output": {"path": "out"},
+            "prompt": {"user": "{{ text }}", "params": {"max_tokens": 64}},
+            "classify": [{"column": "task"}] if self.tasks else [],
+            "providers": {"stand-in": {"base_url": self.url}},
+            "models": {name: {**common, **declared} for name, declared in self.models.items()},
+            "routes": {**routes, "default": {"models": list(self.models)}},
+        }
+
+
+def one_model(concurrency: int) -> Models:
+    """The model of the stand-ins, without a limit but its slots."""
+    return {MODEL: {"limits": {"concurrency": concurrency}}}
 
 
 def texts() -> list[str]:

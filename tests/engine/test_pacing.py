@@ -54,11 +54,27 @@ def test_a_minutes_quota_is_not_spent_at_once(rpm: int) -> None:
 
 
 @pytest.mark.parametrize("rpm", [600, 6000, 60_000])
-def test_what_a_busy_machine_delays_is_caught_up(rpm: int) -> None:
+@pytest.mark.parametrize(("every_s", "pause_s"), [(0.1, 0.015), (3.0, 0.4)])
+def test_what_a_busy_machine_delays_is_caught_up(rpm: int, every_s: float, pause_s: float) -> None:
     # A throttler counts from the latest starts, late ones too: stalls of 10 ms a period took a tenth of the rate.
-    starts = starts_within(rpm, 20.0, stall=lambda now: 0.05 * (int(now * 10) % 2))  # three a second
+    stalled = set[int]()
+
+    def stall(now: float) -> float:
+        fresh = int(now / every_s) not in stalled
+        stalled.add(int(now / every_s))
+        return pause_s if fresh else 0.0
+
+    starts = starts_within(rpm, 20.0, stall)
 
     assert len(starts) >= 0.99 * rpm / 60 * 20
+
+
+def test_catching_up_makes_no_wave() -> None:
+    starts = starts_within(6000, 20.0, stall=lambda now: 0.4 * (10.0 < now < 10.2))
+
+    assert all(
+        late - early >= 0.095 for early, late in zip(starts, starts[14:], strict=False)
+    )  # 10 are declared
 
 
 def test_a_longer_time_without_demand_saves_up_no_more() -> None:
@@ -160,6 +176,6 @@ def test_headers_close_a_quota_until_there_is_room(
     remaining: int | None, reset_s: float | None, out: int, need: int, opens_in_s: float
 ) -> None:
     quota = Quota()
-    quota.hear(600, remaining, reset_s, out=out, need=need, now=1000.0)
+    quota.hear(600, remaining, reset_s, out=out, need=need, asked_at=1000.0)
 
     assert quota.opens_at == pytest.approx(1000.0 + opens_in_s if opens_in_s else 0.0)

@@ -29,7 +29,7 @@ from batchroute.providers.sdk import Sdk
 from batchroute.providers.wire import Wire
 from tests.faults.decisions import (
     DISABLE,
-    PAUSE,
+    PAUSE_ALL,
     RETRY,
     RETRY_ONCE,
     RETRY_ONCE_UNHARMED,
@@ -136,7 +136,7 @@ async def test_a6_no_way_to_the_network(kind: Kind) -> None:
     async with provider_at(kind, "http://255.255.255.255:9/v1") as provider:
         outcome = await ask(provider)
 
-    assert told(outcome) == (ErrorType.NETWORK_UNREACHABLE, "none", PAUSE)
+    assert told(outcome) == (ErrorType.NETWORK_UNREACHABLE, "none", PAUSE_ALL)
 
 
 # Our own side
@@ -164,7 +164,7 @@ async def test_a9_no_more_open_files(kind: Kind) -> None:
             with no_more_files():
                 outcome = await ask(provider)
 
-    assert told(outcome) == (ErrorType.LOCAL_RESOURCE, "none", PAUSE)
+    assert told(outcome) == (ErrorType.LOCAL_RESOURCE, "none", PAUSE_ALL)
 
 
 # TLS

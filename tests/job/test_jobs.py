@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from batchroute.core.money import Price
+from batchroute.job.durations import seconds
 from batchroute.job.jobs import Job, Limits, Model, Output, PriceSpec, Route, When
-from batchroute.job.spec import seconds
 from tests.job.files import loaded
 
 

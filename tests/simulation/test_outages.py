@@ -159,7 +159,7 @@ def test_a77_d14_poison_records_die_and_eject_no_model_that_answers_others(tmp_p
     assert scene.states("a") == {"closed"}  # b gets nobody else, and nothing tells it from one that is down
     dead = scene.ran.results.filter(status="failed")
     assert {int(name[1:]) for name in dead["record_id"]} == POISON
-    assert dead["attempts"].max() <= 8  # five are counted, and not those of a probe
+    assert max(dead["attempts"]) <= 8  # five are counted, and not those of a probe
     others = scene.ran.results.filter(status="succeeded")
     assert others["attempts"].to_list() == [1] * 2700
 
@@ -186,14 +186,16 @@ def test_a7_when_nobody_can_be_reached_all_wait_and_nobody_is_ejected(
         assert scene.sent(name, 15.0, 130.0) <= 2 * 115.0 / 5.0
 
 
-def test_d10_an_unknown_error_goes_to_the_next_model_and_is_counted(tmp_path: Path) -> None:
+def test_d10_an_unknown_error_is_tried_once_more_then_passed_on_and_counted(tmp_path: Path) -> None:
     odd = sometimes(0.2, down(ErrorType.UNCLASSIFIED), fine())
     scene = play(tmp_path, {"a": odd, "b": fine()}, count=500)
 
     scene.assert_all_answered()
     unknown = scene.ran.ledger.filter(error_type="unclassified")
     assert unknown.height > 50
-    assert set(unknown["verdict"]) == {"failover"}
+    assert set(unknown.filter(attempt=1)["verdict"]) == {"retry", "failover"}  # the budget for retries ends
+    assert set(unknown.filter(attempt=2)["verdict"]) == {"failover"}
+    assert scene.ran.ended.errors["unclassified"] == unknown.height
 
 
 def test_d11_records_that_failed_together_come_back_apart(tmp_path: Path) -> None:
@@ -231,8 +233,8 @@ LASTING = frozenset({*REFUSED, *OUT, *OUR_WORDS})
 """Refusals of a record, and what takes a model out for good."""
 
 
-def test_a_storm_of_an_hour_ends_with_every_record_answered(tmp_path: Path) -> None:
-    """One attempt in five meets with a fault of any kind that passes."""
+def test_a_storm_of_an_hour_loses_no_record(tmp_path: Path) -> None:
+    """One attempt in five meets with a fault of any kind that passes: one record in 3,000 with nothing else."""
     passing = [kind for kind in ErrorType if kind not in LASTING]
     random = Random(3)
 
@@ -244,7 +246,12 @@ def test_a_storm_of_an_hour_ends_with_every_record_answered(tmp_path: Path) -> N
     scene = play(tmp_path, {"a": stormy, "b": stormy, "qc": stormy}, count=1000, slots=4)
 
     assert scene.ran.ended.duration_s >= HOUR_S
-    scene.assert_all_answered()
+    assert scene.ran.ended.pending == 0
+    results = scene.ran.results
+    assert results["record_id"].n_unique() == results.height == 1000
+    dead = results.filter(status="failed")
+    assert dead.height <= 2
+    assert dead.filter(pl.col("attempts") < 5).is_empty()
     assert scene.ran.ledger.height == len(scene.ran.provider.log)
     rows = scene.ran.ledger.filter(pl.col("outcome") == "error")
     assert set(rows["error_type"]) == set(passing)
