@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from tests.benchmarks import measures
+from tests.benchmarks import measures, pressure
 from tests.benchmarks.measures import Figure
 from tests.benchmarks.stand_ins import stand_in
 
@@ -20,7 +20,12 @@ MEASURES: dict[str, Measure] = {
     ),
     "classification": lambda _url, _asked: measures.classification(),
     "start-up": lambda url, _asked: measures.start_up(url),
+    "limits": lambda _url, asked: pressure.limits(per_minute=[600, 6_000, 60_000], seconds=asked.seconds),
+    "faults": lambda _url, _asked: pressure.faults(count=20_000),
+    "depth": lambda _url, asked: pressure.depth(requests=asked.requests, in_flight=5_000),
+    "sorted": lambda _url, asked: pressure.sorted_input(seconds=asked.seconds),
 }
+"""The last four bring providers of their own."""
 
 
 def main() -> None:
@@ -40,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--records", type=int, default=200_000, help="of the end-to-end run")
     options.add_argument("--memory-records", type=int, nargs="+", default=[100_000, 1_000_000])
     options.add_argument("--requests", type=int, default=100_000, help="of the bare client loop")
+    options.add_argument("--seconds", type=float, default=60.0, help="how long limits are used")
     options.add_argument("--concurrency", type=int, default=64)
     options.add_argument("--url", help="base URL of a provider that is already running")
     options.add_argument("--serve", help="script that starts a provider: SCRIPT start [CORE], SCRIPT stop")

@@ -36,7 +36,6 @@ class RunReport(msgspec.Struct):
 
     records: RunRecords
     duration_s: float
-    attempts: int
 
 
 def end_to_end(url: str, *, count: int, concurrency: int, requests: int) -> list[Figure]:
@@ -46,12 +45,14 @@ def end_to_end(url: str, *, count: int, concurrency: int, requests: int) -> list
     after = bare(url, requests=requests, concurrency=concurrency)
     # the better one counts: it is nearer to the machine's limit
     limit = max(before.requests_per_s, after.requests_per_s)
+    ours = bare(url, requests=requests, concurrency=concurrency, client="wire")
     speed = count / finished.took.wall_s
     return [
         Figure("bare client loop", limit, "requests/s"),
         Figure(
             "bare client loop, CPU", min(before.cpu_us_per_request, after.cpu_us_per_request), "us/request"
         ),
+        Figure("bare loop of our own wire", ours.requests_per_s, "requests/s"),
         Figure("batchroute run, whole command", speed, "records/s", ">= 15000"),
         Figure("batchroute run, its own duration", count / report.duration_s, "records/s"),
         Figure("batchroute run, CPU", finished.took.cpu_s / count * 1e6, "us/record"),

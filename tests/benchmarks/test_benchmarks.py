@@ -15,8 +15,8 @@ import pytest
 
 from batchroute.core.requests import Request, members
 from batchroute.job.loading import load_job
-from tests.benchmarks.__main__ import parser, table
-from tests.benchmarks.bare_loop import Completion
+from tests.benchmarks.__main__ import MEASURES, parser, table
+from tests.benchmarks.bare_loop import CLIENTS, Completion
 from tests.benchmarks.children import CommandError, cores_allowed, finish_python, pinned
 from tests.benchmarks.measures import Figure, bare, classification, end_to_end, memory, start_up
 from tests.benchmarks.stand_ins import MODEL, StandIn, nginx, simulator, stand_in
@@ -102,8 +102,9 @@ def test_script_is_started_and_stopped(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().split() == ["start", "stop"]
 
 
-def test_bare_loop_tells_its_pace(provider: StandIn) -> None:
-    pace = bare(provider.url, requests=500, concurrency=8)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_bare_loop_tells_its_pace(provider: StandIn, client: str) -> None:
+    pace = bare(provider.url, requests=500, concurrency=8, client=client)
 
     assert pace.requests_per_s > 100
     assert 1 < pace.cpu_us_per_request < 10_000
@@ -136,7 +137,7 @@ def test_table_has_a_line_for_each_figure() -> None:
 
 
 def test_every_measure_is_taken_unless_asked_otherwise() -> None:
-    assert parser().parse_args([]).only == ["end-to-end", "memory", "classification", "start-up"]
+    assert parser().parse_args([]).only == list(MEASURES)
     assert parser().parse_args(["--only", "memory", "start-up"]).only == ["memory", "start-up"]
 
 
