@@ -1,6 +1,11 @@
 """A rendered request, ready for any model of its route."""
 
-from msgspec import Struct, json
+from typing import Final
+
+from msgspec import Struct, json, structs
+
+CAPS: Final = ("max_completion_tokens", "max_tokens")
+"""The parameters that limit the output: platform.openai.com, API reference, Chat (2026-08)."""
 
 
 class Request(Struct, frozen=True, gc=False, kw_only=True):
@@ -17,6 +22,12 @@ class Request(Struct, frozen=True, gc=False, kw_only=True):
     def body(self, model: str) -> bytes:
         """The JSON body of `POST /chat/completions` for the model of this name."""
         return b'{"model":%b,"messages":%b%b}' % (json.encode(model), self.messages, self.params)
+
+    def with_room(self, tokens: int) -> "Request":
+        """The same request with an output of so many tokens allowed. Without a cap it stays as it is."""
+        params = json.decode(b"{%b}" % self.params[1:])
+        capped = {name: tokens for name in CAPS if name in params}
+        return structs.replace(self, params=members({**params, **capped}), max_output_tokens=tokens)
 
     def estimated_tokens(self) -> int:
         """About how many tokens it takes, input and output: four bytes a token, for pacing only."""

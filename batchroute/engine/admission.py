@@ -7,7 +7,7 @@ paused fills its share and then its spool; the reader goes on for the others.
 import asyncio
 from collections.abc import Mapping
 
-from batchroute.engine.journey import Admitted
+from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
 
 LEAST_SHARE = 64

@@ -11,8 +11,9 @@ from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
-from batchroute.engine.journey import Admitted, dead_letter
+from batchroute.engine.entries import dead_letter
 from batchroute.engine.tally import Tally
+from batchroute.engine.trails import Admitted
 from batchroute.io.store import Known, State, Store
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.prompts import Prompts

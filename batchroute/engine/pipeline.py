@@ -26,11 +26,12 @@ from batchroute.engine.commits import Commits
 from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
-from batchroute.engine.journey import Admitted, Journey
+from batchroute.engine.journey import Journey
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
 from batchroute.engine.signals import listening
 from batchroute.engine.tally import Progress, Tally
+from batchroute.engine.trails import Admitted
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store

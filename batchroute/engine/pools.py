@@ -19,7 +19,7 @@ from batchroute.routing.health import Breaker, BreakerPolicy, State
 from batchroute.routing.patience import Patience
 from batchroute.routing.ramps import Ramp
 from batchroute.routing.retries import RetryBudget
-from batchroute.routing.verdicts import WORTH_WAITING_S
+from batchroute.routing.verdicts import WORTH_WAITING_S, struck_out
 
 LONGEST_PAUSE_S = 60.0
 PAUSE_OF_OURS_S = {ErrorType.LOCAL_RESOURCE: 1.0}
@@ -154,6 +154,8 @@ class Pool:
         self._attempts = 0
         self._errors = 0
         self._last_failure: str | None = None
+        self._in_row = (ErrorType.UNCLASSIFIED, 0)
+        self._proven = False
         self._unreached = False
 
     def __repr__(self) -> str:
@@ -327,7 +329,9 @@ class Pool:
             self._last_failure = outcome.message
             self._unreached = outcome.error_type in UNREACHED
             self._learn_of_load(slot, outcome.error_type, timeout_s)
+            self._strike(outcome)
         else:
+            self._in_row, self._proven = (ErrorType.UNCLASSIFIED, 0), True
             self._patience.answered(latency_s)
         if outcome.rate_limits is not None:
             self._hear(slot, outcome.rate_limits, latency_s)
@@ -338,6 +342,12 @@ class Pool:
             self._tokens.settle(slot.reserved, used, slot.tokens)
         elif isinstance(outcome, Failure) and not outcome.sent:
             self._tokens.give_back(slot.reserved)
+
+    def _strike(self, failure: Failure) -> None:
+        latest, count = self._in_row
+        self._in_row = (failure.error_type, count + 1 if failure.error_type is latest else 1)
+        if struck_out(failure, self._in_row[1], proven=self._proven):
+            self.disable(f"{self._in_row[1]} requests in a row failed alike: {failure.message}")
 
     def _learn_of_load(self, slot: Slot, error_type: ErrorType, timeout_s: float) -> None:
         if error_type is ErrorType.ATTEMPT_TIMEOUT:

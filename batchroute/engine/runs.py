@@ -19,11 +19,11 @@ from batchroute.engine.commits import Commits
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
-from batchroute.engine.journey import Admitted
 from batchroute.engine.openings import model_price, opened, router
 from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.tally import Tally
+from batchroute.engine.trails import Admitted
 from batchroute.io.files import ROUTES_NAME, TEMPORARY, clear_temporary
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest

@@ -6,11 +6,10 @@ from typing import Any
 import msgspec
 
 from batchroute.core.records import Fault
-from batchroute.core.requests import Request, members
+from batchroute.core.requests import CAPS, Request, members
 
 # The roles and the members of a chat request: platform.openai.com, API reference, Chat (2026-08).
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
-_CAPS = ("max_completion_tokens", "max_tokens")
 _NOT_CARRIED = frozenset({"messages", "model", "stream", "stream_options", "n"})
 
 HALF_CHARACTER = Fault("text_surrogate", "the text holds half of a character, and no request can carry it")
@@ -69,7 +68,7 @@ class Body:
 
     def _merged(self, body: Mapping[str, Any]) -> dict[str, Any]:
         # A cap of the job replaces the body's, whichever of the two names each of them uses.
-        capped = _CAPS if any(name in self._params for name in _CAPS) else ()
+        capped = CAPS if any(name in self._params for name in CAPS) else ()
         own = {
             name: value
             for name, value in body.items()
@@ -161,7 +160,7 @@ def output_cap(params: Mapping[str, Any]) -> int | Fault | None:
     """The output tokens that a request allows itself at most; None where it does not say, override_range where
     they are no count.
     """
-    for name in _CAPS:
+    for name in CAPS:
         value = params.get(name)
         if value is None:
             continue

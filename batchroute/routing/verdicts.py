@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from batchroute.core.responses import ErrorType, Outcome, Response
+from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 
 
 class Action(StrEnum):
@@ -44,6 +44,12 @@ class Policy(Struct, frozen=True):
     dead: bool = False
     refused: bool = False
     """The model answered and the answer is no use: going on to the next model is an escalation."""
+    pause_s: float | None = None
+    """How long the model is left alone where the provider names no time, seconds; None: ever longer."""
+    strikes: int | None = None
+    """As many in a row put the model out for the run: nothing that the job sends gets through to it."""
+    by_chance: bool = False
+    """The first of this type says nothing of the record nor of the model: the same again at once, uncounted."""
     opinions: int | None = None
     """As many errors of this type end the record: every further model would say the same. None: however many."""
 
@@ -76,8 +82,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Whether the run is stopping: what another run can answer stays pending."""
 
 
-UNCOUNTED = frozenset({Effect.PAUSE, Effect.PAUSE_ALL})
-"""An attempt with this effect says nothing against the record."""
+_UNCOUNTED = frozenset({Effect.PAUSE, Effect.PAUSE_ALL})
 
 MAX_TRIES_PER_MODEL = 3
 MAX_TRIES_PER_RECORD = 5
@@ -90,6 +95,7 @@ _NEXT_MODEL = Policy(0, Effect.FAILED)
 _ODD_ANSWER = Policy(1, Effect.NONE, dead=True, refused=True)
 _RECORDS_FAULT = Policy(0, Effect.NONE, dead=True)
 _FOR_EVERY_MODEL = Policy(0, Effect.NONE, dead=True, opinions=1)
+_BAD_REQUEST = Policy(0, Effect.NONE, dead=True, opinions=1, strikes=20)
 _ACCOUNT = Policy(0, Effect.DISABLE_PROVIDER)
 _PAUSE = Policy(0, Effect.PAUSE)
 _OURS = Policy(0, Effect.PAUSE_ALL)
@@ -109,7 +115,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.PROXY_ERROR: _CONNECT,
     ErrorType.WRITE_TIMEOUT: _CONNECT,
     ErrorType.CONNECTION_LOST: _CONNECT,
-    ErrorType.STALE_CONNECTION: Policy(1, Effect.NONE),
+    ErrorType.STALE_CONNECTION: Policy(0, Effect.NONE, by_chance=True),
     ErrorType.ATTEMPT_TIMEOUT: _ONCE_MORE,
     ErrorType.PROTOCOL_VIOLATION: _CONNECT,
     ErrorType.HEADERS_TOO_LARGE: _ONCE_MORE,
@@ -127,8 +133,8 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.ERROR_IN_200: _ONCE_MORE,
     ErrorType.PROVIDER_ERROR_MID_ANSWER: _CONNECT,
     ErrorType.REDIRECT_REFUSED: _ACCOUNT,
-    ErrorType.BAD_REQUEST: _FOR_EVERY_MODEL,
-    ErrorType.UNPROCESSABLE: _FOR_EVERY_MODEL,
+    ErrorType.BAD_REQUEST: _BAD_REQUEST,
+    ErrorType.UNPROCESSABLE: _BAD_REQUEST,
     ErrorType.UNSUPPORTED_PARAMETER: Policy(0, Effect.DISABLE_MODEL),
     ErrorType.CONTEXT_EXCEEDED: _RECORDS_FAULT,
     ErrorType.REQUEST_TOO_LARGE: _RECORDS_FAULT,
@@ -137,7 +143,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.AUTH_REJECTED: _ACCOUNT,
     ErrorType.PERMISSION_DENIED: _ACCOUNT,
     ErrorType.BILLING_EXHAUSTED: _ACCOUNT,
-    ErrorType.WAF_BLOCKED: _PAUSE,
+    ErrorType.WAF_BLOCKED: Policy(0, Effect.PAUSE, pause_s=60.0, strikes=3),
     ErrorType.MODEL_NOT_FOUND: Policy(0, Effect.DISABLE_MODEL),
     ErrorType.ENDPOINT_MISMATCH: _ACCOUNT,
     ErrorType.UNEXPECTED_4XX: _FOR_EVERY_MODEL,
@@ -169,6 +175,31 @@ def effect(outcome: Outcome) -> Effect:
     return Effect.NONE if isinstance(outcome, Response) else POLICIES[outcome.error_type].effect
 
 
+def counts(error_type: ErrorType, same: int) -> bool:
+    """Whether an attempt that ended so, the record having `same` of these by now, is one of the few that it has."""
+    policy = POLICIES[error_type]
+    return policy.effect not in _UNCOUNTED and not (policy.by_chance and same == 1)
+
+
+def last_word(failure: Failure) -> bool:
+    """Whether a model that failed like this cannot help the record at any later time."""
+    return POLICIES[failure.error_type].dead
+
+
+def pause_wished(failure: Failure) -> float | None:
+    """How long to leave the model alone, seconds; None where neither the provider nor the policy says."""
+    wish_s = failure.retry_after_s
+    return wish_s if wish_s is not None else POLICIES[failure.error_type].pause_s
+
+
+def struck_out(failure: Failure, in_row: int, *, proven: bool) -> bool:
+    """Whether a model is out that failed like this so often in a row. What may be the records' fault is no reason
+    once the model has answered: `proven`.
+    """
+    policy = POLICIES[failure.error_type]
+    return policy.strikes is not None and in_row >= policy.strikes and not (policy.dead and proven)
+
+
 def decide(outcome: Outcome, situation: Situation) -> Action:
     """The verdict on one attempt."""
     if isinstance(outcome, Response):
@@ -176,7 +207,7 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
     policy = POLICIES[outcome.error_type]
     if policy.opinions is not None and situation.same >= policy.opinions:
         return Action.GIVE_UP
-    if policy.effect in UNCOUNTED:
+    if policy.effect in _UNCOUNTED:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
         return Action.GIVE_UP

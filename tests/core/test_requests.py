@@ -69,3 +69,17 @@ def test_no_params_are_no_members() -> None:
 )
 def test_estimate_counts_input_and_output(messages: bytes, limit: int | None, tokens: int) -> None:
     assert Request(messages=messages, max_output_tokens=limit).estimated_tokens() == tokens
+
+
+def test_more_room_replaces_every_cap_and_nothing_else() -> None:
+    params: dict[str, object] = {"temperature": 0.5, "max_tokens": 64, "max_completion_tokens": 64}
+    request = Request(messages=MESSAGES, params=members(params), max_output_tokens=64)
+
+    larger = request.with_room(128)
+
+    assert larger.max_output_tokens == 128
+    assert json.loads(larger.body("mini")) == {
+        **json.loads(request.body("mini")),
+        "max_tokens": 128,
+        "max_completion_tokens": 128,
+    }

@@ -7,7 +7,7 @@ import pytest
 from batchroute.core.records import UNLABELLED
 from batchroute.core.requests import Request
 from batchroute.engine.admission import LEAST_SHARE, Backlog, Window, shares
-from batchroute.engine.journey import Admitted
+from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
 from tests import virtual_clock
 

@@ -1,3 +1,4 @@
+import itertools
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Sent, always, answer, failure
 
 FINE = always(answer())
+CAPPED = {"user": "{{ text }}", "params": {"max_tokens": 100}}
 DOWN = always(failure(ErrorType.SERVER_ERROR))
 
 
@@ -178,12 +180,71 @@ def test_a_model_that_is_not_found_leaves_the_others_of_its_provider(tmp_path: P
 
 def test_a_bad_request_is_a_dead_letter_and_ejects_nobody(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", records(100))
-    ran = run_virtually(tmp_path, scripts={"a": always(failure(ErrorType.BAD_REQUEST)), "b": FINE})
+    refused = always(failure(ErrorType.BAD_REQUEST))
+    ran = run_virtually(
+        tmp_path, scripts={"a": lambda sent: (FINE if sent.number == 1 else refused)(sent), "b": FINE}
+    )
 
-    assert (ran.ended.exit_code, ran.ended.failed) == (3, 100)
+    assert (ran.ended.exit_code, ran.ended.failed) == (3, 99)
     assert ran.provider.sent_to("b") == []
-    assert set(ran.results["error_type"]) == {"bad_request"}
+    assert set(ran.results.filter(status="failed")["error_type"]) == {"bad_request"}
     assert_books_balance(ran, 100)
+
+
+def test_a57_a_model_that_refuses_its_first_twenty_requests_is_out(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(100))
+    ran = run_virtually(tmp_path, scripts={"a": always(failure(ErrorType.UNPROCESSABLE)), "b": FINE})
+
+    asked = len(ran.provider.sent_to("a"))
+    assert 20 <= asked < 40  # and what was out by then
+    assert (ran.ended.failed, ran.ended.succeeded) == (asked, 100 - asked)
+    assert "20 requests in a row failed alike" in ran.ended.disabled["a"]
+
+    mended = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    assert (mended.ended.exit_code, mended.ended.succeeded) == (0, asked)
+
+
+def test_a66_a_firewall_that_lets_nothing_through_is_left_alone_and_then_out(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(10))
+    blocked = always(failure(ErrorType.WAF_BLOCKED))
+    ran = run_virtually(
+        tmp_path,
+        scripts={"a": blocked},
+        models={"a": model("a", limits={"concurrency": 1})},
+        routes={"default": {"models": ["a"]}},
+    )
+
+    times = [sent.at for sent in ran.provider.log]
+    assert len(times) == 3
+    assert all(late - early >= 60.0 for early, late in itertools.pairwise(times))
+    assert (ran.ended.exit_code, ran.ended.pending) == (5, 10)
+
+
+def test_a92_an_answer_that_did_not_fit_is_asked_for_once_more_with_more_room(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(1))
+    cut_off = always(failure(ErrorType.OUTPUT_TRUNCATED, sent=True))
+    ran = run_virtually(tmp_path, scripts={"a": cut_off, "b": FINE}, prompt=CAPPED)
+
+    asked = [(sent.model, sent.request.max_output_tokens, sent.request.params) for sent in ran.provider.log]
+    assert asked == [
+        ("a", 100, b',"max_tokens":100'),
+        ("a", 200, b',"max_tokens":200'),
+        ("b", 100, b',"max_tokens":100'),
+    ]
+
+
+def test_a92_a_model_that_has_no_more_room_fails_over(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(1))
+
+    def small(sent: Sent) -> tuple[float, Outcome]:
+        fits = sent.request.max_output_tokens == 100
+        kind = ErrorType.OUTPUT_TRUNCATED if fits else ErrorType.BAD_REQUEST
+        return 0.1, failure(kind, sent=fits)
+
+    ran = run_virtually(tmp_path, scripts={"a": small, "b": FINE}, prompt=CAPPED)
+
+    assert [sent.model for sent in ran.provider.log] == ["a", "a", "b"]
+    assert ran.ended.succeeded == 1
 
 
 def test_failed_records_are_tried_again_and_appear_once(tmp_path: Path) -> None:

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchroute.core.responses import Failure, Outcome, Response
-from batchroute.routing.verdicts import Action, Effect, Elsewhere, Situation, decide, effect
+from batchroute.routing.verdicts import (
+    Action,
+    Effect,
+    Elsewhere,
+    Situation,
+    counts,
+    decide,
+    effect,
+    pause_wished,
+)
 
 FIRST_PAUSE_S: Final = 1.0  # of a pool whose provider names no time
 
@@ -21,7 +30,7 @@ class Decision:
 ACCEPT: Final = Decision(Effect.NONE, "accept", "accept")
 RETRY: Final = Decision(Effect.FAILED, "retry retry failover", "retry retry dead_letter")
 RETRY_ONCE: Final = Decision(Effect.FAILED, "retry failover", "retry retry dead_letter")
-RETRY_ONCE_UNHARMED: Final = Decision(Effect.NONE, "retry failover", "retry retry dead_letter")
+ONCE_FOR_NOTHING: Final = Decision(Effect.NONE, "retry failover", "retry retry retry dead_letter")
 RETRY_UNHARMED: Final = Decision(Effect.NONE, "retry retry failover", "retry retry dead_letter")
 ASK_AGAIN: Final = Decision(Effect.NONE, "retry escalate", "retry dead_letter")
 FAIL_OVER: Final = Decision(Effect.FAILED, "failover", "retry retry dead_letter")
@@ -56,13 +65,16 @@ def word(outcome: Outcome) -> str | None:
 
 def _verdicts(outcome: Outcome, elsewhere: Elsewhere) -> str:
     disabled = effect(outcome) in {Effect.DISABLE_MODEL, Effect.DISABLE_PROVIDER}
-    wish_s = outcome.retry_after_s if isinstance(outcome, Failure) else None
+    wish_s = pause_wished(outcome) if isinstance(outcome, Failure) else None
     given: list[Action] = []
+    tries = 0
     while not given or given[-1] is Action.RETRY:
+        same = len(given) + 1
+        tries += isinstance(outcome, Failure) and counts(outcome.error_type, same)
         situation = Situation(
-            tries=len(given) + 1,
-            tries_in_all=len(given) + 1,
-            same=len(given) + 1,
+            tries=tries,
+            tries_in_all=tries,
+            same=same,
             elsewhere=elsewhere,
             usable=not disabled,
             pause_s=FIRST_PAUSE_S if wish_s is None else wish_s,

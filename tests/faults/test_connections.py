@@ -29,10 +29,10 @@ from batchroute.providers.sdk import Sdk
 from batchroute.providers.wire import Wire
 from tests.faults.decisions import (
     DISABLE,
+    ONCE_FOR_NOTHING,
     PAUSE_ALL,
     RETRY,
     RETRY_ONCE,
-    RETRY_ONCE_UNHARMED,
     RETRY_UNHARMED,
     Decision,
     decision,
@@ -324,7 +324,7 @@ async def test_a22_a_kept_connection_that_dies_under_a_request(kind: Kind, end: 
         await ask(provider)
         outcome, following = await ask(provider), await ask(provider)
 
-    stale = ErrorType.STALE_CONNECTION, "upper_bound", RETRY_ONCE_UNHARMED
+    stale = ErrorType.STALE_CONNECTION, "upper_bound", ONCE_FOR_NOTHING
     lost = ErrorType.CONNECTION_LOST, "upper_bound", RETRY
     assert told(outcome) == (stale if kind is Wire else lost)
     assert isinstance(following, Response), following

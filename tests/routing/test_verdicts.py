@@ -1,7 +1,17 @@
 import pytest
 
 from batchroute.core.responses import ErrorType
-from batchroute.routing.verdicts import POLICIES, Action, Effect, Elsewhere, Situation, decide, effect
+from batchroute.routing.verdicts import (
+    POLICIES,
+    Action,
+    Effect,
+    Elsewhere,
+    Situation,
+    counts,
+    decide,
+    effect,
+    struck_out,
+)
 from tests.fakes import answer, failure
 
 
@@ -84,8 +94,8 @@ def test_an_answer_is_accepted() -> None:
             Action.WAIT,
             id="A78 a long pause, nothing else",
         ),
-        pytest.param(ErrorType.STALE_CONNECTION, situation(1), Action.RETRY, id="A22 a fresh connection"),
-        pytest.param(ErrorType.STALE_CONNECTION, situation(2), Action.FAIL_OVER, id="A22 twice"),
+        pytest.param(ErrorType.STALE_CONNECTION, situation(0), Action.RETRY, id="A22 a fresh connection"),
+        pytest.param(ErrorType.STALE_CONNECTION, situation(1), Action.FAIL_OVER, id="A22 twice"),
         pytest.param(ErrorType.CONTENT_BLOCKED, situation(1), Action.ESCALATE, id="A61 another opinion"),
         pytest.param(
             ErrorType.CONTENT_BLOCKED, situation(1, tries_in_all=2, same=2), Action.GIVE_UP, id="A61 the same"
@@ -135,3 +145,26 @@ def test_a_transient_failure_never_ends_a_record_while_its_model_is_ejected() ->
         if policy.effect is Effect.FAILED and not policy.dead:
             verdict = decide(failure(error_type), situation(0, elsewhere=Elsewhere.NEVER, usable=False))
             assert verdict is Action.WAIT
+
+
+def test_what_passes_by_chance_counts_from_the_second_time_on() -> None:
+    assert [counts(ErrorType.STALE_CONNECTION, same) for same in (1, 2, 3)] == [False, True, True]
+    assert [counts(ErrorType.SERVER_ERROR, same) for same in (1, 2)] == [True, True]
+    assert not counts(ErrorType.RATE_LIMITED, 5)
+
+
+@pytest.mark.parametrize(
+    ("error_type", "in_row", "proven", "out"),
+    [
+        (ErrorType.WAF_BLOCKED, 2, False, False),
+        (ErrorType.WAF_BLOCKED, 3, True, True),
+        (ErrorType.BAD_REQUEST, 19, False, False),
+        (ErrorType.UNPROCESSABLE, 20, False, True),
+        (ErrorType.BAD_REQUEST, 500, True, False),
+        (ErrorType.SERVER_ERROR, 500, False, False),
+    ],
+)
+def test_a57_a66_what_nothing_gets_through_to_is_out(
+    error_type: ErrorType, in_row: int, proven: bool, out: bool
+) -> None:
+    assert struck_out(failure(error_type), in_row, proven=proven) is out

@@ -1,0 +1,169 @@
+"""What is entered in the books: attempts as they start and end, and results."""
+
+from typing import Any
+
+from msgspec import structs
+
+from batchroute.core.attempts import Attempt, CostBasis
+from batchroute.core.money import Rates
+from batchroute.core.records import UNLABELLED, Fault, Labels
+from batchroute.core.requests import Request
+from batchroute.core.responses import Failure, Outcome, Response, Usage
+from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
+from batchroute.engine.pools import PoolSpec
+from batchroute.engine.trails import Trail
+from batchroute.routing.verdicts import Action
+
+BYTES_BESIDE_A_MESSAGE = 64
+
+
+def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
+    """What all attempts on this route and model have in common, nothing being known of how they end."""
+    return Attempt(
+        run_id=run_id,
+        record_id="",
+        attempt=0,
+        purpose="answer",
+        task=None,
+        complexity=None,
+        route=route,
+        model=spec.model,
+        provider=spec.provider,
+        request_model=spec.request_model,
+        response_model=None,
+        response_id=None,
+        started_at=0.0,
+        queued_s=0.0,
+        latency_s=None,
+        outcome="unknown",
+        verdict=None,
+        error_type="unknown_outcome",
+        flag=None,
+        http_status=None,
+        finish_reason=None,
+        usage=None,
+        cost=None,
+        cost_basis=CostBasis.UPPER_BOUND,
+        price_input=spec.rates.input if spec.rates else None,
+        price_output=spec.rates.output if spec.rates else None,
+        service_tier=None,
+        price_cached=spec.rates.cached if spec.rates else None,
+        price_cache_write=spec.rates.cache_write if spec.rates else None,
+    )
+
+
+def upper_bound(request: Request, rates: Rates | None) -> int | None:
+    """The most an attempt can cost: a token for every byte sent, and all the output that was allowed."""
+    if rates is None or request.max_output_tokens is None:
+        return None
+    sent = len(request.messages) + len(request.params) + BYTES_BESIDE_A_MESSAGE
+    written = sent if rates.cache_write > rates.input else 0
+    return rates.cost(
+        Usage(input_tokens=sent, cache_write_tokens=written, output_tokens=request.max_output_tokens)
+    )
+
+
+def ended(
+    attempt: Attempt, outcome: Outcome, verdict: Action | None, latency_s: float, rates: Rates | None
+) -> Attempt:
+    """The attempt as it stands in the ledger for good."""
+    cost, basis = attempt.cost, CostBasis.UPPER_BOUND
+    if outcome.usage is not None:
+        cost, basis = (rates.cost(outcome.usage) if rates else None), CostBasis.USAGE
+    elif isinstance(outcome, Failure) and not outcome.sent:
+        cost, basis = 0, CostBasis.NONE
+    answered = isinstance(outcome, Response)
+    return structs.replace(
+        attempt,
+        response_model=outcome.response_model,
+        response_id=outcome.response_id,
+        latency_s=latency_s,
+        outcome="ok" if answered else "error",
+        verdict=None if verdict is None else verdict.value,
+        error_type=None if isinstance(outcome, Response) else outcome.error_type,
+        flag=outcome.flag if isinstance(outcome, Response) else None,
+        http_status=outcome.http_status,
+        finish_reason=outcome.finish_reason,
+        usage=outcome.usage,
+        cost=cost,
+        cost_basis=basis,
+        service_tier=outcome.service_tier if isinstance(outcome, Response) else None,
+    )
+
+
+def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: float) -> Result:
+    """The result of a record that was answered."""
+    record = trail.record
+    return Result(
+        record_id=record.record_id,
+        status=Status.SUCCEEDED,
+        task=record.labels.task,
+        complexity=record.labels.complexity,
+        classified_by=record.labels.classified_by,
+        route=record.route,
+        model=attempt.model,
+        provider=attempt.provider,
+        response=response.content,
+        finish_reason=response.finish_reason,
+        flag=response.flag,
+        error_type=None,
+        error_message=None,
+        totals=trail.totals,
+        latency_s=attempt.latency_s,
+        run_id=attempt.run_id,
+        finished_at=finished_at,
+        kept=record.kept,
+    )
+
+
+def given_up(trail: Trail, run_id: str, finished_at: float) -> Result:
+    """The dead letter of a record that was tried enough."""
+    spec = trail.failed.spec if trail.failed else None
+    return dead_letter(
+        trail.fault(),
+        record_id=trail.record.record_id,
+        labels=trail.record.labels,
+        route=trail.record.route,
+        model=spec.model if spec else None,
+        provider=spec.provider if spec else None,
+        totals=trail.totals,
+        run_id=run_id,
+        finished_at=finished_at,
+        kept=trail.record.kept,
+    )
+
+
+def dead_letter(
+    fault: Fault,
+    *,
+    record_id: str,
+    run_id: str,
+    finished_at: float,
+    kept: dict[str, Any],
+    labels: Labels = UNLABELLED,
+    route: str | None = None,
+    model: str | None = None,
+    provider: str | None = None,
+    totals: Totals = NOTHING_SPENT,
+) -> Result:
+    """The result of a record that has no answer: why, and what it has cost."""
+    return Result(
+        record_id=record_id,
+        status=Status.FAILED,
+        task=labels.task,
+        complexity=labels.complexity,
+        classified_by=labels.classified_by,
+        route=route,
+        model=model,
+        provider=provider,
+        response=None,
+        finish_reason=None,
+        flag=None,
+        error_type=fault.error_type,
+        error_message=fault.message,
+        totals=totals,
+        latency_s=None,
+        run_id=run_id,
+        finished_at=finished_at,
+        kept=kept,
+    )

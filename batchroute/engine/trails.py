@@ -1,0 +1,92 @@
+"""A record on its way: what was admitted, and what became of it so far."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import Struct
+
+from batchroute.core.records import Fault, Labels
+from batchroute.core.requests import Request
+from batchroute.core.responses import ErrorType, Failure
+from batchroute.core.results import NOTHING_SPENT, Totals
+from batchroute.engine.pools import Pool
+from batchroute.routing.suspicions import Suspicion
+from batchroute.routing.verdicts import counts
+
+ENOUGH_WITNESSES = 2
+"""Models that fail with a record and answer others: then it is the record, although each failed only once."""
+
+
+class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """A record that is ready to be sent: what is left of it once it was read, classified and rendered.
+
+    `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns.
+    """
+
+    seq: int
+    record_id: str
+    labels: Labels
+    route: str
+    models: tuple[str, ...]
+    request: Request
+    kept: dict[str, Any]
+    carried: Totals = NOTHING_SPENT
+
+
+@dataclass(slots=True)
+class Trail:
+    """A record in motion: what was tried for it, and what that has cost."""
+
+    record: Admitted
+    totals: Totals
+    request: Request
+    """What is sent next, with more room than was asked for once an answer did not fit."""
+    tries: dict[str, int] = field(default_factory=dict)
+    """Counted attempts by model."""
+    errors: dict[ErrorType, int] = field(default_factory=dict)
+    """All that failed, by error type."""
+    spent: frozenset[str] = frozenset()
+    """The models that cannot help this record."""
+    held_against: tuple[str, ...] = ()
+    """The models whose health has suffered from its failures."""
+    stay: str | None = None
+    """The model that is tried again, after a delay."""
+    affordable: bool = True
+    """Whether that was within the model's budget of retries."""
+    suspicion: Suspicion | None = None
+    failure: Failure | None = None
+    failed: Pool | None = None
+    """Where the latest failure came from."""
+
+    @classmethod
+    def of(cls, record: Admitted) -> "Trail":
+        """The beginning of a record's way."""
+        return cls(record, record.carried, record.request)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether what fails is this record."""
+        return self.suspicion is not None and self.suspicion.grounded
+
+    @property
+    def enlarged(self) -> bool:
+        """Whether more room for the answer was asked for than the job says."""
+        return self.request is not self.record.request
+
+    def counts(self, failure: Failure) -> bool:
+        """Whether the attempt that ended so is one of the few that a record has."""
+        return counts(failure.error_type, self.errors[failure.error_type])
+
+    def fault(self) -> Fault:
+        """Why the record has no answer, if it ends here."""
+        if self.failure is None or self.failed is None:
+            return Fault("no_model", "every model of the route is out for the rest of the run")
+        told = f"{self.failed.spec.model}: {self.failure.message}"
+        witnesses = self.suspicion.witnesses() if self.suspicion is not None else []
+        if not self.suspect and len(witnesses) < ENOUGH_WITNESSES:
+            return Fault(self.failure.error_type, told)
+        return Fault(
+            "poison_record",
+            f"fails again and again, while others are answered by {' and '.join(witnesses)}; "
+            f"{self.failure.error_type} of {told}",
+        )
