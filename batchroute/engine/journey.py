@@ -6,21 +6,15 @@ choose a model ─▶ attempt ─▶ verdict ─▶ accept ─▶ result
          escalate, wait         └─▶ give up ─▶ dead letter
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from msgspec import structs
-
-from batchroute.core.attempts import Attempt
 from batchroute.core.errors import NoModelError
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
-from batchroute.core.results import Result
-from batchroute.engine import entries
 from batchroute.engine.clock import Clock
-from batchroute.engine.commits import Commits
 from batchroute.engine.halts import Halt
-from batchroute.engine.network import Network
 from batchroute.engine.pools import OUTAGE_OF_OURS_S, PAUSE_OF_OURS_S, Pool, Slot
+from batchroute.engine.requests import Requests
 from batchroute.engine.trails import Admitted, Trail
 from batchroute.routing.retries import backoff, longest_backoff
 from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose, over_tried
@@ -46,15 +40,10 @@ _ELSEWHERE = {Send: Elsewhere.NOW, Wait: Elsewhere.LATER, Exhausted: Elsewhere.N
 class Journey:
     """The way of every record of a run. A record holds at most one slot, and none while it waits."""
 
-    run_id: str
     pools: Mapping[str, Pool]
-    network: Network
-    commits: Commits
+    requests: Requests
     halt: Halt
     clock: Clock
-    committed: Callable[[Attempt | None, Result | None], None]
-    """Told of every attempt and every result once it is committed."""
-    blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
 
     async def walk(self, record: Admitted) -> None:
         """Bring one record to its result. Returns without one only when the run is stopping."""
@@ -70,7 +59,7 @@ class Journey:
             elif isinstance(choice, Wait):
                 await self.halt.sleep_until(choice.until)
             else:
-                await self._enter(trail, None, entries.given_up(trail, self.run_id, self.clock.wall()))
+                await self.requests.give_up(trail)
                 return
 
     def _choose(self, trail: Trail) -> Choice:
@@ -86,22 +75,12 @@ class Journey:
 
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
-        request = trail.request
-        async with pool.slot(request.estimated_tokens(), trail.record.seq) as slot:
+        async with pool.slot(trail.request.estimated_tokens(), trail.record.seq) as slot:
             if not slot.granted or self.halt.stopping:
                 return None
-            attempt = self._started(trail, pool, slot)
-            await self.commits.started(trail.record.seq, attempt)
-            timeout_s = pool.timeout_s(hurried=trail.failure is None)
-            started = self.clock.now()
-            outcome = await pool.provider.send(request, pool.spec.request_model, timeout_s=timeout_s)
-            latency_s = self.clock.now() - started
-            outcome = self.network.judge(pool.spec.provider, outcome)
-            pool.learn(slot, outcome, latency_s, timeout_s)
-            verdict = self._judge(trail, pool, slot, outcome)
-            attempt = entries.ended(attempt, outcome, verdict, latency_s, pool.spec.rates)
-            trail.totals = trail.totals.plus(attempt)
-            await self._enter(trail, attempt, self._result(trail, attempt, outcome, verdict))
+            exchange = await self.requests.send(trail, pool, slot)
+            verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
+            await self.requests.close(trail, pool, exchange, verdict)
             return verdict
 
     # What an outcome means
@@ -216,43 +195,3 @@ class Journey:
         if not trail.affordable:
             return max(longest_backoff(self.clock.random), wish_s or 0.0)
         return backoff(sum(trail.tries.values()), self.clock.random, wish_s)
-
-    # What is entered in the books
-
-    def _started(self, trail: Trail, pool: Pool, slot: Slot) -> Attempt:
-        """The attempt as it stands in the ledger if nothing is ever heard of it: paid for at its upper bound."""
-        record = trail.record
-        return structs.replace(
-            self._blank(record.route, pool),
-            record_id=record.record_id,
-            attempt=trail.totals.attempts + 1,
-            task=record.labels.task,
-            complexity=record.labels.complexity,
-            started_at=self.clock.wall(),
-            queued_s=slot.queued_s,
-            model_state="half_open" if slot.probe else "closed",
-            cost=entries.upper_bound(trail.request, pool.spec.rates),
-        )
-
-    def _blank(self, route: str, pool: Pool) -> Attempt:
-        """A copy of it is three times faster than a new attempt."""
-        key = (route, pool.spec.model)
-        blank = self.blanks.get(key)
-        if blank is None:
-            blank = self.blanks[key] = entries.blank_attempt(self.run_id, route, pool.spec)
-        return blank
-
-    def _result(self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action) -> Result | None:
-        if isinstance(outcome, Response):
-            return entries.succeeded(trail, attempt, outcome, self.clock.wall())
-        if verdict is Action.GIVE_UP:
-            return entries.given_up(trail, self.run_id, self.clock.wall())
-        return None
-
-    async def _enter(self, trail: Trail, attempt: Attempt | None, result: Result | None) -> None:
-        """Commit an attempt, and the record's result if there is one. Only then is it counted."""
-        if result is not None:
-            await self.commits.finished(trail.record.seq, attempt, result)
-        elif attempt is not None:
-            await self.commits.ended(trail.record.seq, attempt)
-        self.committed(attempt, result)

@@ -29,6 +29,7 @@ from batchroute.engine.halts import Halt
 from batchroute.engine.journey import Journey
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
+from batchroute.engine.requests import Requests
 from batchroute.engine.signals import listening
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
@@ -110,15 +111,15 @@ class Pipeline:
     def __post_init__(self) -> None:
         self._started_at, self._began = self.clock.wall(), self.clock.now()
         self.halt.on_stop(self._wake_all)
-        self._journey = Journey(
+        requests = Requests(
             run_id=self.run_id,
-            pools=self.pools,
             network=Network({pool.spec.provider for pool in self.pools.values()}),
             commits=self.commits,
             halt=self.halt,
             clock=self.clock,
             committed=self._committed,
         )
+        self._journey = Journey(pools=self.pools, requests=requests, halt=self.halt, clock=self.clock)
 
     async def run(self, watch: Watch | None) -> Ended:
         """Run to the end, or to the stop; whatever happens, what is committed is exported."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 from batchroute.core.money import Rates
 from batchroute.core.responses import ErrorType, Failure, Outcome, RateLimits
 from batchroute.engine.clock import Clock
+from batchroute.engine.hedges import HedgeBudget
 from batchroute.engine.network import UNREACHED
 from batchroute.engine.pacing import Pacer, Quota, TokenBudget
 from batchroute.providers.provider import Provider
@@ -28,9 +29,7 @@ OUTAGE_OF_OURS_S = 5.0
 LONGEST_TRIAL_S = 10.0
 """How long a suspect model is given by the requests that are out."""
 
-_TOO_MUCH = frozenset(
-    {ErrorType.RATE_LIMITED, ErrorType.SLOW_DOWN, ErrorType.ATTEMPT_TIMEOUT, ErrorType.LOCAL_RESOURCE}
-)
+_TOO_MUCH = frozenset({ErrorType.RATE_LIMITED, ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE})
 """Failures that say that fewer requests at once would do better."""
 
 
@@ -46,6 +45,7 @@ class PoolSpec:
     tpm: int | None
     timeout_s: float
     rates: Rates | None
+    hedged: bool = False
 
 
 class PoolStatistics(Struct, frozen=True, kw_only=True):
@@ -144,6 +144,7 @@ class Pool:
         self._left_requests, self._left_tokens = Quota(), Quota()
         self._quota_opens_at = 0.0
         self.retries = RetryBudget()
+        self.hedges = HedgeBudget()
         self._paused_until = 0.0
         self._pauses_in_row = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -222,6 +223,10 @@ class Pool:
         )
 
     # What the pool does with slots
+
+    def hedge_after_s(self) -> float | None:
+        """When a second request may be sent if the first has no answer, in seconds; None: not at all."""
+        return self._patience.slow_s if self.spec.hedged and self.hedges.affordable else None
 
     def take(self, slot: Slot) -> bool:
         """Grant the slot at once if nothing stands in the way and nobody waits."""
@@ -343,7 +348,14 @@ class Pool:
         elif isinstance(outcome, Failure) and not outcome.sent:
             self._tokens.give_back(slot.reserved)
 
+    def outrun(self, latency_s: float) -> None:
+        """Count a request that was cancelled after so long, as a second one like it was answered."""
+        self._attempts += 1
+        self._patience.answered(latency_s)
+
     def _strike(self, failure: Failure) -> None:
+        if self.pause_s:
+            return  # it was out together with the one that brought the pause
         latest, count = self._in_row
         self._in_row = (failure.error_type, count + 1 if failure.error_type is latest else 1)
         if struck_out(failure, self._in_row[1], proven=self._proven):
@@ -352,7 +364,8 @@ class Pool:
     def _learn_of_load(self, slot: Slot, error_type: ErrorType, timeout_s: float) -> None:
         if error_type is ErrorType.ATTEMPT_TIMEOUT:
             self._patience.expired(timeout_s)
-        if error_type in _TOO_MUCH:
+            self._ramp.timed_out(slot.number, self.started)
+        elif error_type in _TOO_MUCH:
             gently = error_type in {ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE}
             self._ramp.refused(slot.number, self.started, gently=gently)
 
@@ -382,6 +395,7 @@ class Pool:
         self.answered = max(self.answered, slot.number + 1)
         self._ramp.answered(self._in_flight)
         self.retries.earn()
+        self.hedges.earn()
         if self._trial is not None:
             self._trial.cancel()
             self._trial = None

@@ -189,6 +189,7 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
         rpm=model.limits.rpm,
         tpm=model.limits.tpm,
         timeout_s=model.timeout,
+        hedged=model.hedge,
         rates=Rates.of(price) if price else None,
     )
 

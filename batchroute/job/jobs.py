@@ -234,6 +234,11 @@ class Model(Spec):
     )
     limits: Limits = Field(default_factory=Limits, description="What the provider allows.")
     timeout: Seconds = Field(default=60.0, description="Wall clock of one attempt, such as 30s.")
+    hedge: bool = Field(
+        default=False,
+        description="Send a second request for the slowest one in a hundred, and take what is answered first. "
+        "At most 2 % more requests; both are paid for.",
+    )
     price: PriceSpec | None = Field(
         default=None,
         description="USD per million tokens. Default: the shipped price list, if it knows the model.",

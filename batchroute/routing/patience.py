@@ -18,9 +18,9 @@ class Patience:
     """A model's timeout in seconds: four times its 99th percentile, from 2 s up to the declared one.
 
     A percentile of a histogram with bins 9 % wide, in which old answers count half after each few thousand
-    new ones. An attempt that ran into it counts as one that took twice as long, so that a model that slows down
-    as a whole is given more time instead of being given up. A record is hurried only the first time it is
-    tried: one that needs long gets the declared time after that.
+    new ones. An attempt that ran into it counts as one that took twice as long, and doubles it until it is computed
+    anew, so that a model that slows down as a whole is given more time instead of being given up. A record is
+    hurried only the first time it is tried: one that needs long gets the declared time after that.
     """
 
     def __init__(self, declared_s: float) -> None:
@@ -28,6 +28,8 @@ class Patience:
         self._bins = [0.0] * (_SLOWEST + 1)
         self._seen = 0
         self.timeout_s = declared_s
+        self.slow_s: float | None = None
+        """What 99 answers of 100 are faster than, once enough of them came."""
 
     def answered(self, latency_s: float) -> None:
         """Note how long an answer took."""
@@ -35,10 +37,16 @@ class Patience:
         self._seen += 1
         if self._seen % ENOUGH == 0:
             self._adapt()
+        if latency_s > self.timeout_s:
+            self._give(2 * latency_s)
 
     def expired(self, timeout_s: float) -> None:
-        """Note an attempt that was given up after this long."""
+        """Note an attempt that was given up after this long: at once the next ones are given twice as much."""
         self.answered(2 * timeout_s)
+        self._give(2 * timeout_s)
+
+    def _give(self, seconds: float) -> None:
+        self.timeout_s = min(self._declared_s, max(self.timeout_s, seconds))
 
     def _adapt(self) -> None:
         if self._seen >= _FADE_AFTER:
@@ -46,7 +54,8 @@ class Patience:
             self._seen //= 2
         counts = list(accumulate(self._bins))
         slowest = bisect_left(counts, 0.99 * counts[-1])
-        self.timeout_s = min(self._declared_s, max(FLOOR_S, MULTIPLE * _longest(slowest)))
+        self.slow_s = _longest(slowest)
+        self.timeout_s = min(self._declared_s, max(FLOOR_S, MULTIPLE * self.slow_s))
 
 
 def _bin(latency_s: float) -> int:

@@ -48,19 +48,30 @@ class Ramp:
             self._set(self.limit + step)
 
     def refused(self, number: int, started: int, *, gently: bool = False) -> None:
-        """Note that request `number` was refused for load or timed out, `started` having been sent by now.
+        """Note that request `number` was refused for load, `started` having been sent by now.
 
         `gently`: the provider says that the growth was too fast; half is kept, and the way back is patient.
         """
-        if number < self._burst_ends:
-            return  # it was out when the limit came down for the others
-        self._burst_ends = started
-        if self.limit > FIRST_WINDOW:  # with so few it is a quota that was used up, not their number
-            self._ceiling = self.limit
-        self._set(self.limit * (0.5 if gently else 1 - STEP))
-        self._doubles_to = self.limit
+        before = self.limit
+        if not self._give_way(number, started, 0.5 if gently else 1 - STEP):
+            return
         if gently:
             self._ceiling = self.limit
+        elif before > FIRST_WINDOW:  # with so few it is a quota that was used up, not their number
+            self._ceiling = before
+
+    def timed_out(self, number: int, started: int) -> None:
+        """Note that request `number` was given up. It may have been too many, or a model that is slow today."""
+        self._give_way(number, started, 1 - STEP)
+
+    def _give_way(self, number: int, started: int, share: float) -> bool:
+        """Keep this share of the limit, once for all that were out together."""
+        if number < self._burst_ends:
+            return False
+        self._burst_ends = started
+        self._set(self.limit * share)
+        self._doubles_to = self.limit
+        return True
 
     def restart(self, first: int = FIRST_WINDOW) -> None:
         """Begin anew, after an outage or a long pause, doubling up to what was in use before it."""

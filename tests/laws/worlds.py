@@ -44,7 +44,9 @@ UNWELL = tuple(
     for kind, policy in POLICIES.items()
     if policy.effect is Effect.FAILED and not policy.dead and kind not in OUR_WORDS
 )
-LIMITED = tuple(kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE)
+LIMITED = tuple(
+    kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE and policy.strikes is None
+)
 REFUSED = tuple(kind for kind, policy in POLICIES.items() if policy.dead)
 OURS = tuple(
     kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE_ALL and kind not in OUR_WORDS

@@ -261,3 +261,13 @@ def test_a_storm_of_an_hour_loses_no_record(tmp_path: Path) -> None:
     assert scene.ran.ledger.height == len(scene.ran.provider.log)
     rows = scene.ran.ledger.filter(pl.col("outcome") == "error")
     assert set(rows["error_type"]) == set(passing)
+
+
+def test_a_model_that_slows_down_as_a_whole_is_given_the_time(tmp_path: Path) -> None:
+    """From half a second to twenty: the timeout that adapted to the first is not held against the model for long."""
+    scene = play(
+        tmp_path, {"a": lambda sent: fine(0.5 if sent.number < 500 else 20.0, 0.1)(sent)}, count=1000
+    )
+
+    scene.assert_all_answered()
+    assert scene.ran.ended.duration_s <= 25.0 + 1.2 * 500 * 20.0 / 10

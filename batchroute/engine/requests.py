@@ -1,0 +1,177 @@
+"""One request: entered in the books before it is sent, sent, and entered again when it has ended."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from msgspec import structs
+
+from batchroute.core.attempts import Attempt
+from batchroute.core.responses import ErrorType, Failure, Outcome, Response
+from batchroute.core.results import Result
+from batchroute.engine import entries
+from batchroute.engine.clock import Clock
+from batchroute.engine.commits import Commits
+from batchroute.engine.halts import Halt
+from batchroute.engine.hedges import race
+from batchroute.engine.network import Network
+from batchroute.engine.pools import Pool, Slot
+from batchroute.engine.trails import Trail
+from batchroute.routing.verdicts import Action
+
+AHEAD_OF_ALL = -1
+"""The place of a second request in the queue: its record has waited long enough."""
+_OUTRUN = Failure(
+    error_type=ErrorType.CANCELLED_BY_RUN,
+    message="cancelled, as a second request for the same record was answered first",
+    sent=True,
+)
+
+
+@dataclass(slots=True)
+class Sent:
+    """A request that is out: its slot, its line of the ledger, and when it was sent."""
+
+    slot: Slot
+    attempt: Attempt
+    at: float
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and how it ended, `latency_s` seconds after it was sent."""
+
+    slot: Slot
+    attempt: Attempt
+    outcome: Outcome
+    latency_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requests:
+    """Sends the requests of a run and keeps its books."""
+
+    run_id: str
+    network: Network
+    commits: Commits
+    halt: Halt
+    clock: Clock
+    committed: Callable[[Attempt | None, Result | None], None]
+    """Told of every attempt and every result once it is committed."""
+    blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
+
+    async def send(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:
+        """Send what the record asks; with a hedge, twice when the answer is slow."""
+        sent = self._opened(trail, pool, slot, trail.totals.attempts + 1)
+        await self.commits.started(trail.record.seq, sent.attempt)
+        sent.at = self.clock.now()
+        hurried = trail.failure is None and not slot.probe
+        timeout_s = pool.timeout_s(hurried=hurried)
+        after_s = pool.hedge_after_s() if hurried else None
+        if after_s is None:
+            outcome = await pool.provider.send(trail.request, pool.spec.request_model, timeout_s=timeout_s)
+        else:
+            sent, outcome = await self._race(trail, pool, sent, timeout_s, after_s)
+        return self._ended(pool, sent, outcome, timeout_s)
+
+    async def close(self, trail: Trail, pool: Pool, exchange: Exchange, verdict: Action | None) -> None:
+        """Commit how the request ended, and the record's result if that ended it. Only then is it counted."""
+        attempt = entries.ended(
+            exchange.attempt, exchange.outcome, verdict, exchange.latency_s, pool.spec.rates
+        )
+        trail.totals = trail.totals.plus(attempt)
+        result = self._result(trail, attempt, exchange.outcome, verdict)
+        if result is None:
+            await self.commits.ended(trail.record.seq, attempt)
+        else:
+            await self.commits.finished(trail.record.seq, attempt, result)
+        self.committed(attempt, result)
+
+    async def give_up(self, trail: Trail) -> None:
+        """End the record as a dead letter without a further request."""
+        result = entries.given_up(trail, self.run_id, self.clock.wall())
+        await self.commits.finished(trail.record.seq, None, result)
+        self.committed(None, result)
+
+    def _opened(self, trail: Trail, pool: Pool, slot: Slot, number: int) -> Sent:
+        """A request as it is entered before it is sent: at its upper bound if nothing is ever heard of it."""
+        record = trail.record
+        attempt = structs.replace(
+            self._blank(record.route, pool),
+            record_id=record.record_id,
+            attempt=number,
+            task=record.labels.task,
+            complexity=record.labels.complexity,
+            started_at=self.clock.wall(),
+            queued_s=slot.queued_s,
+            model_state="half_open" if slot.probe else "closed",
+            cost=entries.upper_bound(trail.request, pool.spec.rates),
+        )
+        return Sent(slot, attempt, self.clock.now())
+
+    def _blank(self, route: str, pool: Pool) -> Attempt:
+        """A copy of it is three times faster than a new attempt."""
+        key = (route, pool.spec.model)
+        blank = self.blanks.get(key)
+        if blank is None:
+            blank = self.blanks[key] = entries.blank_attempt(self.run_id, route, pool.spec)
+        return blank
+
+    def _ended(self, pool: Pool, sent: Sent, outcome: Outcome, timeout_s: float) -> Exchange:
+        """Learn from how a request ended."""
+        latency_s = self.clock.now() - sent.at
+        outcome = self.network.judge(pool.spec.provider, outcome)
+        pool.learn(sent.slot, outcome, latency_s, timeout_s)
+        return Exchange(sent.slot, sent.attempt, outcome, latency_s)
+
+    def _result(
+        self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action | None
+    ) -> Result | None:
+        if verdict is Action.ACCEPT and isinstance(outcome, Response):
+            return entries.succeeded(trail, attempt, outcome, self.clock.wall())
+        if verdict is Action.GIVE_UP:
+            return entries.given_up(trail, self.run_id, self.clock.wall())
+        return None
+
+    async def _race(
+        self, trail: Trail, pool: Pool, first: Sent, timeout_s: float, after_s: float
+    ) -> tuple[Sent, Outcome]:
+        """The same request once more when the answer is slow; the one that counts. The other one is booked."""
+        sent = [first]
+        model, request = pool.spec.request_model, trail.request
+
+        async def second() -> Outcome | None:
+            async with pool.slot(request.estimated_tokens(), AHEAD_OF_ALL) as slot:
+                if not slot.granted or self.halt.stopping:
+                    return None
+                pool.hedges.spend()
+                sent.append(self._opened(trail, pool, slot, first.attempt.attempt + 1))
+                await asyncio.shield(
+                    self.commits.started(trail.record.seq, sent[1].attempt)
+                )  # others wait, too
+                return await pool.provider.send(request, model, timeout_s=timeout_s)
+
+        outcomes = await race(
+            pool.provider.send(request, model, timeout_s=timeout_s),
+            second,
+            after_s=after_s,
+            both_sent=lambda: len(sent) > 1,
+        )
+        answers = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, Response)]
+        best = answers[0] if answers else len(sent) - 1
+        for other in set(range(len(sent))) - {best}:
+            await self._lose(trail, pool, sent[other], outcomes[other], timeout_s)
+        winner = outcomes[best]
+        assert winner is not None, "only an answer cancels the other request"
+        return sent[best], winner
+
+    async def _lose(
+        self, trail: Trail, pool: Pool, sent: Sent, outcome: Outcome | None, timeout_s: float
+    ) -> None:
+        """Book a request that another one has outrun, or that failed before that one ended."""
+        if outcome is None:
+            pool.outrun(self.clock.now() - sent.at)
+            exchange = Exchange(sent.slot, sent.attempt, _OUTRUN, self.clock.now() - sent.at)
+        else:
+            exchange = self._ended(pool, sent, outcome, timeout_s)
+        await self.close(trail, pool, exchange, None)
