@@ -430,8 +430,8 @@ class Pool:
         if not self.pause_s:  # requests that were out together say the same thing
             self._pauses_in_row += 1
         now = self.clock.now()
-        if wish_s is None and self._quota_opens_at > now:
-            wish_s = self._quota_opens_at - now
+        if self._quota_opens_at > now:
+            wish_s = max(wish_s or 0.0, self._quota_opens_at - now)  # or the next one is refused, too
         seconds = (
             wish_s if wish_s is not None else min(LONGEST_PAUSE_S, 2.0 ** min(self._pauses_in_row - 1, 6))
         )

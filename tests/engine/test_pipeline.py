@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from batchroute.core.errors import OutputError
-from batchroute.core.responses import ErrorType, Outcome, Usage
+from batchroute.core.responses import ErrorType, Outcome, RateLimits, Usage
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
 from batchroute.engine.tally import Progress
@@ -218,6 +218,17 @@ def test_a66_a_firewall_that_lets_nothing_through_is_left_alone_and_then_out(tmp
     assert len(times) == 3
     assert all(late - early >= 60.0 for early, late in itertools.pairwise(times))
     assert (ran.ended.exit_code, ran.ended.pending) == (5, 10)
+
+
+def test_a_refusal_that_names_two_times_is_believed_the_longer_one(tmp_path: Path) -> None:
+    """Come back in a second, but the tokens that it needs are back in a minute: the next model is idle."""
+    write_records(tmp_path / "in.jsonl", records(1))
+    used_up = RateLimits(limit_tokens=1000, remaining_tokens=0, reset_tokens=600.0)
+    refused = structs.replace(failure(ErrorType.RATE_LIMITED, retry_after_s=1.0), rate_limits=used_up)
+    ran = run_virtually(tmp_path, scripts={"a": always(refused), "b": FINE}, prompt=CAPPED)
+
+    assert [sent.model for sent in ran.provider.log] == ["a", "b"]
+    assert ran.ended.duration_s < 1.0
 
 
 def test_a92_an_answer_that_did_not_fit_is_asked_for_once_more_with_more_room(tmp_path: Path) -> None:
