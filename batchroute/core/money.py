@@ -50,12 +50,17 @@ class Rates(Struct, frozen=True, kw_only=True):
             above=tuple((tier.input_tokens, cls.of(tier.price)) for tier in price.above),
         )
 
-    def cost(self, usage: Usage) -> int:
-        """Picodollars of one attempt. Cached and written tokens are part of input, reasoning of output."""
+    def at(self, input_tokens: int) -> "Rates":
+        """What every token of a request with so long an input costs."""
         rates = self
         for threshold, dearer in self.above:
-            if usage.input_tokens > threshold:
+            if input_tokens > threshold:
                 rates = dearer
+        return rates
+
+    def cost(self, usage: Usage) -> int:
+        """Picodollars of one attempt. Cached and written tokens are part of input, reasoning of output."""
+        rates = self.at(usage.input_tokens)
         plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
         return (
             plain * rates.input

@@ -72,6 +72,8 @@ def ended(
         cost, basis = (rates.cost(outcome.usage) if rates else None), CostBasis.USAGE
     elif isinstance(outcome, Failure) and not outcome.sent:
         cost, basis = 0, CostBasis.NONE
+    if rates is not None and rates.above and outcome.usage is not None:
+        attempt = _priced(attempt, rates.at(outcome.usage.input_tokens))
     answered = isinstance(outcome, Response)
     return structs.replace(
         attempt,
@@ -88,6 +90,17 @@ def ended(
         cost=cost,
         cost_basis=basis,
         service_tier=outcome.service_tier if isinstance(outcome, Response) else None,
+    )
+
+
+def _priced(attempt: Attempt, rates: Rates) -> Attempt:
+    """The attempt with the prices that its cost is computed from."""
+    return structs.replace(
+        attempt,
+        price_input=rates.input,
+        price_output=rates.output,
+        price_cached=rates.cached,
+        price_cache_write=rates.cache_write,
     )
 
 
