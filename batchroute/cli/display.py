@@ -32,9 +32,34 @@ def display(job: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | N
 
         console = Console(stderr=True, markup=False, highlight=False)
         with Live(console=console, refresh_per_second=4, transient=True) as live:
-            yield lambda progress: live.update(screen(job, progress))
+            alarm = Alarm(lambda line: console.print(line, style="bold red"))
+
+            def show(progress: Progress) -> None:
+                alarm.hear(progress)
+                live.update(screen(job, progress))
+
+            yield show
     else:
         yield _Lines(job)
+
+
+class Alarm:
+    """Says once of each model that it is out for the rest of the run, and why."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told: set[str] = set()
+
+    def hear(self, progress: Progress) -> None:
+        for pool in progress.pools:
+            if pool.state == "disabled" and pool.model not in self._told:
+                self._told.add(pool.model)
+                self._say(left_out(pool.model, pool.reason or "no reason was given"))
+
+
+def left_out(model: str, why: str) -> str:
+    """What is said of a model that no record goes to any more."""
+    return f"Warning: {model} is left out for the rest of the run: {why}"
 
 
 class _Lines:
@@ -44,8 +69,10 @@ class _Lines:
         self._job = job
         self._next = monotonic() + LINE_EVERY_S
         self._stopping = False
+        self._alarm = Alarm(self._say)
 
     def __call__(self, progress: Progress) -> None:
+        self._alarm.hear(progress)
         if progress.stopping and not self._stopping:
             self._stopping = True
             self._say(

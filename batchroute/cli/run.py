@@ -52,7 +52,7 @@ def run(
     with quick_imports():
         from batchroute.api import load_job
         from batchroute.api import run as run_job
-        from batchroute.cli.display import closing_table, display
+        from batchroute.cli.display import closing_table, display, left_out
 
     loaded = load_job(job, overrides=overrides)
     for warning in loaded.warnings:
@@ -68,6 +68,9 @@ def run(
         )
     for warning in summary.warnings:
         click.echo(f"Warning: {warning}", err=True)
+    if quiet:  # it was not said meanwhile, and cron should mail it
+        for model, why in summary.disabled.items():
+            click.echo(left_out(model, why), err=True)
     if as_json:
         sys.stdout.buffer.write(summary.json() + b"\n")
     elif not quiet:

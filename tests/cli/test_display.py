@@ -224,6 +224,7 @@ def test_a_line_that_is_due_is_plain_and_names_models_in_trouble(capsys: pytest.
     lines._next = 0.0  # half a minute has passed
     lines(progress(pools=pools))
     assert capsys.readouterr().err == (
+        "test: Warning: c is left out for the rest of the run: no reason was given\n"
         "test: 500/1,000 records, 1,234/s, $1.50, 1m15s left [b cooling down 7.0 s, c disabled]\n"
     )
 
@@ -306,3 +307,15 @@ def test_failed_attempts_are_told_by_type(capsys: pytest.CaptureFixture[str]) ->
     told = closed(capsys, errors={"server_error": 1200, "unclassified": 1})
 
     assert "Failed attempts: 1,200 server_error, 1 unclassified." in told
+
+
+def test_a_model_that_is_out_is_told_once_and_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    out = pool(model="b", state="disabled", reason="key refused (401)")
+    with display("nightly", quiet=False) as show:
+        assert show is not None
+        show(progress())
+        for _ in range(3):
+            show(progress(pools=(pool(), out)))
+
+    told = "nightly: Warning: b is left out for the rest of the run: key refused (401)\n"
+    assert capsys.readouterr().err == told
