@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 from batchroute.core.money import usd
 from batchroute.engine.tally import Progress
+from batchroute.job.durations import spelled
 from batchroute.report.summary import Summary
 
 LINE_EVERY_S = 30.0
@@ -97,9 +98,9 @@ def headline(progress: Progress) -> str:
     done = progress.skipped + progress.succeeded + progress.failed + progress.degraded
     of = f"/{progress.total:,}" if progress.total is not None else f" ({progress.share_read:.0%} read)"
     failed = f", {progress.failed:,} failed" if progress.failed else ""
-    left = f", {_duration(progress.left_s)} left" if progress.left_s is not None else ""
+    left = f", {spelled(progress.left_s)} left" if progress.left_s is not None else ""
     waiting = (
-        f", no model takes requests now: gives up in {_duration(progress.gives_up_s)} unless one answers"
+        f", no model takes requests now: gives up in {spelled(progress.gives_up_s)} unless one answers"
         if progress.gives_up_s is not None
         else ""
     )
@@ -145,7 +146,7 @@ def screen(job: str, progress: Progress) -> "Group":
 
 def _state(state: str, paused_s: float) -> str:
     words = {"closed": "ok", "open": "cooling down", "half_open": "probing"}.get(state, state)
-    return f"{words} {_duration(paused_s)}" if paused_s else words
+    return f"{words} {spelled(paused_s)}" if paused_s else words
 
 
 def closing_table(summary: Summary) -> None:
@@ -169,7 +170,7 @@ def closing_table(summary: Summary) -> None:
         )
         if count
     ]
-    console.print(f"{records.total:,} records: {', '.join(parts)} in {_duration(summary.duration_s)}.")
+    console.print(f"{records.total:,} records: {', '.join(parts)} in {spelled(summary.duration_s)}.")
     console.print(_spent(summary))
     if summary.errors:
         console.print(
@@ -228,11 +229,3 @@ def _seconds(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

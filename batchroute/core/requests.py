@@ -18,6 +18,8 @@ class Request(Struct, frozen=True, gc=False, kw_only=True):
     messages: bytes
     params: bytes = b""
     max_output_tokens: int | None = None
+    own_params: bool = False
+    """Whether the parameters are this record's, not those of the job."""
 
     def body(self, model: str) -> bytes:
         """The JSON body of `POST /chat/completions` for the model of this name."""

@@ -14,12 +14,14 @@ from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.engine.clock import Clock
 from batchroute.engine.halts import Halt
 from batchroute.engine.pools import OUTAGE_OF_OURS_S, PAUSE_OF_OURS_S, Pool, Slot
-from batchroute.engine.requests import Requests
+from batchroute.engine.requests import Exchange, Requests
 from batchroute.engine.trails import Admitted, Trail
-from batchroute.routing.retries import backoff, longest_backoff
+from batchroute.routing.retries import CAP_S, backoff, longest_backoff
 from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose, over_tried
 from batchroute.routing.suspicions import Suspicion
 from batchroute.routing.verdicts import (
+    MAX_TRIES_PER_MODEL,
+    MAX_TRIES_PER_RECORD,
     Action,
     Effect,
     Elsewhere,
@@ -59,7 +61,8 @@ class Journey:
             elif isinstance(choice, Wait):
                 await self.halt.sleep_until(choice.until)
             else:
-                await self.requests.give_up(trail)
+                if not self._left_over(trail):
+                    await self.requests.give_up(trail)
                 return
 
     def _choose(self, trail: Trail) -> Choice:
@@ -79,9 +82,16 @@ class Journey:
             if not slot.granted or self.halt.stopping:
                 return None
             exchange = await self.requests.send(trail, pool, slot)
+            if exchange.outrun is not None:
+                self._tell_of(trail, pool, exchange.outrun)
+                await self.requests.close(trail, pool, exchange.outrun, None)
             verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
             await self.requests.close(trail, pool, exchange, verdict)
             return verdict
+
+    def _left_over(self, trail: Trail) -> bool:
+        """Whether the record waits for another run: a model that could have taken it is out for this one."""
+        return any(self.pools[model].disabled for model in trail.record.models if model not in trail.spent)
 
     # What an outcome means
 
@@ -107,7 +117,9 @@ class Journey:
         if effect(failure) is not Effect.FAILED:
             return
         if trail.suspicion is None:
-            trail.suspicion = Suspicion(lambda model: self.pools[model].answered)
+            trail.suspicion = Suspicion(
+                lambda model: self.pools[model].answered, lambda model: self.pools[model].reliable
+            )
         trail.suspicion.failed(pool.spec.model, pool.started)
         if trail.suspect:
             self._forgive(trail)
@@ -119,14 +131,14 @@ class Journey:
         trail.held_against = ()
 
     def _tell(self, trail: Trail, pool: Pool, slot: Slot, failure: Failure) -> None:
-        match effect(failure):
+        match effect(failure, own=self._own(trail, pool)):
             case Effect.NONE if failure.http_status is not None:
                 pool.succeed(slot)  # it answered; what it answered is the record's affair
             case Effect.FAILED if not trail.suspect:
                 trail.held_against += (pool.spec.model,)
                 pool.fail(slot)
             case Effect.PAUSE:
-                pool.pause(pause_wished(failure))
+                pool.refused(slot, pause_wished(failure))
             case Effect.PAUSE_ALL:
                 for each in self.pools.values():
                     each.acquit(PAUSE_OF_OURS_S.get(failure.error_type, OUTAGE_OF_OURS_S))
@@ -137,6 +149,18 @@ class Journey:
                     if other.spec.provider == pool.spec.provider:
                         other.disable(failure.message)
         self._stop_if_all_are_out(pool)
+
+    def _tell_of(self, trail: Trail, pool: Pool, outrun: Exchange) -> None:
+        """What a second request found out of the model, though another one decides on the record."""
+        if (
+            isinstance(outrun.outcome, Failure)
+            and outrun.outcome.error_type is not ErrorType.CANCELLED_BY_RUN
+        ):
+            self._tell(trail, pool, outrun.slot, outrun.outcome)
+
+    def _own(self, trail: Trail, pool: Pool) -> bool:
+        """Whether the parameters may be the record's own affair: they are, or others got through with the job's."""
+        return trail.request.own_params or pool.proven
 
     def _stop_if_all_are_out(self, pool: Pool) -> None:
         if pool.disabled and all(other.disabled for other in self.pools.values()):
@@ -162,6 +186,8 @@ class Journey:
             affordable=pool.retries.affordable,
             pause_s=pool.pause_s,
             stopping=self.halt.stopping,
+            own=self._own(trail, pool),
+            doubtful=not trail.suspect and (trail.late < MAX_TRIES_PER_MODEL or not pool.proven),
         )
 
     def _untried(self, trail: Trail, model: str) -> int:
@@ -178,6 +204,10 @@ class Journey:
             self._forgive(trail)
         elif verdict is Action.RETRY:
             trail.stay, trail.affordable = model, pool.retries.affordable
+            if trail.tries[model] >= MAX_TRIES_PER_MODEL or sum(trail.tries.values()) >= MAX_TRIES_PER_RECORD:
+                trail.late += 1
+                trail.tries[model] -= 1  # it may have been down: this one does not count
+                trail.affordable = False
             pool.retries.spend()
             if failure.error_type is ErrorType.OUTPUT_TRUNCATED and trail.request.max_output_tokens:
                 trail.request = trail.request.with_room(LARGER * trail.request.max_output_tokens)
@@ -191,7 +221,7 @@ class Journey:
         failure = trail.failure
         if failure is not None and not trail.counts(failure):
             return 0.0
-        wish_s = failure.retry_after_s if failure else None
+        wish_s = min(failure.retry_after_s or 0.0, CAP_S) if failure else None
         if not trail.affordable:
             return max(longest_backoff(self.clock.random), wish_s or 0.0)
         return backoff(sum(trail.tries.values()), self.clock.random, wish_s)

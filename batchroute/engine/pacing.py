@@ -44,40 +44,15 @@ class Pacer:
             await asyncio.sleep(wait_s + self._late)
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # published without
         now = self._now()
+        self._count(now)
+
+    def late(self) -> None:
+        """A permit is used only now: the next one counts from here."""
+        self._count(self._now())
+
+    def _count(self, now: float) -> None:
         self._due = max(self._due, now) + self._interval
         self._earliest = max(self._earliest, now) + self._interval / CATCHING_UP
-
-
-class Quota:
-    """What a provider's headers say is left of one of its limits, requests or tokens.
-
-    They tell of other programs under the same key too. Times are seconds on the event loop's clock.
-    """
-
-    def __init__(self) -> None:
-        self.opens_at = 0.0
-        """When there is room again for what was asked last."""
-
-    def hear(
-        self,
-        limit: int | None,
-        remaining: int | None,
-        reset_s: float | None,
-        *,
-        out: int,
-        need: int,
-        asked_at: float,
-    ) -> None:
-        """Take in the headers of one response, `out` being what was sent after its request.
-
-        `reset_s` is when the limit will be whole again; it is taken to come back evenly since the request was
-        sent at `asked_at`, as what was sent after it is taken off.
-        """
-        if remaining is None or reset_s is None or remaining - out >= need:
-            self.opens_at = 0.0
-            return
-        used = max(1, (limit or need) - remaining)
-        self.opens_at = asked_at + min(reset_s, reset_s * (need + out - remaining) / used)
 
 
 class TokenBudget:

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from batchroute.core.attempts import Attempt
-from batchroute.core.errors import BatchrouteError, InputError, OutputError, StalledError
+from batchroute.core.errors import BatchrouteError, InputError, NoModelError, OutputError, StalledError
 from batchroute.core.records import Batch
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog, Window
@@ -36,6 +36,7 @@ from batchroute.engine.trails import Admitted
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
+from batchroute.job.durations import spelled
 
 GRACE_S = 30.0
 WATCH_INTERVAL_S = 0.5
@@ -228,14 +229,16 @@ class Pipeline:
         finished, self._answered_at = self.tally.finished, self.clock.now()
         while True:
             await asyncio.sleep(longest / LOOKS_PER_WAIT)
-            if self.tally.finished != finished or not self.window.taken:
+            if self.tally.finished != finished or not self._waiting():
                 finished, self._answered_at = self.tally.finished, self.clock.now()
             elif self.clock.now() - self._answered_at >= longest:
                 self.halt.stop(
-                    StalledError(
-                        f"no record was answered for {longest / 60:g} minutes; the same command goes on"
-                    )
+                    StalledError(f"no record was answered for {spelled(longest)}; the same command goes on")
                 )
+
+    def _waiting(self) -> bool:
+        """Whether records wait and no model is in order: a slow one that has requests out, or is paced, is."""
+        return self.window.taken > 0 and not any(pool.in_order for pool in self.pools.values())
 
     async def _watch(self, watch: Watch) -> None:
         while True:
@@ -244,14 +247,20 @@ class Pipeline:
 
     def _heard(self, number: signal.Signals) -> None:
         """The first signal lets what is in flight finish; the second one does not."""
-        if self._deadline is not None and not self._deadline.expired():
-            now = asyncio.get_running_loop().time()
-            self._deadline.reschedule(now if self._signal else now + GRACE_S)
+        if self._signal:
+            self._cut_off_in(0.0)
         self._signal = self._signal or number
         self.halt.stop()
 
+    def _cut_off_in(self, seconds: float) -> None:
+        """Wait no longer than this for what is in flight."""
+        if self._deadline is not None and not self._deadline.expired():
+            when = asyncio.get_running_loop().time() + seconds
+            self._deadline.reschedule(min(when, self._deadline.when() or when))
+
     def _wake_all(self) -> None:
         """Let everybody who waits see that the run is stopping."""
+        self._cut_off_in(GRACE_S)
         self.window.wake()
         for pool in self.pools.values():
             pool.turn_away()
@@ -280,7 +289,7 @@ class Pipeline:
         done = tally.finished + tally.skipped.total()
         share_read = 1.0 if self._read_all else reading.bytes_read / max(1, self.source.bytes_total)
         pools = tuple(pool.statistics() for pool in self.pools.values())
-        waiting = self.window.taken and not any(pool.in_flight for pool in pools)
+        waiting = self._waiting() and not any(pool.in_flight for pool in pools)
         expected = total if total is not None else (tally.read / share_read if share_read else None)
         return Progress(
             elapsed_s=now - self._began,
@@ -335,16 +344,22 @@ class Pipeline:
         if isinstance(self.halt.reason, BatchrouteError):
             return self.halt.reason.exit_code
         if self._pending():
-            return 1
+            return NoModelError.exit_code if self._out() else 1
         failed = self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED]
         return 3 if failed else 0
 
     def _reason(self) -> str | None:
         if self._signal is not None:
             return f"stopped by {self._signal.name}; the same command goes on"
+        if self.halt.reason is None and (out := self._out()) and self._pending():
+            return f"{self._pending()} records wait for a model that is out: {out}; mend that and run again"
         if self.halt.reason is None and self._pending():
             return f"{self._pending()} records have no result although all was read: please report this"
         return str(self.halt.reason) if self.halt.reason else None
+
+    def _out(self) -> str:
+        """The models that are out for the rest of the run, and why."""
+        return "; ".join(f"{model}: {pool.disabled}" for model, pool in self.pools.items() if pool.disabled)
 
     def _counts_stored(self) -> dict[str, int]:
         return {state.name.lower(): count for state, count in self.store.counts().items()}

@@ -10,24 +10,31 @@ from typing import Self
 from msgspec import Struct
 
 from batchroute.core.money import Rates
-from batchroute.core.responses import ErrorType, Failure, Outcome, RateLimits
+from batchroute.core.responses import ErrorType, Failure, Outcome
+from batchroute.engine.allowances import Allowance, Reservation
 from batchroute.engine.clock import Clock
 from batchroute.engine.hedges import HedgeBudget
 from batchroute.engine.network import UNREACHED
-from batchroute.engine.pacing import Pacer, Quota, TokenBudget
+from batchroute.engine.pacing import Pacer
 from batchroute.providers.provider import Provider
 from batchroute.routing.health import Breaker, BreakerPolicy, State
 from batchroute.routing.patience import Patience
 from batchroute.routing.ramps import Ramp
+from batchroute.routing.refusals import Refusals
 from batchroute.routing.retries import RetryBudget
 from batchroute.routing.verdicts import WORTH_WAITING_S, struck_out
 
 LONGEST_PAUSE_S = 60.0
+LONG_REFUSED_S = 2 * WORTH_WAITING_S
+"""How long a model is left alone at least that has only refused for longer than it is worth waiting."""
 PAUSE_OF_OURS_S = {ErrorType.LOCAL_RESOURCE: 1.0}
 OUTAGE_OF_OURS_S = 5.0
 """How long every model is left alone when the fault is on our side."""
 LONGEST_TRIAL_S = 10.0
 """How long a suspect model is given by the requests that are out."""
+
+RELIABLE = 0.2
+"""Share of the latest requests that may fail of a model that is a witness."""
 
 _TOO_MUCH = frozenset({ErrorType.RATE_LIMITED, ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE})
 """Failures that say that fewer requests at once would do better."""
@@ -69,14 +76,14 @@ class Slot:
     __slots__ = (
         "_future",
         "_pool",
+        "borne",
         "granted",
         "number",
         "place",
         "probe",
         "queued_s",
-        "reserved",
+        "reservation",
         "tokens",
-        "tokens_until",
     )
 
     def __init__(self, pool: "Pool", tokens: int, place: int = 0) -> None:
@@ -84,14 +91,14 @@ class Slot:
         self.place = place
         self._future: asyncio.Future[bool] | None = None
         self.tokens = tokens
-        self.reserved = 0.0
+        self.reservation: Reservation | None = None
         self.granted = False
         self.probe = False
+        self.borne = False
+        """Whether it was refused as one in many is, which says nothing of the others."""
         self.queued_s = 0.0
         self.number = 0
         """How many requests the pool had started before this one."""
-        self.tokens_until = 0
-        """How many tokens it had reserved up to this one, and for it."""
 
     async def __aenter__(self) -> Self:
         pool = self._pool
@@ -134,19 +141,19 @@ class Pool:
         self._came = itertools.count()
         self._pacer = Pacer(spec.rpm, clock.now) if spec.rpm else None
         self._permits = 0
+        self._kept_permit = False
         self._hungry = asyncio.Event()
-        self._tokens = TokenBudget(spec.tpm, clock.now()) if spec.tpm else None
-        self._ramp = Ramp(spec.concurrency)
+        self._allowance = Allowance(spec.tpm, clock.now())
+        self._ramp = Ramp(spec.concurrency, clock.now())
+        self._refusals = Refusals()
         self._patience = Patience(spec.timeout_s)
         self.started = 0
         """Requests so far."""
-        self._reserved = 0
-        self._left_requests, self._left_tokens = Quota(), Quota()
-        self._quota_opens_at = 0.0
         self.retries = RetryBudget()
         self.hedges = HedgeBudget()
         self._paused_until = 0.0
         self._pauses_in_row = 0
+        self._refused_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._trial: asyncio.TimerHandle | None = None
         self._breaker = Breaker(BreakerPolicy(), clock.random)
@@ -179,10 +186,11 @@ class Pool:
         """
         if self._breaker.disabled is not None:
             return None
+        now = self.clock.now()
         cools_until = self._breaker.cools_until
         if cools_until is None:
-            return self._paused_until if self.pause_s > WORTH_WAITING_S else 0.0
-        now = self.clock.now()
+            closed_until = max(self._paused_until, self._allowance.told_opens_at(now))
+            return closed_until if closed_until - now > WORTH_WAITING_S else 0.0
         if self._breaker.admits(now):
             return self._paused_until
         return cools_until if cools_until > now else now + self.spec.timeout_s
@@ -191,6 +199,22 @@ class Pool:
     def ejected(self) -> bool:
         """Whether the breaker is anything but closed."""
         return self._breaker.cools_until is not None
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it works on requests, however slowly: neither ejected nor paused, nor are all of them refused."""
+        busy = self._in_flight > 0 or bool(self._waiting)
+        return busy and not (self.ejected or self.disabled or self.pause_s or self._refused_since is not None)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the model has answered in this run."""
+        return self._proven
+
+    @property
+    def reliable(self) -> bool:
+        """Whether it hardly fails, so that what it fails with again and again is at fault."""
+        return self._breaker.failed_share <= RELIABLE
 
     @property
     def disabled(self) -> str | None:
@@ -251,6 +275,7 @@ class Pool:
         slot.granted = False
         self._in_flight -= 1
         if slot.probe:
+            slot.probe = False
             self._breaker.abandon_probe()
             self._changed()
         if self._in_flight == 0:
@@ -262,36 +287,40 @@ class Pool:
             slot = heapq.heappop(self._waiting)[-1]
             self._start(slot)
             slot.wake()
-        if self._waiting and self.ejected and not self._breaker.admits(self.clock.now()):
+        if self._waiting and not self._worth_waiting():
             self.turn_away()
+
+    def _worth_waiting(self) -> bool:
+        now = self.clock.now()
+        if self.ejected:
+            return self._breaker.admits(now)
+        return self._allowance.told_opens_at(now) - now <= WORTH_WAITING_S
 
     def _start(self, slot: Slot) -> None:
         slot.granted = True
         slot.probe = self._breaker.start()
         slot.number = self.started
         self.started += 1
-        self._reserved += slot.tokens
-        slot.tokens_until = self._reserved
         self._in_flight += 1
         if self._pacer is not None:
             self._permits -= 1
-        if self._tokens is not None:
-            slot.reserved = self._tokens.reserve(slot.tokens)
+            if self._kept_permit:
+                self._kept_permit = False
+                self._pacer.late()
+        slot.reservation = self._allowance.start(slot.tokens, self.clock.now())
 
     def _may_start(self) -> bool:
         if self._in_flight >= self._ramp.limit:
             return False
-        if not (self._pacer or self._tokens or self._paused_until or self._quota_opens_at):
+        if not (self._pacer or self._paused_until or self._allowance.limited):
             return self._breaker.admits(0.0) if not self.ejected else self._breaker.admits(self.clock.now())
         return self._breaker.admits(self.clock.now()) and self._open_now() and self._permitted()
 
     def _open_now(self) -> bool:
         now = self.clock.now()
-        opens_at = max(self._paused_until, self._quota_opens_at)
-        if self._tokens is not None:
-            opens_at = max(opens_at, self._tokens.opens_at(now))
+        opens_at = max(self._paused_until, self._allowance.opens_at(now))
         if opens_at <= now:
-            self._paused_until = self._quota_opens_at = 0.0
+            self._paused_until = 0.0
             return True
         self._grant_at(opens_at)
         return False
@@ -317,6 +346,7 @@ class Pool:
             await self._pacer.permit()
             self._permits += 1
             self._grant()
+            self._kept_permit = self._permits > 0
 
     def turn_away(self) -> None:
         """Send every waiting record back to choose again."""
@@ -338,15 +368,12 @@ class Pool:
         else:
             self._in_row, self._proven = (ErrorType.UNCLASSIFIED, 0), True
             self._patience.answered(latency_s)
-        if outcome.rate_limits is not None:
-            self._hear(slot, outcome.rate_limits, latency_s)
-        if self._tokens is None:
+            self._allowance.answered(self.clock.now())
+        if slot.reservation is None:
             return
-        if outcome.usage is not None:
-            used = outcome.usage.input_tokens + outcome.usage.output_tokens
-            self._tokens.settle(slot.reserved, used, slot.tokens)
-        elif isinstance(outcome, Failure) and not outcome.sent:
-            self._tokens.give_back(slot.reserved)
+        if outcome.rate_limits is not None:
+            self._allowance.hear(slot.reservation, outcome.rate_limits, self.clock.now() - latency_s)
+        self._allowance.settle(slot.reservation, outcome)
 
     def outrun(self, latency_s: float) -> None:
         """Count a request that was cancelled after so long, as a second one like it was answered."""
@@ -366,33 +393,28 @@ class Pool:
             self._patience.expired(timeout_s)
             self._ramp.timed_out(slot.number, self.started)
         elif error_type in _TOO_MUCH:
-            gently = error_type in {ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE}
-            self._ramp.refused(slot.number, self.started, gently=gently)
+            self._learn_of_refusal(slot, gently=error_type in {ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE})
 
-    def _hear(self, slot: Slot, told: RateLimits, latency_s: float) -> None:
-        asked_at = self.clock.now() - latency_s
-        self._left_requests.hear(
-            told.limit_requests,
-            told.remaining_requests,
-            told.reset_requests,
-            out=self.started - slot.number - 1,
-            need=1,
-            asked_at=asked_at,
-        )
-        self._left_tokens.hear(
-            told.limit_tokens,
-            told.remaining_tokens,
-            told.reset_tokens,
-            out=self._reserved - slot.tokens_until,
-            need=slot.tokens,
-            asked_at=asked_at,
-        )
-        self._quota_opens_at = max(self._left_requests.opens_at, self._left_tokens.opens_at)
+    def _learn_of_refusal(self, slot: Slot, *, gently: bool) -> None:
+        """Fewer at once, or slower where one at a time is refused, unless neither is the reason."""
+        slot.borne = self._refusals.refused(at_ceiling=self._ramp.at_ceiling) and not gently
+        if gently:
+            self._ramp.slow_down(slot.number, self.started)
+        elif not (slot.borne or self.pause_s):
+            now = self.clock.now()
+            alone = self._ramp.limit == 1
+            helps = (
+                self._allowance.refused(now) if alone else self._ramp.refused(slot.number, self.started, now)
+            )
+            if not helps:
+                self._refusals.bear()
 
     def succeed(self, slot: Slot) -> None:
         """The model answered: it is healthy."""
         self._pauses_in_row = 0
+        self._refused_since = None
         self.answered = max(self.answered, slot.number + 1)
+        self._refusals.answered()
         self._ramp.answered(self._in_flight)
         self.retries.earn()
         self.hedges.earn()
@@ -425,21 +447,33 @@ class Pool:
             self.turn_away()
             self._changed()
 
+    def refused(self, slot: Slot, wish_s: float | None) -> None:
+        """The model refused this request for now: pause, unless that says nothing of the others."""
+        if wish_s is None and (slot.borne or not self._refusals.alarming):
+            return
+        now = self.clock.now()
+        if self._refused_since is None:
+            self._refused_since = now
+        if (opens_at := self._allowance.told_opens_at(now)) > now:
+            wish_s = max(wish_s or 0.0, opens_at - now)  # or the next one is refused, too
+        if now - self._refused_since > WORTH_WAITING_S:
+            wish_s = max(wish_s or 0.0, LONG_REFUSED_S, self._own_pause_s())
+        self.pause(wish_s)
+
     def pause(self, wish_s: float | None) -> None:
         """Start nothing for the time the provider asks for, or a growing one of our own, plus jitter."""
         if not self.pause_s:  # requests that were out together say the same thing
             self._pauses_in_row += 1
         now = self.clock.now()
-        if self._quota_opens_at > now:
-            wish_s = max(wish_s or 0.0, self._quota_opens_at - now)  # or the next one is refused, too
-        seconds = (
-            wish_s if wish_s is not None else min(LONGEST_PAUSE_S, 2.0 ** min(self._pauses_in_row - 1, 6))
-        )
+        seconds = self._own_pause_s() if wish_s is None else wish_s
         jitter = self.clock.random.random() * max(0.1 * seconds, 0.05)
         self._paused_until = max(self._paused_until, now + seconds + jitter)
         if self.pause_s > WORTH_WAITING_S:
             self._ramp.restart()
             self.turn_away()
+
+    def _own_pause_s(self) -> float:
+        return min(LONGEST_PAUSE_S, 2.0 ** min(max(self._pauses_in_row, 1) - 1, 6))
 
     def acquit(self, seconds: float) -> None:
         """Leave the model alone for so long, and hold against it nothing of what failed just now.

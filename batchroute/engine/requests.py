@@ -45,6 +45,8 @@ class Exchange:
     attempt: Attempt
     outcome: Outcome
     latency_s: float
+    outrun: "Exchange | None" = None
+    """The same request sent twice: the one that does not count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,13 +67,13 @@ class Requests:
         sent = self._opened(trail, pool, slot, trail.totals.attempts + 1)
         await self.commits.started(trail.record.seq, sent.attempt)
         sent.at = self.clock.now()
-        hurried = trail.failure is None and not slot.probe
+        hurried = ErrorType.ATTEMPT_TIMEOUT not in trail.errors and not slot.probe
         timeout_s = pool.timeout_s(hurried=hurried)
-        after_s = pool.hedge_after_s() if hurried else None
-        if after_s is None:
-            outcome = await pool.provider.send(trail.request, pool.spec.request_model, timeout_s=timeout_s)
-        else:
-            sent, outcome = await self._race(trail, pool, sent, timeout_s, after_s)
+        bounded = sent.attempt.cost is not None or pool.spec.rates is None
+        after_s = pool.hedge_after_s() if hurried and bounded else None
+        if after_s is not None:
+            return await self._race(trail, pool, sent, timeout_s, after_s)
+        outcome = await pool.provider.send(trail.request, pool.spec.request_model, timeout_s=timeout_s)
         return self._ended(pool, sent, outcome, timeout_s)
 
     async def close(self, trail: Trail, pool: Pool, exchange: Exchange, verdict: Action | None) -> None:
@@ -135,8 +137,8 @@ class Requests:
 
     async def _race(
         self, trail: Trail, pool: Pool, first: Sent, timeout_s: float, after_s: float
-    ) -> tuple[Sent, Outcome]:
-        """The same request once more when the answer is slow; the one that counts. The other one is booked."""
+    ) -> Exchange:
+        """The same request once more when the answer is slow; the one that counts, and the other one with it."""
         sent = [first]
         model, request = pool.spec.request_model, trail.request
 
@@ -159,19 +161,18 @@ class Requests:
         )
         answers = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, Response)]
         best = answers[0] if answers else len(sent) - 1
+        outrun = None
         for other in set(range(len(sent))) - {best}:
-            await self._lose(trail, pool, sent[other], outcomes[other], timeout_s)
+            outrun = self._outrun(pool, sent[other], outcomes[other], timeout_s)
         winner = outcomes[best]
         assert winner is not None, "only an answer cancels the other request"
-        return sent[best], winner
+        exchange = self._ended(pool, sent[best], winner, timeout_s)
+        exchange.outrun = outrun
+        return exchange
 
-    async def _lose(
-        self, trail: Trail, pool: Pool, sent: Sent, outcome: Outcome | None, timeout_s: float
-    ) -> None:
-        """Book a request that another one has outrun, or that failed before that one ended."""
-        if outcome is None:
-            pool.outrun(self.clock.now() - sent.at)
-            exchange = Exchange(sent.slot, sent.attempt, _OUTRUN, self.clock.now() - sent.at)
-        else:
-            exchange = self._ended(pool, sent, outcome, timeout_s)
-        await self.close(trail, pool, exchange, None)
+    def _outrun(self, pool: Pool, sent: Sent, outcome: Outcome | None, timeout_s: float) -> Exchange:
+        """A request that another one has outrun, or that failed before that one ended."""
+        if outcome is not None:
+            return self._ended(pool, sent, outcome, timeout_s)
+        pool.outrun(self.clock.now() - sent.at)
+        return Exchange(sent.slot, sent.attempt, _OUTRUN, self.clock.now() - sent.at)

@@ -13,6 +13,7 @@ import msgspec
 
 from batchroute.core.errors import JobError, OutputError
 from batchroute.core.money import Rates
+from batchroute.core.requests import CAPS
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
@@ -118,8 +119,8 @@ async def _assemble(
     run_id = _run_id(clock)
     commits = Commits(store)
     tally = Tally()
-    heads = dict.fromkeys(route.models[0] for route in job.routes.values())  # in the job's order
-    window = Window(shares({model: pools[model].spec.concurrency for model in heads}, job.window))
+    heads = _heads(job, pools)
+    window = Window(shares(heads, job.window))
     backlog = Backlog({model: _spool(job.output.path, model) for model in heads}, window)
     stack.callback(backlog.close)
     feed = Feed(
@@ -154,17 +155,54 @@ async def _assemble(
     )
 
 
+def _heads(job: Job, pools: Mapping[str, Pool]) -> dict[str, int]:
+    """The models that routes begin with, in the job's order, and the most slots that any model of theirs has: a
+    model that takes over for a smaller one is to be used to the full.
+    """
+    heads: dict[str, int] = {}
+    for route in job.routes.values():
+        slots = max(pools[model].spec.concurrency for model in route.models)
+        heads[route.models[0]] = max(slots, heads.get(route.models[0], 0))
+    return heads
+
+
 def _warnings(pools: Mapping[str, Pool], manifest: Manifest, job: Job) -> list[str]:
     warnings = [
         f"no price is known for {name}: its cost is null. Declare models.{name}.price to have it counted."
         for name, pool in pools.items()
         if pool.spec.rates is None
     ]
+    warnings += _shared_limits(pools)
+    warnings += [
+        f"{name}: hedge has no effect without a limit of the output: declare prompt.params.max_tokens, "
+        "or what a second request costs would be unknown."
+        for name, pool in pools.items()
+        if pool.spec.hedged and pool.spec.rates is not None and not _capped(job)
+    ]
     if manifest.fingerprint != job.fingerprint():
         warnings.append(
             "the job has changed since this output was begun: finished records keep their answers. "
             "Start over with --fresh to have them all answered anew."
         )
+    return warnings
+
+
+def _capped(job: Job) -> bool:
+    """Whether every request has a limit of its output, as far as the job tells."""
+    return job.prompt.body is not None or any(name in job.prompt.params for name in CAPS)
+
+
+def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:
+    """Models that are one to their provider: each of them is paced as if it were alone."""
+    first: dict[tuple[str, str], str] = {}
+    warnings = []
+    for name, pool in pools.items():
+        other = first.setdefault((pool.spec.provider, pool.spec.request_model), name)
+        if other != name:
+            warnings.append(
+                f"models {other} and {name} are both {pool.spec.request_model} of {pool.spec.provider}: "
+                "the provider counts them together, so that their limits should add up to its own."
+            )
     return warnings
 
 

@@ -53,6 +53,8 @@ class Trail:
     """The model that is tried again, after a delay."""
     affordable: bool = True
     """Whether that was within the model's budget of retries."""
+    late: int = 0
+    """How often it came back late, its tries being over and its models being doubted."""
     suspicion: Suspicion | None = None
     failure: Failure | None = None
     failed: Pool | None = None
@@ -83,7 +85,7 @@ class Trail:
             return Fault("no_model", "every model of the route is out for the rest of the run")
         told = f"{self.failed.spec.model}: {self.failure.message}"
         witnesses = self.suspicion.witnesses() if self.suspicion is not None else []
-        if not self.suspect and len(witnesses) < ENOUGH_WITNESSES:
+        if len(witnesses) < (1 if self.suspect else ENOUGH_WITNESSES):
             return Fault(self.failure.error_type, told)
         return Fault(
             "poison_record",

@@ -21,3 +21,12 @@ def seconds(value: Any) -> float:
     if duration > _LONGEST_S:
         raise ValueError("is longer than a week. Write at most 168h")
     return duration
+
+
+def spelled(seconds: float) -> str:
+    """A duration for people: 12.5 s, 4m05s or 2h30m."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

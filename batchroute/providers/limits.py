@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
+from msgspec import structs
+
 from batchroute.core.responses import RateLimits
 
 Header: TypeAlias = Callable[[str], str | None]
@@ -34,9 +36,17 @@ def rate_limits(header: Header) -> RateLimits | None:
 
 
 def rate_limits_of_refusal(header: Header) -> RateLimits | None:
-    """As `rate_limits`, but times of reset are enough: a refusal says by itself that nothing remains."""
+    """As `rate_limits`, but times of reset are enough: a refusal says by itself that nothing
+    remains, of the one that takes longer to come back.
+    """
     found = _scarcest(header)
-    return found if found != RateLimits() else None
+    if found == RateLimits():
+        return None
+    if found.remaining_requests is None and found.remaining_tokens is None:
+        requests_s, tokens_s = found.reset_requests or 0.0, found.reset_tokens or 0.0
+        scarce = "remaining_requests" if requests_s > tokens_s else "remaining_tokens"
+        return structs.replace(found, **{scarce: 0})
+    return found
 
 
 def _scarcest(header: Header) -> RateLimits:

@@ -113,6 +113,11 @@ class Breaker:
             return True
         return False
 
+    @property
+    def failed_share(self) -> float:
+        """The share of the latest requests that failed; 0 where there was none."""
+        return self._failed_recently / len(self._recent) if self._recent else 0.0
+
     def condemn(self, now: float) -> bool:
         """No request is out any more: a suspect model is ejected; True if it was one."""
         if not self.suspect:

@@ -80,7 +80,12 @@ class Body:
         cap = output_cap(params)
         if isinstance(cap, Fault):
             return cap
-        return Request(messages=_encode(messages), params=members(params), max_output_tokens=cap)
+        return Request(
+            messages=_encode(messages),
+            params=members(params),
+            max_output_tokens=cap,
+            own_params=len(params) > len(self._params),
+        )
 
 
 def _brought(fields: Mapping[str, Any], column: str) -> Any:

@@ -33,17 +33,20 @@ class Patience:
 
     def answered(self, latency_s: float) -> None:
         """Note how long an answer took."""
-        self._bins[_bin(latency_s)] += 1
-        self._seen += 1
-        if self._seen % ENOUGH == 0:
-            self._adapt()
+        self._note(latency_s)
         if latency_s > self.timeout_s:
             self._give(2 * latency_s)
 
     def expired(self, timeout_s: float) -> None:
         """Note an attempt that was given up after this long: at once the next ones are given twice as much."""
-        self.answered(2 * timeout_s)
+        self._note(2 * timeout_s)
         self._give(2 * timeout_s)
+
+    def _note(self, latency_s: float) -> None:
+        self._bins[_bin(latency_s)] += 1
+        self._seen += 1
+        if self._seen % ENOUGH == 0:
+            self._adapt()
 
     def _give(self, seconds: float) -> None:
         self.timeout_s = min(self._declared_s, max(self.timeout_s, seconds))

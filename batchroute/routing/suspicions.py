@@ -10,13 +10,15 @@ class Suspicion:
 
     A model that answers requests that were sent later than its failure is not down. If it failed with the record more
     than once, the record is what fails: all its attempts count, and the model's health does not suffer from it.
-    `answered` tells of a model how many requests had been sent with the latest that it answered.
+    `answered` tells of a model how many requests had been sent with the latest that it answered, `reliable` whether it
+    hardly fails others.
     """
 
-    __slots__ = ("_again", "_answered", "_failures", "_sent", "grounded")
+    __slots__ = ("_again", "_answered", "_failures", "_reliable", "_sent", "grounded")
 
-    def __init__(self, answered: Callable[[str], int]) -> None:
+    def __init__(self, answered: Callable[[str], int], reliable: Callable[[str], bool]) -> None:
         self._answered = answered
+        self._reliable = reliable
         self._sent: dict[str, int] = {}
         self._failures: dict[str, int] = {}
         self._again: dict[str, int] = {}
@@ -38,8 +40,12 @@ class Suspicion:
         return self._again.get(model, 0) >= MAX_TRIES_PER_MODEL - 1
 
     def witnesses(self) -> list[str]:
-        """The models that failed with the record and have answered others since."""
-        return [model for model in self._failures if self._again.get(model) or self._answers_others(model)]
+        """The models that failed with the record, have answered others since, and hardly fail those."""
+        return [
+            model
+            for model in self._failures
+            if (self._again.get(model) or self._answers_others(model)) and self._reliable(model)
+        ]
 
     def _answers_others(self, model: str) -> bool:
         return model in self._sent and self._answered(model) > self._sent[model]

@@ -80,9 +80,17 @@ class Situation(Struct, frozen=True, kw_only=True):
     """How long the model is paused, seconds."""
     stopping: bool = False
     """Whether the run is stopping: what another run can answer stays pending."""
+    own: bool = False
+    """Whether it is the record's own parameters that the provider may refuse, not those of the job."""
+    doubtful: bool = False
+    """Whether it may as well be the model that fails as the record."""
 
 
 _UNCOUNTED = frozenset({Effect.PAUSE, Effect.PAUSE_ALL})
+_DISABLING = frozenset({Effect.DISABLE_MODEL, Effect.DISABLE_PROVIDER})
+
+LONGEST_OBEYED_S = 900.0
+"""A longer wish to be left alone is followed by one request each time this is over."""
 
 MAX_TRIES_PER_MODEL = 3
 MAX_TRIES_PER_RECORD = 5
@@ -96,6 +104,7 @@ _ODD_ANSWER = Policy(1, Effect.NONE, dead=True, refused=True)
 _RECORDS_FAULT = Policy(0, Effect.NONE, dead=True)
 _FOR_EVERY_MODEL = Policy(0, Effect.NONE, dead=True, opinions=1)
 _BAD_REQUEST = Policy(0, Effect.NONE, dead=True, opinions=1, strikes=20)
+_OWN_PARAMETERS = Policy(0, Effect.NONE, dead=True)
 _ACCOUNT = Policy(0, Effect.DISABLE_PROVIDER)
 _PAUSE = Policy(0, Effect.PAUSE)
 _OURS = Policy(0, Effect.PAUSE_ALL)
@@ -170,9 +179,14 @@ POLICIES: dict[ErrorType, Policy] = {
 }
 
 
-def effect(outcome: Outcome) -> Effect:
-    """What the outcome says of the model."""
-    return Effect.NONE if isinstance(outcome, Response) else POLICIES[outcome.error_type].effect
+def effect(outcome: Outcome, *, own: bool = False) -> Effect:
+    """What the outcome says of the model; `own` as in Situation."""
+    return Effect.NONE if isinstance(outcome, Response) else _policy(outcome, own=own).effect
+
+
+def _policy(failure: Failure, *, own: bool) -> Policy:
+    refuses_parameters = failure.error_type is ErrorType.UNSUPPORTED_PARAMETER
+    return _OWN_PARAMETERS if own and refuses_parameters else POLICIES[failure.error_type]
 
 
 def counts(error_type: ErrorType, same: int) -> bool:
@@ -188,8 +202,9 @@ def last_word(failure: Failure) -> bool:
 
 def pause_wished(failure: Failure) -> float | None:
     """How long to leave the model alone, seconds; None where neither the provider nor the policy says."""
-    wish_s = failure.retry_after_s
-    return wish_s if wish_s is not None else POLICIES[failure.error_type].pause_s
+    if failure.retry_after_s is not None:
+        return min(failure.retry_after_s, LONGEST_OBEYED_S)
+    return POLICIES[failure.error_type].pause_s
 
 
 def struck_out(failure: Failure, in_row: int, *, proven: bool) -> bool:
@@ -204,15 +219,15 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
     """The verdict on one attempt."""
     if isinstance(outcome, Response):
         return Action.ACCEPT
-    policy = POLICIES[outcome.error_type]
+    policy = _policy(outcome, own=situation.own)
     if policy.opinions is not None and situation.same >= policy.opinions:
         return Action.GIVE_UP
     if policy.effect in _UNCOUNTED:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
-        return Action.GIVE_UP
-    affordable = situation.affordable or situation.elsewhere is not Elsewhere.NOW
-    worth_it = outcome.may_retry and affordable
+        return _last_tried(policy, situation)
+    soon = situation.affordable and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
+    worth_it = outcome.may_retry and (soon or situation.elsewhere is not Elsewhere.NOW)
     if situation.usable and worth_it and situation.tries <= policy.retries:
         return Action.RETRY
     if situation.elsewhere is Elsewhere.NOW:
@@ -232,5 +247,13 @@ def _nowhere_else(policy: Policy, situation: Situation, *, may_retry: bool) -> A
     if may_retry and situation.usable and situation.tries < MAX_TRIES_PER_MODEL:
         return Action.RETRY
     comes_back = not situation.usable and policy.effect is Effect.FAILED
-    later = comes_back or situation.stopping or situation.elsewhere is Elsewhere.LATER
-    return Action.WAIT if later else Action.GIVE_UP
+    for_the_next_run = situation.stopping or policy.effect in _DISABLING
+    if comes_back or for_the_next_run or situation.elsewhere is Elsewhere.LATER:
+        return Action.WAIT
+    return _last_tried(policy, situation)
+
+
+def _last_tried(policy: Policy, situation: Situation) -> Action:
+    """A record without a try left ends, unless it may be that its models are down: then it comes back late."""
+    down = policy.effect is Effect.FAILED and situation.doubtful
+    return Action.RETRY if down else Action.GIVE_UP

@@ -130,25 +130,46 @@ def path_of(ran: Ran) -> list[str]:
             failing(E.AUTH_REJECTED), FINE, "ab", ["a failover", "b accept"], id="A56 a key that is refused"
         ),
         pytest.param(
-            failing(E.SERVER_ERROR, then=False),
-            failing(E.SERVER_ERROR, then=False),
+            failing(E.EMPTY_ANSWER, then=False),
+            failing(E.EMPTY_ANSWER, then=False),
             "ab",
-            ["a failover", "b failover", "a failover", "b failover", "a dead_letter"],
-            id="five tries and no more",
+            ["a retry", "a escalate", "b retry", "b dead_letter"],
+            id="twice on each model",
         ),
         pytest.param(
-            failing(E.SERVER_ERROR, then=False),
+            failing(E.EMPTY_ANSWER, then=False),
             FINE,
             "a",
-            ["a retry", "a retry", "a dead_letter"],
-            id="three on the only model",
+            ["a retry", "a dead_letter"],
+            id="twice on the only model",
         ),
         pytest.param(
-            replies(*[failure(E.RATE_LIMITED, retry_after_s=1.0)] * 12, answer()),
+            replies(*[failure(E.SERVER_ERROR)] * 6, answer()),
+            FINE,
+            "a",
+            [*["a retry"] * 6, "a accept"],
+            id="as long as the only model may be down",
+        ),
+        pytest.param(
+            replies(*[failure(E.RATE_LIMITED, retry_after_s=0.5)] * 7, answer()),
             FINE,
             "ab",
-            [*["a wait"] * 12, "a accept"],
+            [*["a wait"] * 7, "a accept"],
             id="rate limits count as no tries",
+        ),
+        pytest.param(
+            replies(*[failure(E.RATE_LIMITED, retry_after_s=1.0)] * 99),
+            FINE,
+            "ab",
+            [*["a wait"] * 5, "a failover", "b accept"],
+            id="a model that only refuses is left for another",
+        ),
+        pytest.param(
+            replies(failure(E.CONNECT_REFUSED, retry_after_s=60.0)),
+            FINE,
+            "ab",
+            ["a failover", "b accept"],
+            id="a long wish is not waited for beside an idle model",
         ),
     ],
 )
@@ -212,7 +233,7 @@ def test_a_dead_letter_names_its_last_failure_and_who_it_came_from(tmp_path: Pat
     assert (first["outcome"], first["error_type"], first["http_status"]) == ("error", "server_error", 500)
 
 
-def test_a_record_whose_models_are_all_out_is_a_dead_letter_without_an_attempt(tmp_path: Path) -> None:
+def test_a_record_whose_models_are_all_out_waits_for_another_run(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", [{"id": "x", "text": "t"}, {"id": "y", "text": "t", "kind": "late"}])
     ran = run_virtually(
         tmp_path,
@@ -223,7 +244,9 @@ def test_a_record_whose_models_are_all_out_is_a_dead_letter_without_an_attempt(t
     )
     found = {row["record_id"]: row for row in ran.results.iter_rows(named=True)}
     assert found["x"]["model"] == "b"
-    assert (found["y"]["error_type"], found["y"]["attempts"], found["y"]["model"]) == ("no_model", 0, None)
+    assert "y" not in found
+    assert (ran.ended.exit_code, ran.ended.pending) == (5, 1)
+    assert "a: scripted model_not_found" in str(ran.ended.reason)
     assert ran.ledger.filter(record_id="y").is_empty()
 
 
@@ -260,7 +283,7 @@ def test_without_a_limit_of_output_there_is_no_upper_bound(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("wish_s", "least_s"), [pytest.param(None, 0.0, id="no wish"), pytest.param(7.0, 7.0, id="a wish")]
+    ("wish_s", "least_s"), [pytest.param(None, 0.0, id="no wish"), pytest.param(4.0, 4.0, id="a wish")]
 )
 def test_a_retry_waits_as_long_as_the_provider_wishes(
     tmp_path: Path, wish_s: float | None, least_s: float
@@ -274,11 +297,11 @@ def test_a_retry_waits_as_long_as_the_provider_wishes(
 def test_a_retry_waits_without_a_slot(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", records(2))
     one_slot = {"a": model("a", limits={"concurrency": 1}), "b": model("b")}
-    refused_first = replies(failure(E.CONNECT_REFUSED, retry_after_s=30.0), answer())
+    refused_first = replies(failure(E.CONNECT_REFUSED, retry_after_s=4.0), answer())
     ran = run_virtually(tmp_path, scripts={"a": refused_first, "b": FINE}, models=one_slot)
     first, second, third = (sent.at for sent in ran.provider.log)
     assert second - first < 1.0
-    assert third - first >= 30.0
+    assert third - first >= 4.0
 
 
 def test_the_time_in_the_queue_is_in_the_ledger(tmp_path: Path) -> None:

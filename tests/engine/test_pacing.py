@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchroute.engine.pacing import Pacer, Quota, TokenBudget
+from batchroute.engine.pacing import Pacer, TokenBudget
 from tests import virtual_clock
 
 
@@ -158,24 +158,3 @@ def test_a_debt_is_paid_at_the_time_that_was_told(tpm: int, now: float, tokens: 
     budget.reserve(tokens)
     opens_at = budget.opens_at(now)
     assert budget.opens_at(opens_at + 1e-3) == opens_at + 1e-3
-
-
-@pytest.mark.parametrize(
-    ("remaining", "reset_s", "out", "need", "opens_in_s"),
-    [
-        pytest.param(100, 60.0, 99, 1, 0.0, id="enough is left"),
-        pytest.param(0, 60.0, 0, 1, 0.1, id="one comes back in its share of the minute"),
-        pytest.param(0, 60.0, 5, 1, 0.6, id="those on their way take theirs first"),
-        pytest.param(300, 30.0, 300, 100, 10.0, id="it waits for all that it needs"),
-        pytest.param(0, 2.0, 9_999, 1, 2.0, id="never longer than until it is whole again"),
-        pytest.param(None, 60.0, 0, 1, 0.0, id="nothing is told"),
-        pytest.param(0, None, 0, 1, 0.0, id="no time is told"),
-    ],
-)
-def test_headers_close_a_quota_until_there_is_room(
-    remaining: int | None, reset_s: float | None, out: int, need: int, opens_in_s: float
-) -> None:
-    quota = Quota()
-    quota.hear(600, remaining, reset_s, out=out, need=need, asked_at=1000.0)
-
-    assert quota.opens_at == pytest.approx(1000.0 + opens_in_s if opens_in_s else 0.0)

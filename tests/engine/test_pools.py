@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from batchroute.core.responses import ErrorType
+from batchroute.engine.allowances import Reservation
 from batchroute.engine.pools import Pool, PoolSpec, Slot
 from tests import virtual_clock
 from tests.fakes import ScriptedProvider, answer, failure
@@ -425,7 +426,7 @@ def test_a_disabled_model_is_never_open_again() -> None:
 def slot_of(pool: Pool, tokens: int) -> Slot:
     """What a request of so many tokens holds that reserved just as many."""
     slot = Slot(pool, tokens)
-    slot.reserved = tokens
+    slot.reservation = Reservation(tokens, tokens, 0, 0)
     return slot
 
 

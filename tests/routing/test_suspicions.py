@@ -10,7 +10,8 @@ class Scene:
 
     def __init__(self) -> None:
         self.answered = Counter[str]()
-        self.suspicion = Suspicion(self.answered.__getitem__)
+        self.unreliable = set[str]()
+        self.suspicion = Suspicion(self.answered.__getitem__, lambda model: model not in self.unreliable)
 
     def fails(self, model: str, sent: int) -> None:
         self.suspicion.failed(model, sent)
@@ -74,3 +75,13 @@ def test_later_answers_of_a_model_that_failed_twice_tell_of_the_record(scene: Sc
 
     assert scene.suspicion.grounded
     assert scene.suspicion.witnesses() == ["a"]
+
+
+def test_a_model_that_fails_others_too_is_no_witness(scene: Scene) -> None:
+    scene.fails("a", 1)
+    scene.answered["a"] = 2
+    scene.fails("a", 3)
+    assert scene.suspicion.witnesses() == ["a"]
+
+    scene.unreliable.add("a")
+    assert scene.suspicion.witnesses() == []
