@@ -147,7 +147,7 @@ def path_of(ran: Ran) -> list[str]:
             replies(*[failure(E.SERVER_ERROR)] * 6, answer()),
             FINE,
             "a",
-            [*["a retry"] * 6, "a accept"],
+            [*["a retry"] * 5, "a wait", "a accept"],
             id="as long as the only model may be down",
         ),
         pytest.param(
