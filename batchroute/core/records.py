@@ -37,11 +37,33 @@ class Reject(Struct, frozen=True, gc=False, kw_only=True):
         return f"{self.file}:{self.line}"
 
 
+class Offsets(Struct, frozen=True, gc=False, kw_only=True):
+    """Where consecutive lines begin in their file, in bytes of its text; asked for the few lines that are bad."""
+
+    first_line: int
+    start: int
+    lengths: list[int]
+    """Of each line, without its line feed."""
+
+    def of(self, line: int) -> int:
+        """The offset of a line's first byte."""
+        before = line - self.first_line
+        return self.start + sum(self.lengths[:before]) + before
+
+
 class Batch(Struct, frozen=True, gc=False, kw_only=True):
-    """Consecutive records of one file, with the rejects found between them, both in input order."""
+    """Consecutive records of one file, with the rejects found between them, both in input order.
+
+    `offsets` are those of a file of lines; rows of Parquet have none.
+    """
 
     records: list[Record]
     rejects: list[Reject]
+    offsets: Offsets | None = None
+
+    def place(self, file: str, line: int) -> str:
+        """Where a record or reject of this batch stands, for people: file and line, and the byte if it is known."""
+        return f"{file}:{line}" if self.offsets is None else f"{file}:{line} (byte {self.offsets.of(line)})"
 
     def column(self, name: str) -> list[Any]:
         """The values of one field over the batch; None where a record does not have it."""
@@ -60,6 +82,7 @@ class Batch(Struct, frozen=True, gc=False, kw_only=True):
         return Batch(
             records=[record for record in self.records if record.line <= last],
             rejects=[reject for reject in self.rejects if reject.line <= last],
+            offsets=self.offsets,
         )
 
 

@@ -33,6 +33,7 @@ from batchroute.io.tables import carried_text, carried_value, kept_types
 from batchroute.job.jobs import Job
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
+from batchroute.routing.soundness import Soundness
 
 FILES_BESIDE_SLOTS = 128
 STARTING_OVER = ".starting-over"
@@ -135,6 +136,7 @@ async def _assemble(
         keep=job.output.keep,
         carry=carried_text if source.schema is None else carried_value,
         retry_failed=options.retry_failed,
+        soundness=Soundness(bound=job.input.max_bad),
     )
     return Pipeline(
         run_id=run_id,

@@ -22,7 +22,7 @@ from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.simulation import Simulation
-from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Spec, Text, Usd
+from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd
 from batchroute.job.stages import Stage
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
@@ -75,6 +75,10 @@ class Input(Spec):
     )
     text: Text | None = Field(
         default=None, description="The column that classification reads. Default: what the prompt uses."
+    )
+    max_bad: Share = Field(
+        default=0.5,
+        description="The share of records that cannot be sent, 0 to 1, above which the run stops. Default: 0.5.",
     )
 
 

@@ -131,7 +131,7 @@ def _batch(frame: pl.DataFrame, file: str, first: int, table: Table) -> Batch:
         record_id = table.identifier.read(fields)
         fault = faults.get(line - first) if faults else None
         if record_id is None and table.identifier.required:
-            fault = table.identifier.missing()
+            fault = table.identifier.missing(fields)
         if fault is None:
             records.append(
                 Record(record_id=record_id or f"{file}:{line}", file=file, line=line, fields=fields)
