@@ -21,13 +21,15 @@ _encode = msgspec.json.encode
 class Prompts:
     """Renders the requests of one job.
 
-    `columns` are the fields that rendering may read. Raises JobError for a template that is wrong or does
+    `columns` are the fields that rendering may read, `spelled` those among them that every prompt shows as they
+    are, so that no object or list will do. Raises JobError for a template that is wrong or does
     what no prompt needs, with its line and column.
     """
 
     def __init__(self, spec: Prompt) -> None:
         self._form = _form(spec)
         self.columns = frozenset(self._form.columns)
+        self.spelled = frozenset(self._form.spelled)
 
     def render(self, record: Record) -> Request | Fault:
         """The request of a record, or why it has none: field_missing, field_null, field_type,
@@ -53,6 +55,7 @@ class _Form(Protocol):
     """One of the ways in which a job declares its prompt."""
 
     columns: tuple[str, ...]
+    spelled: tuple[str, ...]
 
     def render(self, fields: Mapping[str, Any]) -> Request | Fault: ...
 
@@ -113,6 +116,12 @@ class _Templated:
         self._params = params
         self._cap = cap
         self.columns = _unique(name for message in messages for name in message.template.columns)
+        self.spelled = _unique(
+            name
+            for message in messages
+            if isinstance(message.template, Pieces)
+            for name in message.template.columns
+        )
         self._read = _unique(
             name for message in messages if message.role == "user" for name in message.template.columns
         )

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from batchroute.cli.main import batchroute
 from batchroute.report.scans import scan_results
 
-Make = Callable[[Path], None]
+Make = Callable[[Path], object]
 GOOD = b'{"id":"%d","text":"question %d"}\n'
 
 

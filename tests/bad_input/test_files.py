@@ -25,7 +25,7 @@ zstd = zstandard.ZstdCompressor().compress
 
 def one(content: bytes, name: str = "in.jsonl") -> Make:
     """A single file."""
-    return lambda folder: (folder / name).write_bytes(content) and None
+    return lambda folder: (folder / name).write_bytes(content)
 
 
 def several(**files: bytes) -> Make:
@@ -41,7 +41,7 @@ def several(**files: bytes) -> Make:
 
 def made_by(make: Callable[[Path], object], path: str = "in.jsonl") -> Make:
     """Something else than a file, in its place."""
-    return lambda folder: make(folder / path) and None
+    return lambda folder: make(folder / path)
 
 
 def table(frame: pl.DataFrame, write: str) -> bytes:

@@ -74,8 +74,8 @@ class Source:
             remarks.append(
                 f"{read.marks:,} lines begin with a byte order mark, which was dropped: files were put together"
             )
-        if read.files_read == len(self.files) and not read.records + read.rejects and self.bytes_total:
-            remarks.append("the input holds no record: its lines are blank")
+        if read.files_read == len(self.files) and self.bytes_total and not read.records + read.rejects:
+            remarks.append("the input holds no record")
         return tuple(remarks)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
