@@ -63,7 +63,8 @@ async def preview(job: Job, records: int = 1000) -> Preview:
 
 def _places(batch: Batch) -> dict[int, str]:
     """Where each record and reject stands, by its line, in the order of the input."""
-    found = {place.line: place.file for place in (*batch.records, *batch.rejects)}
+    found = {record.line: record.file for record in batch.records}
+    found.update((reject.line, reject.file) for reject in batch.rejects)
     return {line: batch.place(found[line], line) for line in sorted(found)}
 
 

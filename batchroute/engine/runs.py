@@ -76,7 +76,7 @@ def _open_files_for(job: Job) -> None:
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise JobError(
             f"{slots} slots need {needed} open files, and this process may have {hard}. "
-            f"Allow more with `ulimit -n {needed}`, or lower models.*.limits.concurrency."
+            f"Allow more with `ulimit -n {needed}`, or lower models.*.limits.concurrency. [nofile_too_low]"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 

@@ -64,11 +64,15 @@ def _document(path: Path) -> Document:
         return document
     start = Mark(1, 1)
     if document.root is None or document.root.value is None:
-        empty = Problem(mark=start, reason="is empty", remedy="Write one with `batchroute init`")
+        empty = Problem(
+            mark=start, reason="is empty", remedy="Write one with `batchroute init`", code="job_not_mapping"
+        )
         return Document(None, (empty,))
     if not isinstance(document.root.value, dict):
         remedy = "Begin with job:, input:, output:, prompt:, providers:, models: and routes:"
-        shape = Problem(mark=document.root.mark, reason="must be a mapping of keys", remedy=remedy)
+        shape = Problem(
+            mark=document.root.mark, reason="must be a mapping of keys", remedy=remedy, code="job_not_mapping"
+        )
         return Document(None, (*document.problems, shape))
     return document
 
@@ -78,13 +82,19 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise JobError(f"{path}: there is no such file. Write one with `batchroute init`.") from None
+        raise JobError(
+            f"{path}: there is no such file. Write one with `batchroute init`. [job_missing]"
+        ) from None
     except IsADirectoryError:
-        raise JobError(f"{path}: is a directory. Name a job file in it.") from None
+        raise JobError(f"{path}: is a directory. Name a job file in it. [job_missing]") from None
     except OSError as error:
-        raise JobError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+        raise JobError(
+            f"{path}: cannot be read ({error.strerror}). Check its permissions. [job_missing]"
+        ) from error
     if len(raw) > MAX_BYTES:
-        raise JobError(f"{path}: is larger than 1 MiB. Keep records in the input, not in the job file.")
+        raise JobError(
+            f"{path}: is larger than 1 MiB. Keep records in the input, not in the job file. [job_limits]"
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -95,7 +105,12 @@ def _undecodable(raw: bytes, at: int) -> Problem:
     line = raw.count(b"\n", 0, at) + 1
     before = raw[raw.rfind(b"\n", 0, at) + 1 : at].decode(errors="replace")
     mark = Mark(line, len(before) + 1)
-    return Problem(mark=mark, reason=f"is not UTF-8 (byte 0x{raw[at]:02X})", remedy="Save the file as UTF-8")
+    return Problem(
+        mark=mark,
+        reason=f"is not UTF-8 (byte 0x{raw[at]:02X})",
+        remedy="Save the file as UTF-8",
+        code="job_limits",
+    )
 
 
 def _error(path: str | Path, problems: Iterable[Problem]) -> JobError:

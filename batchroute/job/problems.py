@@ -21,20 +21,24 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing to mend. `reason` begins with a verb or says what is there; `remedy` is a whole sentence."""
+    """One thing to mend. `reason` begins with a verb or says what is there; `remedy` is a whole sentence.
+
+    `code` is the word for its kind that never changes, whatever the sentences say.
+    """
 
     mark: Mark
     path: KeyPath = ()
     reason: str
     got: str = ""
     remedy: str = ""
+    code: str
 
     def text(self, file: str) -> str:
         """One line: where, which key, why, what was found, and what to write instead."""
         got = f" (got {self.got})" if self.got else ""
         ending = "" if self.reason.endswith("?") else "."
         remedy = f" {self.remedy.rstrip('.')}." if self.remedy else ""
-        return printable(f"{self._place(file)}: {self.reason}{got}{ending}{remedy}")
+        return printable(f"{self._place(file)}: {self.reason}{got}{ending}{remedy} [{self.code}]")
 
     def _place(self, file: str) -> str:
         where = dotted(self.path)

@@ -79,7 +79,7 @@ def _most_rows(file: SourceFile, table: Table) -> int:
 def _value_bytes(frame: pl.DataFrame) -> int:
     """What the values come to once each stands for itself: equal texts may share their bytes until then."""
     texts = frame.select(cs.string().str.len_bytes().sum()).row(0) if frame.width else ()
-    return frame.estimated_size() + sum(size or 0 for size in texts)
+    return int(frame.estimated_size()) + sum(size or 0 for size in texts)
 
 
 def _scan(path: Path) -> pl.LazyFrame:
