@@ -27,7 +27,7 @@ class Opened(NamedTuple):
 
 def opened(job: Job) -> Opened:
     """Raise BatchrouteError for prompts, patterns or input that cannot be used."""
-    prompts = Prompts(job.prompt)
+    prompts = Prompts(job.prompt, job.place)
     classifier = Classifier(job.classify, text=_texts(job, prompts))
     columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
     source = open_source(job.input.path, id_column=job.input.id, columns=columns, batch_records=BATCH_RECORDS)

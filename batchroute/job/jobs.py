@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -324,12 +325,14 @@ class Job(Spec):
 
     _path: Path = PrivateAttr(default=Path("job.yaml"))
     _warnings: tuple[str, ...] = PrivateAttr(default=())
+    _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep where the job came from; a job made in Python has no file."""
         if isinstance(context, Origin):
             self._path = context.path
             self._warnings = context.warnings
+            self._places = context.places
 
     @property
     def path(self) -> Path:
@@ -340,6 +343,10 @@ class Job(Spec):
     def directory(self) -> Path:
         """The folder of the job file, absolute."""
         return self._path.parent.resolve()
+
+    def place(self, key: str) -> str:
+        """Where a text of the prompt stands, such as `job.yaml:7:9: prompt.user`; its key alone for a job made in Python."""
+        return self._places.get(key, key)
 
     @property
     def warnings(self) -> tuple[str, ...]:

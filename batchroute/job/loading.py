@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from batchroute.core.errors import JobError
 from batchroute.job.documents import Document, Node, parse
-from batchroute.job.environment import expanded
+from batchroute.job.environment import expanded, leaves
 from batchroute.job.jobs import Job
 from batchroute.job.overrides import overridden
 from batchroute.job.paths import Origin
-from batchroute.job.problems import KeyPath, Mark, Problem
+from batchroute.job.problems import KeyPath, Mark, Problem, dotted, located
 from batchroute.job.refusals import problems_of
 from batchroute.job.rules import broken, warnings
 
@@ -37,7 +37,10 @@ def load_job(
         problems += refused
     root, unset = expanded(root, environ)
     problems += unset
-    job = _validated(root, Origin(Path(path), tuple(warnings(root))), problems)
+    places = {
+        dotted(at): located(str(path), node.mark, at) for at, node in leaves(root) if at[:1] == ("prompt",)
+    }
+    job = _validated(root, Origin(Path(path), tuple(warnings(root)), places), problems)
     if job is None or problems:
         raise _error(path, problems)
     return job

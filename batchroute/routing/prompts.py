@@ -1,6 +1,6 @@
 """How a record becomes a request: by the job's templates, or from a column of messages or of bodies."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -22,12 +22,12 @@ class Prompts:
     """Renders the requests of one job.
 
     `columns` are the fields that rendering may read, `spelled` those among them that every prompt shows as they
-    are, so that no object or list will do. Raises JobError for a template that is wrong or does
+    are, so that no object or list will do. `place` tells where a key such as prompt.user stands. Raises JobError for a template that is wrong or does
     what no prompt needs, with its line and column.
     """
 
-    def __init__(self, spec: Prompt) -> None:
-        self._form = _form(spec)
+    def __init__(self, spec: Prompt, place: Callable[[str], str] = str) -> None:
+        self._form = _form(spec, place)
         self.columns = frozenset(self._form.columns)
         self.spelled = frozenset(self._form.spelled)
 
@@ -62,17 +62,17 @@ class _Form(Protocol):
     def text(self, fields: Mapping[str, Any]) -> str | None: ...
 
 
-def _form(spec: Prompt) -> _Form:
+def _form(spec: Prompt, place: Callable[[str], str]) -> _Form:
     params: dict[str, Any] = dict(spec.params)
     cap = output_cap(params)
     if isinstance(cap, Fault):
-        raise JobError(f"prompt.params: {cap.message}")
+        raise JobError(f"prompt.params: {cap.message} [job_range]")
     if spec.column is not None:
         return Conversation(spec.column, members(params), cap)
     if spec.body is not None:
         return Body(spec.body, params)
     templates = [
-        _Message.of(role, source, where)
+        _Message.of(role, source, place(where))
         for role, source, where in (
             ("system", spec.system, "prompt.system"),
             ("user", spec.user, "prompt.user"),
@@ -80,7 +80,9 @@ def _form(spec: Prompt) -> _Form:
         if source is not None
     ]
     for index, message in enumerate(spec.messages or ()):
-        templates.append(_Message.of(message.role, message.content, f"prompt.messages[{index}].content"))
+        templates.append(
+            _Message.of(message.role, message.content, place(f"prompt.messages[{index}].content"))
+        )
     return _Templated(templates, members(params), cap)
 
 
