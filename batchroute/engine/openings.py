@@ -47,6 +47,13 @@ def _check_spelled(source: Source, prompts: Prompts) -> None:
             )
 
 
+def prompt_warnings(prompts: Prompts) -> tuple[str, ...]:
+    """What is odd about the prompts as such."""
+    if prompts.columns:
+        return ()
+    return ("the prompt names no field of the records, so that all of them ask the same [template_no_field]",)
+
+
 def router(job: Job) -> Router:
     """The job's routes, in their order."""
     return Router([_rule(name, job) for name in job.routes])

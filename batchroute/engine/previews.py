@@ -8,7 +8,7 @@ from msgspec import Struct
 from batchroute.core.records import Batch, Fault
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
-from batchroute.engine.openings import model_price, opened, router
+from batchroute.engine.openings import model_price, opened, prompt_warnings, router
 from batchroute.job.jobs import Job
 from batchroute.routing.soundness import Soundness
 
@@ -57,7 +57,7 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         unpriced=tuple(name for name in job.models if model_price(job, name, today) is None),
         request=first.body(job.provider_model(routes[0].models[0])).decode() if first else None,
         unusable=_unusable(job, places, faults),
-        warnings=source.warnings,
+        warnings=(*source.warnings, *prompt_warnings(prompts)),
     )
 
 

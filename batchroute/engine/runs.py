@@ -19,7 +19,7 @@ from batchroute.engine.commits import Commits
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
-from batchroute.engine.openings import model_price, opened, router
+from batchroute.engine.openings import model_price, opened, prompt_warnings, router
 from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.tally import Tally
@@ -152,7 +152,7 @@ async def _assemble(
         window=window,
         backlog=backlog,
         feed=feed,
-        warnings=(*source.warnings, *_warnings(pools, manifest, job)),
+        warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, manifest, job)),
     )
 
 

@@ -139,6 +139,14 @@ def test_a_bad_line_is_a_dead_letter_with_its_place(
     assert told.rpartition(": ")[2]  # the excerpt
 
 
+def test_a_prompt_without_a_field_is_warned_of(tmp_path: Path, base_url: str) -> None:
+    def make(folder: Path) -> None:
+        (folder / "in.jsonl").write_bytes(good(2))
+
+    expected = Expected(answered=2, warning="[template_no_field]")
+    check(Case(make=make, job={"prompt": {"user": "Hello"}}, expected=expected), tmp_path, base_url)
+
+
 def test_odd_lines_are_records_like_any_other(tmp_path: Path, base_url: str) -> None:
     """All of them in one file; what was in the text is in the results."""
 

@@ -77,6 +77,22 @@ def test_a_long_run_of_zero_bytes_is_named_as_such() -> None:
     assert fault.fault.error_type == "line_nul_tail"
 
 
+@given(st.binary(max_size=80), st.integers(1, 9))
+def test_lines_that_are_kept_or_dropped_account_for_every_byte(text: bytes, size: int) -> None:
+    lines = split([text[at : at + size] for at in range(0, len(text), size)], limit=8)
+    ended = text if text.endswith(b"\n") or not text else text + b"\n"
+    assert sum(len(line) + 1 for line in lines) == len(ended)
+
+
+def test_zero_bytes_that_were_passed_over_count() -> None:
+    splitter = Splitter(limit=100)
+    assert splitter.feed(b"a\nbc", zeros=5000) == [b"a"]
+    (dropped,) = splitter.feed(b"d\n")
+    assert isinstance(dropped, Dropped)
+    assert (len(dropped), dropped.fault.error_type) == (5003, "line_too_long")
+    assert splitter.feed(b"e\n") == [b"e"]
+
+
 def test_a_dropped_line_is_not_kept_in_memory() -> None:
     splitter = Splitter(limit=100)
     for _ in range(50):
