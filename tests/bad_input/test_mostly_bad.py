@@ -81,6 +81,14 @@ def test_what_turns_bad_later_stops_the_run_and_keeps_what_was_answered(
     assert answered.height == records["succeeded"]
 
 
+def test_nothing_is_sent_before_a_hundred_were_read(tmp_path: Path, base_url: str) -> None:
+    """Records of 64 KiB come in batches of some 64: the first batch alone would look good."""
+    filler = b"x" * (64 << 10)
+    file(good(40).replace(b"question", filler), (BAD[:-1] + filler + b"\n") * 100, good(200, 40))(tmp_path)
+    told = told_by("run", write_job(tmp_path, base_url), "--json")
+    assert (told.exit_code, told.attempts) == (65, 0)
+
+
 @pytest.mark.parametrize(("bad", "warned"), [(1, False), (2, True)])
 def test_more_than_one_in_a_hundred_is_said(tmp_path: Path, base_url: str, bad: int, warned: bool) -> None:
     file(good(100 - bad), BAD * bad)(tmp_path)
