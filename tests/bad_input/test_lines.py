@@ -158,3 +158,33 @@ def test_odd_lines_are_records_like_any_other(tmp_path: Path, base_url: str) -> 
     check(Case(make=make, job=job, expected=Expected(answered=len(FINE))), tmp_path, base_url)
     kept = scan_results(tmp_path / "out").collect()["text"]
     assert sorted(kept) == sorted(prompt for _, prompt in FINE.values())
+
+
+def body(inner: bytes) -> bytes:
+    return b'{"id":"x","body":{%b}}' % inner
+
+
+ASKS = b'"messages":[{"role":"user","content":"t"}]'
+BODIES: Mapping[str, tuple[bytes, str]] = {
+    "B70 no messages": (body(b'"max_tokens":5'), "messages_invalid"),
+    "B70 empty": (body(b'"messages":[]'), "messages_invalid"),
+    "B70 unknown role": (body(b'"messages":[{"role":"oracle","content":"t"}]'), "messages_invalid"),
+    "B70 content of a wrong type": (body(b'"messages":[{"role":"user","content":7}]'), "messages_invalid"),
+    "B70 no object": (b'{"id":"x","body":[]}', "messages_invalid"),
+    "B70 text that is no JSON": (b'{"id":"x","body":"{"}', "messages_invalid"),
+    "B59 empty": (body(b'"messages":[{"role":"user","content":" "}]'), "prompt_empty"),
+    "B71 stream": (body(ASKS + b',"stream":true'), "override_denied"),
+    "B71 several choices": (body(ASKS + b',"n":5'), "override_denied"),
+    "B72 no cap": (body(ASKS + b',"max_tokens":0'), "override_range"),
+    "B72 a cap beyond all": (body(ASKS + b',"max_tokens":1000000000000'), "override_range"),
+}
+
+
+@pytest.mark.parametrize(("line", "word"), BODIES.values(), ids=BODIES)
+def test_a_bad_body_is_a_dead_letter(tmp_path: Path, base_url: str, line: bytes, word: str) -> None:
+    def make(folder: Path) -> None:
+        fine = b"".join(b'{"id":"%d","body":{%b,"model":"gpt-x"}}\n' % (at, ASKS) for at in range(2))
+        (folder / "in.jsonl").write_bytes(fine + line)
+
+    expected = Expected(answered=2, dead={word: 1}, exit_code=3)
+    check(Case(make=make, job={"prompt": {"body": "body"}}, expected=expected), tmp_path, base_url)
