@@ -1,5 +1,7 @@
 """What a source reads: records, and what could not be read as one."""
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from msgspec import Struct
@@ -37,18 +39,23 @@ class Reject(Struct, frozen=True, gc=False, kw_only=True):
         return f"{self.file}:{self.line}"
 
 
-class Offsets(Struct, frozen=True, gc=False, kw_only=True):
-    """Where consecutive lines begin in their file, in bytes of its text; asked for the few lines that are bad."""
+class Offsets:
+    """Where consecutive lines begin in their file, in bytes of its text; added up only once some line is bad."""
 
-    first_line: int
-    start: int
-    lengths: list[int]
-    """Of each line, without its line feed."""
+    __slots__ = ("_first_line", "_lengths", "_start", "_starts")
+
+    def __init__(self, *, first_line: int, start: int, lengths: Sequence[int]) -> None:
+        """`start` is the offset of the first line, `lengths` those of all lines without their line feeds."""
+        self._first_line = first_line
+        self._start = start
+        self._lengths = lengths
+        self._starts: list[int] | None = None
 
     def of(self, line: int) -> int:
         """The offset of a line's first byte."""
-        before = line - self.first_line
-        return self.start + sum(self.lengths[:before]) + before
+        if self._starts is None:
+            self._starts = list(accumulate((length + 1 for length in self._lengths), initial=self._start))
+        return self._starts[line - self._first_line]
 
 
 class Batch(Struct, frozen=True, gc=False, kw_only=True):

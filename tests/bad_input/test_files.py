@@ -183,7 +183,7 @@ READ: Mapping[str, tuple[Make, str, Expected]] = {
     "B22 marks of files put together": (
         one(BOM + good(2) + BOM + good(2, 2)),
         "in.jsonl",
-        Expected(answered=4, warning="1 lines begin with a byte order mark"),
+        Expected(answered=4, warning="1 line(s) begin with a byte order mark"),
     ),
     "B24 blank lines between": (one(good(1) + b"\n \n" + good(1, 1)), "in.jsonl", Expected(answered=2)),
     "B25 a million blank lines": (one(good(1) + b" \n" * 10**6), "in.jsonl", Expected(answered=1)),

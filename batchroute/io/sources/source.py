@@ -72,7 +72,7 @@ class Source:
         ]
         if read.marks:
             remarks.append(
-                f"{read.marks:,} lines begin with a byte order mark, which was dropped: files were put together"
+                f"{read.marks:,} line(s) begin with a byte order mark, which was dropped: files were put together"
             )
         if read.files_read == len(self.files) and self.bytes_total and not read.records + read.rejects:
             remarks.append("the input holds no record")
