@@ -79,7 +79,8 @@ def _most_rows(file: SourceFile, table: Table) -> int:
 def _value_bytes(frame: pl.DataFrame) -> int:
     """What the values come to once each stands for itself: equal texts may share their bytes until then."""
     texts = frame.select(cs.string().str.len_bytes().sum())
-    return int(frame.estimated_size()) + sum(texts.row(0) if texts.height else ())
+    sizes: tuple[int, ...] = texts.row(0) if texts.height else ()
+    return int(frame.estimated_size()) + sum(sizes)
 
 
 def _scan(path: Path) -> pl.LazyFrame:
