@@ -58,8 +58,8 @@ def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
         click.echo(f"first request: {seen.request}")
     if ping and not _ping(loaded):
         sys.exit(NoModelError.exit_code)
-    if seen.records and len(seen.faults) == seen.records:
-        sys.exit(InputError.exit_code)
+    if seen.unusable:
+        raise InputError(seen.unusable, code="input_mostly_bad")
 
 
 def _ping(job: "Job") -> bool:

@@ -25,13 +25,16 @@ class JobError(BatchrouteError):
 
 
 class InputError(BatchrouteError):
-    """The input is missing, unreadable or not what it claims to be."""
+    """The input is missing, unreadable or not what it claims to be; `code` is the word for it that never changes."""
 
     exit_code = 65
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} [{self.code}]"
 
 
 class OutputError(BatchrouteError):

@@ -1,5 +1,7 @@
 """What a source reads: records, and what could not be read as one."""
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from msgspec import Struct
@@ -37,11 +39,38 @@ class Reject(Struct, frozen=True, gc=False, kw_only=True):
         return f"{self.file}:{self.line}"
 
 
+class Offsets:
+    """Where consecutive lines begin in their file, in bytes of its text; added up only once some line is bad."""
+
+    __slots__ = ("_first_line", "_lengths", "_start", "_starts")
+
+    def __init__(self, *, first_line: int, start: int, lengths: Sequence[int]) -> None:
+        """`start` is the offset of the first line, `lengths` those of all lines without their line feeds."""
+        self._first_line = first_line
+        self._start = start
+        self._lengths = lengths
+        self._starts: list[int] | None = None
+
+    def of(self, line: int) -> int:
+        """The offset of a line's first byte."""
+        if self._starts is None:
+            self._starts = list(accumulate((length + 1 for length in self._lengths), initial=self._start))
+        return self._starts[line - self._first_line]
+
+
 class Batch(Struct, frozen=True, gc=False, kw_only=True):
-    """Consecutive records of one file, with the rejects found between them, both in input order."""
+    """Consecutive records of one file, with the rejects found between them, both in input order.
+
+    `offsets` are those of a file of lines; rows of Parquet have none.
+    """
 
     records: list[Record]
     rejects: list[Reject]
+    offsets: Offsets | None = None
+
+    def place(self, file: str, line: int) -> str:
+        """Where a record or reject of this batch stands, for people: file and line, and the byte if it is known."""
+        return f"{file}:{line}" if self.offsets is None else f"{file}:{line} (byte {self.offsets.of(line)})"
 
     def column(self, name: str) -> list[Any]:
         """The values of one field over the batch; None where a record does not have it."""
@@ -60,6 +89,7 @@ class Batch(Struct, frozen=True, gc=False, kw_only=True):
         return Batch(
             records=[record for record in self.records if record.line <= last],
             rejects=[reject for reject in self.rejects if reject.line <= last],
+            offsets=self.offsets,
         )
 
 

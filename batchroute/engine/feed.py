@@ -1,12 +1,13 @@
 """From the source to the backlog: register, classify, route and render, a batch at a time."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record, Reject
+from batchroute.core.excerpts import excerpt_of
+from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog
 from batchroute.engine.clock import Clock
@@ -18,6 +19,7 @@ from batchroute.io.store import Known, State, Store
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.prompts import Prompts
 from batchroute.routing.routes import Router
+from batchroute.routing.soundness import Soundness
 
 _SKIPPED = {State.SUCCEEDED: Status.SUCCEEDED, State.DEGRADED: Status.DEGRADED, State.FAILED: Status.FAILED}
 RENDERED_AT_ONCE = 256
@@ -39,25 +41,33 @@ class Feed:
     keep: tuple[str, ...]
     carry: Callable[[Any], Any]
     retry_failed: bool
+    soundness: Soundness
+    _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
     async def take(self, batch: Batch) -> None:
         """Bring one batch into the backlog. What an earlier run finished is skipped."""
-        self.tally.read += len(batch.records) + len(batch.rejects)
-        fresh = self._fresh(batch.records)
+        self.tally.read += len(batch)
+        self._bad.clear()
+        fresh = self._fresh(batch)
         if fresh:
             labels = await asyncio.to_thread(self.classifier.classify, [record for record, _ in fresh])
-            await self._admit(fresh, labels)
-        self._refuse(batch.rejects)
+            await self._admit(batch, fresh, labels)
+        self._refuse(batch)
+        good = (record.line for record in batch.records if record.line not in self._bad)
+        bad = [(line, error_type, message) for line, (error_type, message) in self._bad.items()]
+        self.soundness.note(len(batch), bad, next(good, None))
 
-    def _fresh(self, records: list[Record]) -> list[tuple[Record, Known]]:
+    def _fresh(self, batch: Batch) -> list[tuple[Record, Known]]:
         """The records that this run has to answer."""
+        records = batch.records
         if not records:
             return []
         known = self.store.register([(record.record_id, record.file, record.line) for record in records])
         fresh = []
         for record, place in zip(records, known, strict=True):
             if place.first is not None:
-                self._bury_duplicate(record, place.first)
+                self._bury_duplicate(batch, record, place.first)
             elif self._is_due(place.state):
                 fresh.append((record, place))
         return fresh
@@ -68,20 +78,19 @@ class Feed:
         self.tally.skipped[_SKIPPED[state]] += 1
         return False
 
-    async def _admit(self, fresh: list[tuple[Record, Known]], labels: list[Labels]) -> None:
+    async def _admit(self, batch: Batch, fresh: list[tuple[Record, Known]], labels: list[Labels]) -> None:
         for start in range(0, len(fresh), RENDERED_AT_ONCE):
             stop = start + RENDERED_AT_ONCE
             for (record, known), label in zip(fresh[start:stop], labels[start:stop], strict=True):
-                self._render(record, known, label)
+                self._render(batch, record, known, label)
             await asyncio.sleep(0)  # requests in flight go on in between
 
-    def _render(self, record: Record, known: Known, labels: Labels) -> None:
+    def _render(self, batch: Batch, record: Record, known: Known, labels: Labels) -> None:
         route = self.router.route(labels)
         request = self.prompts.render(record)
         if isinstance(request, Fault):
-            place = f"{record.file}:{record.line}: {request.message}"
-            request = Fault(request.error_type, place)
-            self._bury(known, record.record_id, request, record=record, labels=labels, route=route.name)
+            fault = self._placed(batch, record, request)
+            self._bury(known, record.record_id, fault, record=record, labels=labels, route=route.name)
             return
         self.backlog.put(
             Admitted(
@@ -96,13 +105,24 @@ class Feed:
             )
         )
 
-    def _refuse(self, rejects: Iterable[Reject]) -> None:
-        for reject in rejects:
-            self._bury_place(reject.record_id, reject.file, reject.line, reject.fault)
+    def _refuse(self, batch: Batch) -> None:
+        for reject in batch.rejects:
+            message = f"{batch.place(reject.file, reject.line)}: {reject.fault.message}"
+            fault = Fault(reject.fault.error_type, message)
+            self._bad[reject.line] = fault.error_type, message
+            self._bury_place(reject.record_id, reject.file, reject.line, fault)
 
-    def _bury_duplicate(self, record: Record, first: str) -> None:
-        fault = Fault("id_duplicate", f"id {record.record_id!r} was read before, at {first}")
+    def _bury_duplicate(self, batch: Batch, record: Record, first: str) -> None:
+        said = Fault("id_duplicate", f"id {record.record_id!r} was read before, at {first}")
+        fault = self._placed(batch, record, said)
         self._bury_place(f"{record.file}:{record.line}", record.file, record.line, fault, record)
+
+    def _placed(self, batch: Batch, record: Record, fault: Fault) -> Fault:
+        """The fault of a record with its place and how it begins, noted as one of this batch."""
+        place = batch.place(record.file, record.line)
+        message = f"{place}: {fault.message}: {excerpt_of(record.fields)}"
+        self._bad[record.line] = fault.error_type, message
+        return Fault(fault.error_type, message)
 
     def _bury_place(
         self, record_id: str, file: str, line: int, fault: Fault, record: Record | None = None

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from batchroute.core.errors import InputError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
 from batchroute.io.prices import resolve_price
@@ -26,11 +27,31 @@ class Opened(NamedTuple):
 
 def opened(job: Job) -> Opened:
     """Raise BatchrouteError for prompts, patterns or input that cannot be used."""
-    prompts = Prompts(job.prompt)
+    prompts = Prompts(job.prompt, job.place)
     classifier = Classifier(job.classify, text=_texts(job, prompts))
     columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
     source = open_source(job.input.path, id_column=job.input.id, columns=columns, batch_records=BATCH_RECORDS)
+    _check_spelled(source, prompts)
     return Opened(prompts, classifier, source)
+
+
+def _check_spelled(source: Source, prompts: Prompts) -> None:
+    """Refuse a Parquet column of objects or lists where every prompt needs a text."""
+    for name in sorted(prompts.spelled):
+        kind = (source.schema or {}).get(name)
+        if kind is not None and kind.is_nested():
+            raise InputError(
+                f"column {name!r} holds no text but {kind}. Write {{{{ {name}.member }}}} to show a member of "
+                f"an object, or {{{{ {name} | tojson }}}} to show all of it",
+                code="column_type",
+            )
+
+
+def prompt_warnings(prompts: Prompts) -> tuple[str, ...]:
+    """What is odd about the prompts as such."""
+    if prompts.columns:
+        return ()
+    return ("the prompt names no field of the records, so that all of them ask the same [template_no_field]",)
 
 
 def router(job: Job) -> Router:

@@ -177,6 +177,9 @@ class Pipeline:
         batches = self.source.batches()
         async with contextlib.aclosing(batches):
             while not self.halt.stopping:
+                if not (self._read_all or self.feed.soundness.known):
+                    await self._read(batches)  # nothing is paid for before it is known to be worth it
+                    continue
                 for record in self.backlog.ready():
                     journeys.create_task(self._walk(record))
                 if not self._read_all and self.backlog.hungry():
@@ -199,6 +202,12 @@ class Pipeline:
         self._read_all = batch is None or (left is not None and len(batch) >= left)
         if batch is not None:
             await self.feed.take(batch if left is None else batch.first(left))
+        self._stop_when_mostly_bad()
+
+    def _stop_when_mostly_bad(self) -> None:
+        soundness = self.feed.soundness
+        if (soundness.known or self._read_all) and (reason := soundness.unusable()):
+            self.halt.stop(InputError(reason, code="input_mostly_bad"))
 
     async def _walk(self, record: Admitted) -> None:
         try:
@@ -326,10 +335,14 @@ class Pipeline:
             pending=self._pending(),
             cost=tally.cost,
             unpriced=tally.unpriced,
-            warnings=self.warnings,
+            warnings=self._all_warnings(),
             disabled={model: pool.disabled for model, pool in self.pools.items() if pool.disabled},
             errors=dict(tally.errors.most_common()),
         )
+
+    def _all_warnings(self) -> tuple[str, ...]:
+        remark = None if isinstance(self.halt.reason, InputError) else self.feed.soundness.remark()
+        return (*self.warnings, *self.source.remarks(), *((remark,) if remark else ()))
 
     def _total(self) -> int:
         rows = 0 if self._read_all or self.options.limit else self.source.rows or 0

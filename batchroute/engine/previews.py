@@ -8,8 +8,9 @@ from msgspec import Struct
 from batchroute.core.records import Batch, Fault
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
-from batchroute.engine.openings import model_price, opened, router
+from batchroute.engine.openings import model_price, opened, prompt_warnings, router
 from batchroute.job.jobs import Job
+from batchroute.routing.soundness import Soundness
 
 
 class Preview(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     """Kept columns that none of the records has."""
     unpriced: tuple[str, ...]
     request: str | None
+    unusable: str | None
+    """Why a run would stop at once: most of these records cannot be sent."""
     warnings: tuple[str, ...]
 
 
@@ -36,10 +39,9 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     async with aclosing(source.batches()) as batches:
         batch = (await anext(batches, Batch(records=[], rejects=[]))).first(records)
     rendered = [(record, prompts.render(record)) for record in batch.records]
-    faults = [(f"{reject.file}:{reject.line}", reject.fault) for reject in batch.rejects]
-    faults += [
-        (f"{record.file}:{record.line}", found) for record, found in rendered if isinstance(found, Fault)
-    ]
+    faults = {reject.line: reject.fault for reject in batch.rejects}
+    faults.update((record.line, found) for record, found in rendered if isinstance(found, Fault))
+    places = _places(batch)
     routes = list(map(router(job).route, classifier.classify(batch.records)))
     first = next((found for _, found in rendered if isinstance(found, Request)), None)
     today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
@@ -48,11 +50,26 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         bytes_total=source.bytes_total,
         records=len(batch),
         routes=tuple(route.name for route in routes),
-        faults=tuple(faults),
+        faults=tuple((places[line], faults[line]) for line in sorted(faults)),
         never=tuple(
             name for name in job.output.keep if not any(name in found.fields for found in batch.records)
         ),
         unpriced=tuple(name for name in job.models if model_price(job, name, today) is None),
         request=first.body(job.provider_model(routes[0].models[0])).decode() if first else None,
-        warnings=source.warnings,
+        unusable=_unusable(job, places, faults),
+        warnings=(*source.warnings, *prompt_warnings(prompts)),
     )
+
+
+def _places(batch: Batch) -> dict[int, str]:
+    """Where each record and reject stands, by its line, in the order of the input."""
+    found = {record.line: record.file for record in batch.records}
+    found.update((reject.line, reject.file) for reject in batch.rejects)
+    return {line: batch.place(found[line], line) for line in sorted(found)}
+
+
+def _unusable(job: Job, places: dict[int, str], faults: dict[int, Fault]) -> str | None:
+    soundness = Soundness(bound=job.input.max_bad)
+    bad = [(line, each.error_type, f"{places[line]}: {each.message}") for line, each in faults.items()]
+    soundness.note(len(places), bad, next((line for line in places if line not in faults), None))
+    return soundness.unusable()

@@ -20,7 +20,7 @@ from batchroute.engine.commits import Commits
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
-from batchroute.engine.openings import model_price, opened, router
+from batchroute.engine.openings import model_price, opened, prompt_warnings, router
 from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.tally import Tally
@@ -34,6 +34,7 @@ from batchroute.io.tables import carried_text, carried_value, kept_types
 from batchroute.job.jobs import Job
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
+from batchroute.routing.soundness import Soundness
 
 FILES_BESIDE_SLOTS = 128
 STARTING_OVER = ".starting-over"
@@ -76,7 +77,7 @@ def _open_files_for(job: Job) -> None:
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise JobError(
             f"{slots} slots need {needed} open files, and this process may have {hard}. "
-            f"Allow more with `ulimit -n {needed}`, or lower models.*.limits.concurrency."
+            f"Allow more with `ulimit -n {needed}`, or lower models.*.limits.concurrency. [nofile_too_low]"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
@@ -136,6 +137,7 @@ async def _assemble(
         keep=job.output.keep,
         carry=carried_text if source.schema is None else carried_value,
         retry_failed=options.retry_failed,
+        soundness=Soundness(bound=job.input.max_bad),
     )
     return Pipeline(
         run_id=run_id,
@@ -151,7 +153,7 @@ async def _assemble(
         window=window,
         backlog=backlog,
         feed=feed,
-        warnings=(*source.warnings, *_warnings(pools, manifest, job)),
+        warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, manifest, job)),
     )
 
 

@@ -141,7 +141,7 @@ class _Reading:
         next(self._events)  # the document's end
         after = next(self._events)
         if isinstance(after, DocumentStartEvent):
-            self._refuse(after, (), "begins a second document. Keep one job in a file")
+            self._refuse("job_syntax", after, (), "begins a second document. Keep one job in a file")
         return root
 
     def _node(self, event: _Event, path: KeyPath, key: Mark | None = None) -> Node:
@@ -149,7 +149,8 @@ class _Reading:
         key = key or mark
         if len(path) > MAX_DEPTH:
             reason = f"is nested deeper than {MAX_DEPTH} levels"
-            raise _Stopped(Problem(mark=mark, reason=reason, remedy="No key of a job file lies so deep"))
+            remedy = "No key of a job file lies so deep"
+            raise _Stopped(Problem(mark=mark, reason=reason, remedy=remedy, code="job_limits"))
         self._plain_yaml_only(event, path)
         if isinstance(event, MappingStartEvent):
             return Node(mark, key, self._mapping(path))
@@ -167,7 +168,12 @@ class _Reading:
             node = self._node(next(self._events), below, self._mark(event))
             if name in entries:
                 first = entries[name].key.line
-                self._refuse(event, below, f"is here twice, first on line {first}. Remove one of the two")
+                self._refuse(
+                    "job_duplicate_key",
+                    event,
+                    below,
+                    f"is here twice, first on line {first}. Remove one of the two",
+                )
             elif name is not None:
                 entries[name] = node
         return entries
@@ -181,18 +187,22 @@ class _Reading:
     def _key(self, event: _Event, path: KeyPath) -> str | None:
         """The text of a key; None after refusing it."""
         if not isinstance(event, ScalarEvent):
-            self._refuse(event, path, f"has a key that is not text. {_TEMPLATE}")
+            self._refuse("job_key_type", event, path, f"has a key that is not text. {_TEMPLATE}")
             self._node(event, (*path, "?"))
             return None
         self._plain_yaml_only(event, path)
         name: str = event.value
         if name == "<<" and event.implicit[0]:
-            self._refuse(event, path, "has a merge key, <<. Write the keys out")
+            self._refuse("job_alias", event, path, "has a merge key, <<. Write the keys out")
             return None
         if event.implicit[0] and not _is_text(name):
             quoted = f'Put it in quotes: "{name or "~"}"'
             self._refuse(
-                event, path, f"has a key that is not text. {quoted}", got=_source(event) or "nothing"
+                "job_key_type",
+                event,
+                path,
+                f"has a key that is not text. {quoted}",
+                got=_source(event) or "nothing",
             )
             return None
         return name
@@ -204,23 +214,29 @@ class _Reading:
         try:
             return resolve(text)
         except ValueError as error:
-            self._refuse(event, path, str(error), got=_source(event))
+            code = "job_range" if "finite" in str(error) else "job_number_form"
+            self._refuse(code, event, path, str(error), got=_source(event))
             return text
 
     def _plain_yaml_only(self, event: _Event, path: KeyPath) -> None:
         if isinstance(event, AliasEvent):
-            self._refuse(event, path, f"is an alias, *{event.anchor}. Write the value out")
+            self._refuse("job_alias", event, path, f"is an alias, *{event.anchor}. Write the value out")
         elif event.anchor is not None:
-            self._refuse(event, path, f"has an anchor, &{event.anchor}. Remove it and write the value out")
+            self._refuse(
+                "job_alias", event, path, f"has an anchor, &{event.anchor}. Remove it and write the value out"
+            )
         if getattr(event, "tag", None) is not None:
             self._refuse(
-                event, path, f"has a tag, {event.tag}. Remove it: the job file has no types to choose"
+                "job_tag",
+                event,
+                path,
+                f"has a tag, {event.tag}. Remove it: the job file has no types to choose",
             )
 
-    def _refuse(self, event: _Event, path: KeyPath, sentence: str, *, got: str = "") -> None:
+    def _refuse(self, code: str, event: _Event, path: KeyPath, sentence: str, *, got: str = "") -> None:
         reason, remedy = split(sentence)
         mark = self._mark(event)
-        self.problems.append(Problem(mark=mark, path=path, reason=reason, got=got, remedy=remedy))
+        self.problems.append(Problem(mark=mark, path=path, reason=reason, got=got, remedy=remedy, code=code))
 
     def _mark(self, event: _Event) -> Mark:
         start = event.start_mark
@@ -247,7 +263,7 @@ def _syntax(error: MarkedYAMLError, override: str) -> Problem:
     mark = error.context_mark if at_end else error.problem_mark or error.context_mark
     remedy = next((advice for sign, advice in _REMEDIES if sign in reason), "")
     place = Mark(mark.line + 1, mark.column + 1, override) if mark else Mark(1, 1, override)
-    return Problem(mark=place, reason=f"is not YAML: {reason}", remedy=remedy)
+    return Problem(mark=place, reason=f"is not YAML: {reason}", remedy=remedy, code="job_syntax")
 
 
 def _character(error: ReaderError, text: str, override: str) -> Problem:
@@ -255,5 +271,8 @@ def _character(error: ReaderError, text: str, override: str) -> Problem:
     mark = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"), override)
     code = f"U+{ord(text[error.position]):04X}"
     return Problem(
-        mark=mark, reason=f"holds the control character {code}", remedy=f'Remove it, or write "\\u{code[2:]}"'
+        mark=mark,
+        reason=f"holds the control character {code}",
+        remedy=f'Remove it, or write "\\u{code[2:]}"',
+        code="job_syntax",
     )

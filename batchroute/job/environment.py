@@ -60,8 +60,9 @@ class _Expansion:
         try:
             value = _REFERENCE.sub(lambda match: self._value(match, names), text)
         except LookupError as error:
-            reason, remedy = split(str(error.args[0]))
-            self.problems.append(Problem(mark=node.mark, path=path, reason=reason, remedy=remedy))
+            code, sentence = error.args
+            reason, remedy = split(sentence)
+            self.problems.append(Problem(mark=node.mark, path=path, reason=reason, remedy=remedy, code=code))
             return node
         return replace(node, value=value, variables=frozenset(names))
 
@@ -72,10 +73,11 @@ class _Expansion:
         value = self._environ.get(name)
         if value is None:
             raise LookupError(
-                f"the variable {name} is not set. Set it, or write $${{{name}}} if you mean the text"
+                "env_unset",
+                f"the variable {name} is not set. Set it, or write $${{{name}}} if you mean the text",
             )
         if not value:
-            raise LookupError(f"the variable {name} is empty. Set it before the run")
+            raise LookupError("env_unset", f"the variable {name} is empty. Set it before the run")
         names.add(name)
         return value
 
@@ -83,11 +85,13 @@ class _Expansion:
 def _name(match: re.Match[str]) -> str:
     name: str = match[1]
     if "${" in name:
-        raise LookupError("has one ${ inside another. Name the variable itself")
+        raise LookupError("env_not_allowed", "has one ${ inside another. Name the variable itself")
     if not match[2]:
-        raise LookupError("has ${ without }. Close it, or write $${ if you mean the text")
+        raise LookupError("env_malformed", "has ${ without }. Close it, or write $${ if you mean the text")
     if not _NAME.fullmatch(name):
-        raise LookupError("has ${ without a variable's name. Write ${NAME}, or $${ if you mean the text")
+        raise LookupError(
+            "env_malformed", "has ${ without a variable's name. Write ${NAME}, or $${ if you mean the text"
+        )
     return name
 
 
@@ -99,4 +103,10 @@ def _leaks(root: Node) -> Iterator[Problem]:
         shared = sorted(node.variables & keys)
         if shared and path[0] != "providers":
             reason = f"uses {shared[0]}, which holds a key or another secret of a provider"
-            yield Problem(mark=node.mark, path=path, reason=reason, remedy="Use another variable here")
+            yield Problem(
+                mark=node.mark,
+                path=path,
+                reason=reason,
+                remedy="Use another variable here",
+                code="env_not_allowed",
+            )

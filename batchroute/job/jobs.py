@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -22,7 +23,7 @@ from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.simulation import Simulation
-from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Spec, Text, Usd
+from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd
 from batchroute.job.stages import Stage
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
@@ -75,6 +76,10 @@ class Input(Spec):
     )
     text: Text | None = Field(
         default=None, description="The column that classification reads. Default: what the prompt uses."
+    )
+    max_bad: Share = Field(
+        default=0.5,
+        description="The share of records that cannot be sent, 0 to 1, above which the run stops. Default: 0.5.",
     )
 
 
@@ -320,12 +325,14 @@ class Job(Spec):
 
     _path: Path = PrivateAttr(default=Path("job.yaml"))
     _warnings: tuple[str, ...] = PrivateAttr(default=())
+    _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep where the job came from; a job made in Python has no file."""
         if isinstance(context, Origin):
             self._path = context.path
             self._warnings = context.warnings
+            self._places = context.places
 
     @property
     def path(self) -> Path:
@@ -336,6 +343,10 @@ class Job(Spec):
     def directory(self) -> Path:
         """The folder of the job file, absolute."""
         return self._path.parent.resolve()
+
+    def place(self, key: str) -> str:
+        """Where a text of the prompt stands, such as `job.yaml:7:9: prompt.user`; its key alone for a job made in Python."""
+        return self._places.get(key, key)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from batchroute.core.errors import JobError
 from batchroute.job.documents import Document, Node, parse
-from batchroute.job.environment import expanded
+from batchroute.job.environment import expanded, leaves
 from batchroute.job.jobs import Job
 from batchroute.job.overrides import overridden
 from batchroute.job.paths import Origin
-from batchroute.job.problems import KeyPath, Mark, Problem
+from batchroute.job.problems import KeyPath, Mark, Problem, dotted, located
 from batchroute.job.refusals import problems_of
 from batchroute.job.rules import broken, warnings
 
@@ -37,7 +37,10 @@ def load_job(
         problems += refused
     root, unset = expanded(root, environ)
     problems += unset
-    job = _validated(root, Origin(Path(path), tuple(warnings(root))), problems)
+    places = {
+        dotted(at): located(str(path), node.mark, at) for at, node in leaves(root) if at[:1] == ("prompt",)
+    }
+    job = _validated(root, Origin(Path(path), tuple(warnings(root)), places), problems)
     if job is None or problems:
         raise _error(path, problems)
     return job
@@ -64,11 +67,15 @@ def _document(path: Path) -> Document:
         return document
     start = Mark(1, 1)
     if document.root is None or document.root.value is None:
-        empty = Problem(mark=start, reason="is empty", remedy="Write one with `batchroute init`")
+        empty = Problem(
+            mark=start, reason="is empty", remedy="Write one with `batchroute init`", code="job_not_mapping"
+        )
         return Document(None, (empty,))
     if not isinstance(document.root.value, dict):
         remedy = "Begin with job:, input:, output:, prompt:, providers:, models: and routes:"
-        shape = Problem(mark=document.root.mark, reason="must be a mapping of keys", remedy=remedy)
+        shape = Problem(
+            mark=document.root.mark, reason="must be a mapping of keys", remedy=remedy, code="job_not_mapping"
+        )
         return Document(None, (*document.problems, shape))
     return document
 
@@ -78,13 +85,19 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise JobError(f"{path}: there is no such file. Write one with `batchroute init`.") from None
+        raise JobError(
+            f"{path}: there is no such file. Write one with `batchroute init`. [job_missing]"
+        ) from None
     except IsADirectoryError:
-        raise JobError(f"{path}: is a directory. Name a job file in it.") from None
+        raise JobError(f"{path}: is a directory. Name a job file in it. [job_missing]") from None
     except OSError as error:
-        raise JobError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+        raise JobError(
+            f"{path}: cannot be read ({error.strerror}). Check its permissions. [job_missing]"
+        ) from error
     if len(raw) > MAX_BYTES:
-        raise JobError(f"{path}: is larger than 1 MiB. Keep records in the input, not in the job file.")
+        raise JobError(
+            f"{path}: is larger than 1 MiB. Keep records in the input, not in the job file. [job_limits]"
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -95,7 +108,12 @@ def _undecodable(raw: bytes, at: int) -> Problem:
     line = raw.count(b"\n", 0, at) + 1
     before = raw[raw.rfind(b"\n", 0, at) + 1 : at].decode(errors="replace")
     mark = Mark(line, len(before) + 1)
-    return Problem(mark=mark, reason=f"is not UTF-8 (byte 0x{raw[at]:02X})", remedy="Save the file as UTF-8")
+    return Problem(
+        mark=mark,
+        reason=f"is not UTF-8 (byte 0x{raw[at]:02X})",
+        remedy="Save the file as UTF-8",
+        code="job_limits",
+    )
 
 
 def _error(path: str | Path, problems: Iterable[Problem]) -> JobError:

@@ -30,7 +30,7 @@ def overridden(root: Node, option: str) -> tuple[Node, tuple[Problem, ...]]:
 
 def _problem(mark: Mark, sentence: str) -> Problem:
     reason, remedy = split(sentence)
-    return Problem(mark=mark, reason=reason, remedy=remedy)
+    return Problem(mark=mark, reason=reason, remedy=remedy, code="job_override")
 
 
 def _steps(root: Node, key: str) -> KeyPath:

@@ -1,7 +1,8 @@
 """Where a job comes from, and paths that are relative to it."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -14,6 +15,8 @@ class Origin:
 
     path: Path
     warnings: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Where the texts of the prompt stand, by dotted key."""
 
     def absolute(self, path: str) -> str:
         """The path as seen from the folder of the job file."""

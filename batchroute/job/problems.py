@@ -21,28 +21,36 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing to mend. `reason` begins with a verb or says what is there; `remedy` is a whole sentence."""
+    """One thing to mend. `reason` begins with a verb or says what is there; `remedy` is a whole sentence.
+
+    `code` is the word for its kind that never changes, whatever the sentences say.
+    """
 
     mark: Mark
     path: KeyPath = ()
     reason: str
     got: str = ""
     remedy: str = ""
+    code: str
 
     def text(self, file: str) -> str:
         """One line: where, which key, why, what was found, and what to write instead."""
         got = f" (got {self.got})" if self.got else ""
         ending = "" if self.reason.endswith("?") else "."
         remedy = f" {self.remedy.rstrip('.')}." if self.remedy else ""
-        return printable(f"{self._place(file)}: {self.reason}{got}{ending}{remedy}")
+        return printable(
+            f"{located(file, self.mark, self.path)}: {self.reason}{got}{ending}{remedy} [{self.code}]"
+        )
 
-    def _place(self, file: str) -> str:
-        where = dotted(self.path)
-        if not self.mark.override:
-            place = f"{file}:{self.mark.line}:{self.mark.column}"
-            return f"{place}: {where}" if where else place
-        option = f"--set {self.mark.override}"
-        return option if where in {"", self.mark.override} else f"{option}: {where}"
+
+def located(file: str, mark: Mark, path: KeyPath) -> str:
+    """A place as messages begin with it: file, line, column and key, or the option that put a value there."""
+    where = dotted(path)
+    if not mark.override:
+        place = f"{file}:{mark.line}:{mark.column}"
+        return f"{place}: {where}" if where else place
+    option = f"--set {mark.override}"
+    return option if where in {"", mark.override} else f"{option}: {where}"
 
 
 def split(sentence: str) -> tuple[str, str]:

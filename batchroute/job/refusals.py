@@ -49,6 +49,16 @@ _SPELLINGS: Final = {
 }
 _PLAIN_URL: Final = re.compile(r"[^@?#]*")  # no place for a password or a key
 _QUOTED: Final = re.compile(r"'([^']*)'")
+_WORDS: Final[dict[str | int, str]] = {
+    "base_url": "job_base_url",
+    "api_key": "env_malformed",
+    "headers": "job_header",
+    "price": "job_price",
+    "timeout": "job_duration",
+}
+_RANGES: Final = frozenset(
+    {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
+)
 _NUMBERS: Final = frozenset({"int_type", "int_from_float", "float_type", "decimal_type"})
 
 
@@ -79,7 +89,13 @@ def _missing(details: ErrorDetails, path: KeyPath, node: Node, model: type[BaseM
     key = str(details["loc"][-1])
     field = _fields(model, path).get(key)
     about = f": {field.description}" if field and field.description else ""
-    return Problem(mark=node.key, path=(*path, key), reason="is missing", remedy=f"Add {key}{about}")
+    return Problem(
+        mark=node.key,
+        path=(*path, key),
+        reason="is missing",
+        remedy=f"Add {key}{about}",
+        code="job_key_missing",
+    )
 
 
 def _unknown(path: KeyPath, node: Node, model: type[BaseModel]) -> Problem:
@@ -87,7 +103,9 @@ def _unknown(path: KeyPath, node: Node, model: type[BaseModel]) -> Problem:
     hint = nearest(str(path[-1]), known)
     home = "" if hint else _home(str(path[-1]), known)
     remedy = "" if hint else home or f"Known here: {', '.join(known)}"
-    return Problem(mark=node.key, path=path, reason=f"unknown key{hint}", remedy=remedy)
+    return Problem(
+        mark=node.key, path=path, reason=f"unknown key{hint}", remedy=remedy, code="job_unknown_key"
+    )
 
 
 def _home(key: str, fields: dict[str, FieldInfo]) -> str:
@@ -106,7 +124,21 @@ def _wrong(details: ErrorDetails, path: KeyPath, node: Node, model: type[BaseMod
         reason=reason,
         got="" if about_key else _got(path, node, _kind(details)),
         remedy=remedy or _advice(details, _about(model, path), node) or _remedy(_kind(details), node),
+        code=_code(details, path),
     )
+
+
+def _code(details: ErrorDetails, path: KeyPath) -> str:
+    """The word for a wrong value: of its key where that has one, else of what is wrong with it."""
+    kind = _kind(details)
+    if kind.endswith("_type") or kind in _NUMBERS:
+        return "job_type"
+    if path[:1] == ("classify",) and "pattern" in str(details.get("ctx", {}).get("error", "")):
+        return "job_regex"
+    if path[:1] == ("routes",) and "twice" in str(details.get("ctx", {}).get("error", "")):
+        return "job_route_repeat"
+    named = [_WORDS[step] for step in path if step in _WORDS]
+    return named[-1] if named else "job_range" if kind in _RANGES else "job_value"
 
 
 def _about(model: type[BaseModel], path: KeyPath) -> str:

@@ -19,6 +19,7 @@ from batchroute.job.problems import KeyPath, Problem, dotted, nearest
 from batchroute.job.simulation import SHIPPED_MODELS
 
 DEFAULT: Final = "default"
+_ROUTE: Final = "job_route_unreachable"
 _COMPLEXITIES: Final = ("simple", "medium", "hard", None)
 _SECRET_HEADER: Final = re.compile(r"key|token|auth|secret|cookie", re.IGNORECASE)
 _ANY: Final = None  # stands for a task that no route names, and for none at all
@@ -92,7 +93,8 @@ def _undeclared(root: Node) -> Iterator[Problem]:
 def _unknown_name(word: str, name: str, path: KeyPath, node: Node, declared: Node) -> Problem:
     hint = nearest(name, declared.entries())
     remedy = "" if hint else f"Declare it in {word}s, or use one of: {', '.join(declared.entries())}"
-    return Problem(mark=node.mark, path=path, reason=f"no {word} is named {name}{hint}", remedy=remedy)
+    reason = f"no {word} is named {name}{hint}"
+    return Problem(mark=node.mark, path=path, reason=reason, remedy=remedy, code=f"job_unknown_{word}")
 
 
 def _routed(root: Node) -> Iterator[tuple[KeyPath, Node]]:
@@ -117,7 +119,11 @@ def _twins(root: Node) -> Iterator[Problem]:
             if first != name:
                 reason = f"differs from {first} in case only"
                 yield Problem(
-                    mark=node.key, path=(group, name), reason=reason, remedy="Rename one of the two"
+                    mark=node.key,
+                    path=(group, name),
+                    reason=reason,
+                    remedy="Rename one of the two",
+                    code="job_duplicate_name",
                 )
 
 
@@ -128,16 +134,24 @@ def _default_route(root: Node) -> Iterator[Problem]:
     default = routes.child(DEFAULT)
     if default is None:
         remedy = "Close the list with default: {models: [...]}, for records that no other route takes"
-        yield Problem(mark=routes.key, path=("routes", DEFAULT), reason="is missing", remedy=remedy)
+        yield Problem(
+            mark=routes.key, path=("routes", DEFAULT), reason="is missing", remedy=remedy, code=_ROUTE
+        )
         return
     path: KeyPath = ("routes", DEFAULT)
     if list(routes.entries())[-1] != DEFAULT:
         remedy = "Move it to the end: routes are tried in order, and it takes every record"
-        yield Problem(mark=default.key, path=path, reason="is not the last route", remedy=remedy)
+        yield Problem(mark=default.key, path=path, reason="is not the last route", remedy=remedy, code=_ROUTE)
     when = default.child("when")
     if when and when.value is not None:
         remedy = "Remove when: it takes what no other route took"
-        yield Problem(mark=when.key, path=(*path, "when"), reason="narrows the default route", remedy=remedy)
+        yield Problem(
+            mark=when.key,
+            path=(*path, "when"),
+            reason="narrows the default route",
+            remedy=remedy,
+            code=_ROUTE,
+        )
 
 
 def _unreachable(root: Node) -> Iterator[Problem]:
@@ -153,13 +167,18 @@ def _unreachable(root: Node) -> Iterator[Problem]:
                 path=("routes", name),
                 reason="has no when, so that no record comes to the routes after it",
                 remedy="Add when: {task: ...}, or name it default and put it last",
+                code=_ROUTE,
             )
             continue
         takers = _takers(earlier, task, complexity)
         if takers:
             reason = f"can never match: {' and '.join(takers)} before it {_verb(takers)} all its records"
             yield Problem(
-                mark=route.key, path=("routes", name), reason=reason, remedy="Move it up or remove it"
+                mark=route.key,
+                path=("routes", name),
+                reason=reason,
+                remedy="Move it up or remove it",
+                code=_ROUTE,
             )
         earlier.append((name, task, complexity))
 
@@ -200,6 +219,7 @@ def _overlap(root: Node, origin: Origin) -> Iterator[Problem]:
             reason="equals, contains or lies in input.path",
             got=written.shown(),
             remedy="Choose a directory of its own",
+            code="output_overlaps_input",
         )
 
 
@@ -227,6 +247,7 @@ def _keys_on_the_command_line(root: Node) -> Iterator[Problem]:
             path=path,
             reason="shows a key to every user of this machine",
             remedy="Put it into a variable of the environment and write '${NAME}'",
+            code="job_literal_key",
         )
 
 

@@ -25,6 +25,7 @@ class Conversation:
 
     def __init__(self, column: str, params: bytes, cap: int | None) -> None:
         self.columns: tuple[str, ...] = (column,)
+        self.spelled: tuple[str, ...] = ()
         self._params = params
         self._cap = cap
 
@@ -47,6 +48,7 @@ class Body:
 
     def __init__(self, column: str, params: Mapping[str, Any]) -> None:
         self.columns: tuple[str, ...] = (column,)
+        self.spelled: tuple[str, ...] = ()
         self._params = params
 
     def render(self, fields: Mapping[str, Any]) -> Request | Fault:

@@ -1,6 +1,6 @@
 """How a record becomes a request: by the job's templates, or from a column of messages or of bodies."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -21,13 +21,15 @@ _encode = msgspec.json.encode
 class Prompts:
     """Renders the requests of one job.
 
-    `columns` are the fields that rendering may read. Raises JobError for a template that is wrong or does
+    `columns` are the fields that rendering may read, `spelled` those among them that every prompt shows as they
+    are, so that no object or list will do. `place` tells where a key such as prompt.user stands. Raises JobError for a template that is wrong or does
     what no prompt needs, with its line and column.
     """
 
-    def __init__(self, spec: Prompt) -> None:
-        self._form = _form(spec)
+    def __init__(self, spec: Prompt, place: Callable[[str], str] = str) -> None:
+        self._form = _form(spec, place)
         self.columns = frozenset(self._form.columns)
+        self.spelled = frozenset(self._form.spelled)
 
     def render(self, record: Record) -> Request | Fault:
         """The request of a record, or why it has none: field_missing, field_null, field_type,
@@ -53,23 +55,24 @@ class _Form(Protocol):
     """One of the ways in which a job declares its prompt."""
 
     columns: tuple[str, ...]
+    spelled: tuple[str, ...]
 
     def render(self, fields: Mapping[str, Any]) -> Request | Fault: ...
 
     def text(self, fields: Mapping[str, Any]) -> str | None: ...
 
 
-def _form(spec: Prompt) -> _Form:
+def _form(spec: Prompt, place: Callable[[str], str]) -> _Form:
     params: dict[str, Any] = dict(spec.params)
     cap = output_cap(params)
     if isinstance(cap, Fault):
-        raise JobError(f"prompt.params: {cap.message}")
+        raise JobError(f"prompt.params: {cap.message} [job_range]")
     if spec.column is not None:
         return Conversation(spec.column, members(params), cap)
     if spec.body is not None:
         return Body(spec.body, params)
     templates = [
-        _Message.of(role, source, where)
+        _Message.of(role, source, place(where))
         for role, source, where in (
             ("system", spec.system, "prompt.system"),
             ("user", spec.user, "prompt.user"),
@@ -77,7 +80,9 @@ def _form(spec: Prompt) -> _Form:
         if source is not None
     ]
     for index, message in enumerate(spec.messages or ()):
-        templates.append(_Message.of(message.role, message.content, f"prompt.messages[{index}].content"))
+        templates.append(
+            _Message.of(message.role, message.content, place(f"prompt.messages[{index}].content"))
+        )
     return _Templated(templates, members(params), cap)
 
 
@@ -113,6 +118,12 @@ class _Templated:
         self._params = params
         self._cap = cap
         self.columns = _unique(name for message in messages for name in message.template.columns)
+        self.spelled = _unique(
+            name
+            for message in messages
+            if isinstance(message.template, Pieces)
+            for name in message.template.columns
+        )
         self._read = _unique(
             name for message in messages if message.role == "user" for name in message.template.columns
         )

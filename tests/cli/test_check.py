@@ -65,7 +65,7 @@ def test_records_that_would_fail_are_shown_with_their_place(tmp_path: Path) -> N
     ran = batchroute("check", job)
 
     assert ran.returncode == 0
-    assert "in.jsonl:1: field_null: 'text': " in ran.stderr
+    assert "in.jsonl:1 (byte 0): field_null: 'text': " in ran.stderr
     assert '"content":"good"' in ran.stdout
 
 

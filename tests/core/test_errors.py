@@ -54,7 +54,7 @@ def test_message_is_what_a_person_reads(error: type[BatchrouteError]) -> None:
 def test_input_error_carries_its_code_beside_the_message() -> None:
     error = InputError("a.jsonl is not UTF-8", code="not_utf8")
 
-    assert (str(error), error.code) == ("a.jsonl is not UTF-8", "not_utf8")
+    assert (str(error), error.code) == ("a.jsonl is not UTF-8 [not_utf8]", "not_utf8")
 
 
 @pytest.mark.parametrize("error", PLAIN)

@@ -1,6 +1,6 @@
 import pytest
 
-from batchroute.core.records import Batch, Fault, Record, Reject
+from batchroute.core.records import Batch, Fault, Offsets, Record, Reject
 
 
 def record(line: int, **fields: object) -> Record:
@@ -46,6 +46,19 @@ def test_empty_batch_has_an_empty_beginning() -> None:
     empty = Batch(records=[], rejects=[])
 
     assert len(empty.first(3)) == 0
+
+
+def test_a_place_is_told_with_its_byte_where_that_is_known() -> None:
+    offsets = Offsets(first_line=5, start=100, lengths=[9, 0, 20])
+    batch = Batch(records=[], rejects=[reject(5), reject(7)], offsets=offsets)
+
+    assert [batch.place("in.jsonl", line) for line in (7, 5, 6)] == [
+        "in.jsonl:7 (byte 111)",
+        "in.jsonl:5 (byte 100)",
+        "in.jsonl:6 (byte 110)",
+    ]
+    assert batch.first(1).place("in.jsonl", 5) == "in.jsonl:5 (byte 100)"
+    assert Batch(records=[], rejects=[]).place("in.parquet", 5) == "in.parquet:5"
 
 
 def test_reject_is_known_by_its_place() -> None:

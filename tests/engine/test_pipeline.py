@@ -351,6 +351,11 @@ def test_fresh_starts_over(tmp_path: Path) -> None:
     assert_books_balance(ran, 10)
 
 
+def whatever(folder: Path) -> dict[str, object]:
+    """The input, however much of it is bad."""
+    return {"path": str(folder / "in.jsonl"), "id": "id", "max_bad": 1.0}
+
+
 def test_duplicate_ids_and_bad_lines_are_dead_letters_with_their_place(tmp_path: Path) -> None:
     lines = [
         '{"id": 1, "text": "x"}',
@@ -361,7 +366,7 @@ def test_duplicate_ids_and_bad_lines_are_dead_letters_with_their_place(tmp_path:
     ]
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     for _ in range(2):  # a second run changes nothing
-        ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+        ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, input=whatever(tmp_path))
         found = {row["record_id"]: row for row in ran.results.iter_rows(named=True)}
         assert {record_id: row["error_type"] for record_id, row in found.items()} == {
             "1": None,
@@ -379,7 +384,7 @@ def test_a_bad_line_is_a_dead_letter_even_where_its_place_is_another_records_id(
     lines = ["{broken", '{"id": "in.jsonl:1", "text": "x"}', '{"id": "in.jsonl:1", "text": "y"}', "{broken"]
     (tmp_path / "in.jsonl").write_text("\n".join([*lines, '{"id": "in.jsonl:4#1", "text": "z"}']))
     for _ in range(2):
-        ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+        ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, input=whatever(tmp_path))
         assert ran.ended.pending == 0
         assert ran.results.height == 5
         assert sorted(ran.results["error_type"].drop_nulls()) == [

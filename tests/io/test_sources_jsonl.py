@@ -103,6 +103,36 @@ async def test_batches_hold_all_records_in_order(tmp_path: Path, batch_records: 
     assert [record.line for batch in batches for record in batch.records] == list(range(1, 21))
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+async def test_a_bad_line_is_found_at_its_offset(tmp_path: Path, suffix: str) -> None:
+    lines = [b'{"id":"%d"}' % at if at % 7 else b"{broken %d" % at + b"x" * at for at in range(1, 400)]
+    text = b"\r\n\n".join(lines)
+    path = tmp_path / f"in.{suffix}"
+    path.write_bytes(gzip.compress(text) if suffix.endswith("gz") else text)
+
+    found = []
+    async for batch in open_source(str(path), id_column=None, columns=None, batch_records=10).batches():
+        for reject in batch.rejects:
+            assert batch.offsets is not None
+            found.append(text[batch.offsets.of(reject.line) :].split(b"\r", 1)[0])
+
+    assert found == [line for line in lines if line.startswith(b"{broken")]
+
+
+async def test_a_line_after_a_hole_is_found_at_its_offset(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'{"id":"a"}\n')
+    with path.open("r+b") as stream:
+        stream.seek(1 << 30)
+        stream.write(b"\n{broken\n")
+
+    async for batch in open_source(str(path), id_column=None, columns=None).batches():
+        assert [batch.place(reject.file, reject.line) for reject in batch.rejects] == [
+            "in.jsonl:2 (byte 11)",
+            f"in.jsonl:3 (byte {(1 << 30) + 1})",
+        ]
+
+
 async def test_reading_again_gives_the_same(tmp_path: Path) -> None:
     opened = source(tmp_path / "in.jsonl", THREE)
     assert await read(opened) == await read(opened)

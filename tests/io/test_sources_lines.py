@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batchroute.core.records import Fault
 from batchroute.io.sources import decoding
 from batchroute.io.sources.decoding import MAX_DEPTH, MAX_KEYS, decode_lines
-from batchroute.io.sources.lines import MAX_LINE, Line, Splitter
+from batchroute.io.sources.lines import MAX_LINE, Dropped, Line, Splitter
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -27,7 +27,7 @@ def split(pieces: list[bytes], limit: int = MAX_LINE) -> list[Line]:
 
 
 def decoded(line: bytes) -> Any:
-    (only,) = decode_lines([line])
+    (only,) = decode_lines([line]).values
     return only
 
 
@@ -56,7 +56,7 @@ def test_a_line_over_the_limit_is_one_fault_and_its_neighbours_stay(size: int) -
 
     lines = split([text[at : at + size] for at in range(0, len(text), size)], limit=10)
 
-    assert [line if isinstance(line, bytes) else line.error_type for line in lines] == [
+    assert [line if isinstance(line, bytes) else line.fault.error_type for line in lines] == [
         b"before",
         "line_too_long",
         b"y" * 10,
@@ -67,14 +67,30 @@ def test_a_line_over_the_limit_is_one_fault_and_its_neighbours_stay(size: int) -
 @pytest.mark.parametrize("text", [b"x" * 30, b"x" * 30 + b"\n"])
 def test_a_long_last_line_is_one_fault(text: bytes) -> None:
     (fault,) = split([text[at : at + 4] for at in range(0, len(text), 4)], limit=10)
-    assert isinstance(fault, Fault)
-    assert fault.error_type == "line_too_long"
+    assert isinstance(fault, Dropped)
+    assert fault.fault.error_type == "line_too_long"
 
 
 def test_a_long_run_of_zero_bytes_is_named_as_such() -> None:
     (fault,) = split([b"\0" * 8] * 9, limit=10)
-    assert isinstance(fault, Fault)
-    assert fault.error_type == "line_nul_tail"
+    assert isinstance(fault, Dropped)
+    assert fault.fault.error_type == "line_nul_tail"
+
+
+@given(st.binary(max_size=80), st.integers(1, 9))
+def test_lines_that_are_kept_or_dropped_account_for_every_byte(text: bytes, size: int) -> None:
+    lines = split([text[at : at + size] for at in range(0, len(text), size)], limit=8)
+    ended = text if text.endswith(b"\n") or not text else text + b"\n"
+    assert sum(len(line) + 1 for line in lines) == len(ended)
+
+
+def test_zero_bytes_that_were_passed_over_count() -> None:
+    splitter = Splitter(limit=100)
+    assert splitter.feed(b"a\nbc", zeros=5000) == [b"a"]
+    (dropped,) = splitter.feed(b"d\n")
+    assert isinstance(dropped, Dropped)
+    assert (len(dropped), dropped.fault.error_type) == (5003, "line_too_long")
+    assert splitter.feed(b"e\n") == [b"e"]
 
 
 def test_a_dropped_line_is_not_kept_in_memory() -> None:
@@ -95,7 +111,7 @@ def test_every_value_comes_out_as_python_reads_it(
     lines = [
         json.dumps(record, ensure_ascii=ascii_only, separators=separators).encode() for record in records
     ]
-    assert [repr(found) for found in decode_lines(lines)] == [repr(json.loads(line)) for line in lines]
+    assert [repr(found) for found in decode_lines(lines).values] == [repr(json.loads(line)) for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +190,7 @@ def test_a_bad_line_has_its_word(line: bytes, expected: str) -> None:
     good = b'{"a":1}'
 
     assert error_type(line) == expected
-    before, fault, after = decode_lines([good, line, good])
+    before, fault, after = decode_lines([good, line, good]).values
     assert (before, after) == ({"a": 1}, {"a": 1})
     assert fault == decoded(line)
 
@@ -205,7 +221,7 @@ def test_a_bad_line_has_its_word(line: bytes, expected: str) -> None:
 )
 def test_a_good_line_is_read(line: bytes, expected: dict[str, Any] | None) -> None:
     assert decoded(line) == expected
-    assert decode_lines([line, b'{"z":0}', line]) == [expected, {"z": 0}, expected]
+    assert decode_lines([line, b'{"z":0}', line]).values == [expected, {"z": 0}, expected]
 
 
 @given(
@@ -222,9 +238,9 @@ def test_a_good_line_is_read(line: bytes, expected: dict[str, Any] | None) -> No
 )
 def test_the_fast_decoder_gives_the_verdicts_of_the_careful_one(lines: list[bytes]) -> None:
     careful = [None if not line.strip() else decoding._read_carefully(line) for line in lines]
-    assert decode_lines(lines) == careful
+    assert decode_lines(lines).values == careful
 
 
 def test_a_fault_names_the_byte_and_shows_no_raw_character() -> None:
     fault = decoded(b'{"a":"\x1b[31m\xff"}')
-    assert fault.message == 'byte 11 (0xff) is not UTF-8: \'{"a":"\\x1b[31m\\xff"}\''
+    assert fault.message == 'byte 11 of the line (0xff) is not UTF-8: \'{"a":"\\x1b[31m\\xff"}\''

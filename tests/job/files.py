@@ -1,5 +1,6 @@
 """Job files for tests: valid by default, with the sections under test written first, so that lines are known."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ SECTIONS: Final = {
     "models": "models: {mini: {provider: here}}\n",
     "routes": "routes: {default: {models: [mini]}}\n",
 }
+_CODE: Final = re.compile(r" \[[a-z_]+\]$")
 ENVIRON: Final = {"KEY": "sentinel-1", "EMPTY": "", "BROKEN": "sentinel\n", "FOLDER": "spring"}
 
 
@@ -35,9 +37,9 @@ def loaded(folder: Path, first: str = "", *overrides: str) -> Job:
 
 
 def refused(folder: Path, written: str | bytes, *overrides: str) -> list[str]:
-    """The lines of the error that loading this text raises, without the name of the folder."""
+    """The lines of the error that loading this text raises, without the name of the folder and their words."""
     path = folder / "job.yaml"
     path.write_bytes(written.encode() if isinstance(written, str) else written)
     with pytest.raises(JobError) as caught:
         load_job(path, overrides=overrides, environ=ENVIRON)
-    return str(caught.value).replace(f"{folder}/", "").splitlines()
+    return [_CODE.sub("", line) for line in str(caught.value).replace(f"{folder}/", "").splitlines()]

@@ -242,7 +242,7 @@ class World:
         if len(self.routes) > 1:
             routes = {"third": {"when": {"task": "third"}, "models": list(self.routes[1])}, **routes}
         return {
-            "input": {"path": str(folder / "in"), "id": "id"},
+            "input": {"path": str(folder / "in"), "id": "id", "max_bad": 1.0},
             "output": {"path": str(folder / "out"), "keep": ["kind"]},
             "classify": [{"column": "kind"}],
             "providers": {name: {"base_url": "http://127.0.0.1:9/v1"} for name in ("p", "q")},

@@ -8,11 +8,15 @@ from batchroute.io.sources.files import SourceFile
 
 
 class Chunk(Struct, frozen=True, kw_only=True):
-    """A batch, and how far into its file it reaches. `blank_lines` were skipped on the way."""
+    """A batch, and how far into its file it reaches. `blank_lines` were skipped on the way.
+
+    `marks` are lines that began with a byte order mark, save a file's first.
+    """
 
     batch: Batch
     bytes_read: int
     blank_lines: int = 0
+    marks: int = 0
 
 
 def changed(file: SourceFile) -> InputError:

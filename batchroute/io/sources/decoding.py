@@ -4,19 +4,20 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
 
+from batchroute.core.excerpts import excerpt
 from batchroute.core.records import Fault
-from batchroute.io.sources.lines import Line
+from batchroute.io.sources.lines import Dropped, Line
 
 MAX_DEPTH = 64
 MAX_KEYS = 1_000
 MAX_DIGITS = 4_300  # as CPython's own limit of int(), whatever the environment sets
-_EXCERPT = 60
+_SHOWN = 60
 _BLANKS = " \t\r\n"  # RFC 8259's whitespace, no more
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?')
 _SPACED_COLON = re.compile(rb":(?<=[ \t\r]:)")  # a colon first: nine times as fast as blanks first
 _SPACED_KEY = re.compile(rb'"[ \t\r]+:')
@@ -30,16 +31,30 @@ _decode = msgspec.json.Decoder(Fields).decode
 class _Refused(Exception):  # noqa: N818 - it never leaves this module
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
-        self.fault = Fault(error_type, message)
+        self._error_type = error_type
+
+    def fault(self, line: bytes) -> Fault:
+        return Fault(self._error_type, f"{self}: {excerpt(line)}")
 
 
-def decode_lines(lines: Sequence[Line]) -> list[Fields | Fault | None]:
-    """Each line's fields, the fault that makes it a reject, or None where it is blank. Never raises.
+class Decoded(NamedTuple):
+    """What lines hold: for each one its fields, the fault that makes it a reject, or None where it is blank."""
+
+    values: list[Fields | Fault | None]
+    marks: int = 0
+    """Lines that begin with a byte order mark, which was passed over."""
+
+
+def decode_lines(lines: Sequence[Line]) -> Decoded:
+    """Decode lines one by one in effect, all at once where that can be. Never raises.
 
     Numbers keep their value: integers of any size, floats as Python reads them.
     """
     fast = _decode_plain(lines)
-    return [_decode_line(line) for line in lines] if fast is None else fast
+    if fast is not None:
+        return Decoded(fast)
+    marks = sum(isinstance(line, bytes) and line.startswith(BOM) for line in lines)
+    return Decoded([_decode_line(line) for line in lines], marks)
 
 
 def _decode_plain(lines: Sequence[Line]) -> list[Fields | Fault | None] | None:
@@ -50,10 +65,10 @@ def _decode_plain(lines: Sequence[Line]) -> list[Fields | Fault | None] | None:
     equal counts prove that none was hidden.
     """
     try:
-        decoded = [_decode(line) for line in lines]  # type: ignore[arg-type]  # a Fault is refused as a TypeError
+        decoded = [_decode(line) for line in lines]  # type: ignore[arg-type]  # what was dropped is refused as a TypeError
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
         return None
-    text = b"\n".join(lines)  # type: ignore[arg-type]  # no Fault passed the decoder
+    text = b"\n".join(lines)  # type: ignore[arg-type]  # only bytes passed the decoder
     widths = list(map(len, decoded))
     written = text.count(b'":')
     flat = sum(widths) == written
@@ -67,9 +82,9 @@ def _decode_plain(lines: Sequence[Line]) -> list[Fields | Fault | None] | None:
 
 
 def _decode_line(line: Line) -> Fields | Fault | None:
-    if isinstance(line, Fault):
-        return line
-    if not line or line.isspace():
+    if isinstance(line, Dropped):
+        return line.fault
+    if not line or line.isspace() or not line.removeprefix(BOM).strip():
         return None
     try:
         fields = _decode(line)
@@ -81,7 +96,7 @@ def _decode_line(line: Line) -> Fields | Fault | None:
 
 
 def _is_shallow(line: Line) -> bool:
-    return line.count(b"[") + line.count(b"{") <= MAX_DEPTH  # type: ignore[union-attr]  # no Fault comes here
+    return line.count(b"[") + line.count(b"{") <= MAX_DEPTH  # type: ignore[union-attr]  # only bytes come here
 
 
 def _keys_written(line: bytes) -> int:
@@ -115,32 +130,36 @@ def _keys_in(value: Fields) -> int:
 
 def _read_carefully(line: bytes) -> Fields | Fault:
     """The standard library's parser, with every liberty it takes refused."""
+    text = line.removeprefix(BOM)
+    marked = len(line) - len(text)
     try:
-        text = line.removeprefix(_BOM).decode()
-        _check_depth(text)
-        return _parse(text.lstrip(_BLANKS))
+        decoded = text.decode()
+        _check_depth(decoded)
+        return _parse(decoded, marked)
     except UnicodeDecodeError as error:
-        byte = line[error.start : error.start + 1].hex()
+        at = marked + error.start
         return Fault(
-            "line_utf8", f"byte {error.start} (0x{byte}) is not UTF-8: {_excerpt(line, error.start)}"
+            "line_utf8", f"byte {at} of the line (0x{line[at]:02x}) is not UTF-8: {excerpt(line, at)}"
         )
     except json.JSONDecodeError as error:
-        at = len(error.doc[: error.pos].encode())
-        return Fault("json_syntax", f"{error.msg} at byte {at}: {_excerpt(error.doc.encode(), at)}")
+        at = marked + len(error.doc[: error.pos].encode())
+        return Fault("json_syntax", f"{error.msg} at byte {at} of the line: {excerpt(line, at)}")
     except _Refused as refused:
-        return refused.fault
+        return refused.fault(line)
 
 
-def _parse(text: str) -> Fields:
-    if text.startswith("\0"):
+def _parse(text: str, marked: int) -> Fields:
+    begin = len(text) - len(text.lstrip(_BLANKS))
+    if text.startswith("\0", begin):
         raise _Refused("line_nul_tail", "zero bytes instead of a record: the file was not written to its end")
-    value, end = _CAREFUL.raw_decode(text)
+    value, end = _CAREFUL.raw_decode(text, begin)
     rest = text[end:].strip(_BLANKS)
     if rest and not rest.strip("\0"):
         raise _Refused("line_nul_tail", "zero bytes after the record: the file was not written to its end")
     if rest:
+        at = marked + len(text[:end].encode())
         raise _Refused(
-            "json_trailing_data", f"more follows after the JSON value: {_excerpt(rest.encode(), 0)}"
+            "json_trailing_data", f"more follows after the JSON value, which ends at byte {at} of the line"
         )
     if not isinstance(value, dict):
         raise _Refused("record_not_object", f"a record is a JSON object, but this is {_kind(value)}")
@@ -176,7 +195,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> Fields:
     if len(fields) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused("json_duplicate_key", f"the key {twice[:_EXCERPT]!r} is there twice")
+        raise _Refused("json_duplicate_key", f"the key {twice[:_SHOWN]!r} is there twice")
     return fields
 
 
@@ -189,7 +208,7 @@ def _integer(digits: str) -> int:
 def _float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise _Refused("json_nonfinite", f"{digits[:_EXCERPT]} is larger than any float")
+        raise _Refused("json_nonfinite", f"{digits[:_SHOWN]} is larger than any float")
     return number
 
 
@@ -203,12 +222,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, str):
         return "a string"
     return "null" if value is None else "a boolean" if isinstance(value, bool) else "a number"
-
-
-def _excerpt(line: bytes, at: int) -> str:
-    """What stands around a byte, with everything but printable ASCII escaped."""
-    start = max(0, at - _EXCERPT // 2)
-    return repr(line[start : start + _EXCERPT])[1:]
 
 
 _CAREFUL = json.JSONDecoder(

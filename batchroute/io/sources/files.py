@@ -57,6 +57,11 @@ class SourceFile(Struct, frozen=True, kw_only=True):
             return False
         return status.st_size > self.size or self.unchanged(status)
 
+    def has_grown(self) -> bool:
+        """Whether there is more in it now."""
+        status = _status(str(self.path))
+        return status is not None and status.st_size > self.size
+
     def unchanged(self, status: os.stat_result) -> bool:
         """Whether it is the same file, of the same size, last written at the same time."""
         return (status.st_size, Identity(status.st_dev, status.st_ino, status.st_mtime_ns)) == (

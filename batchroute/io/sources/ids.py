@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from batchroute.core.excerpts import excerpt_of
 from batchroute.core.records import Fault
 
 CUSTOMARY = ("custom_id", "id")
@@ -31,9 +32,10 @@ class Identifier(Struct, frozen=True):
                 return id_text(value)
         return None
 
-    def missing(self) -> Fault:
+    def missing(self, fields: Mapping[str, Any]) -> Fault:
         """Why a record without a declared id cannot be sent."""
-        return Fault("id_missing", f"the declared id {self.fields[0]!r} is missing, null or blank")
+        said = f"the declared id {self.fields[0]!r} is missing, null or blank"
+        return Fault("id_missing", f"{said}: {excerpt_of(fields)}")
 
 
 def identifier(id_column: str | None, known: Collection[str] | None = None) -> Identifier:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import aiofiles
 
-from batchroute.core.records import Batch, Fault, Record, Reject
+from batchroute.core.records import Batch, Fault, Offsets, Record, Reject
 from batchroute.io.sources.chunks import Chunk, changed, damaged
 from batchroute.io.sources.compression import members
-from batchroute.io.sources.decoding import decode_lines
+from batchroute.io.sources.decoding import BOM, decode_lines
 from batchroute.io.sources.files import Kind, SourceFile
 from batchroute.io.sources.ids import Identifier
 from batchroute.io.sources.lines import Line, Splitter
@@ -26,6 +26,8 @@ class _Block(NamedTuple):
     payload: bytes
     bytes_read: int
     """Of the file, up to here."""
+    zeros: int = 0
+    """Zero bytes that follow it and were passed over."""
 
 
 class _Lines(NamedTuple):
@@ -65,6 +67,7 @@ class _Reader:
         self._file = file
         self._identifier = identifier
         self._line = 1
+        self._offset = 0
 
     def chunks(self, lines: Sequence[Line], batch_records: int, bytes_read: int) -> Iterator[Chunk]:
         for start in range(0, len(lines), batch_records):
@@ -73,30 +76,43 @@ class _Reader:
     def _chunk(self, lines: Sequence[Line], bytes_read: int) -> Chunk:
         records: list[Record] = []
         rejects: list[Reject] = []
-        for line, fields in enumerate(decode_lines(lines), self._line):
+        decoded = decode_lines(lines)
+        for line, fields in enumerate(decoded.values, self._line):
             if type(fields) is dict:
                 self._admit(line, fields, records, rejects)
             elif type(fields) is Fault:
                 rejects.append(Reject(file=self._file, line=line, fault=fields))
+        starts_marked = bool(decoded.marks) and self._line == 1 and _is_marked(lines[0])
+        lengths = list(map(len, lines))
+        offsets = Offsets(first_line=self._line, start=self._offset, lengths=lengths)
         self._line += len(lines)
-        blank = len(lines) - len(records) - len(rejects)
-        return Chunk(batch=Batch(records=records, rejects=rejects), bytes_read=bytes_read, blank_lines=blank)
+        self._offset += sum(lengths) + len(lines)
+        return Chunk(
+            batch=Batch(records=records, rejects=rejects, offsets=offsets),
+            bytes_read=bytes_read,
+            blank_lines=len(lines) - len(records) - len(rejects),
+            marks=decoded.marks - starts_marked,
+        )
 
     def _admit(self, line: int, fields: dict[str, Any], records: list[Record], rejects: list[Reject]) -> None:
         record_id = self._identifier.read(fields)
         if record_id is None:
             if self._identifier.required:
-                rejects.append(Reject(file=self._file, line=line, fault=self._identifier.missing()))
+                rejects.append(Reject(file=self._file, line=line, fault=self._identifier.missing(fields)))
                 return
             record_id = f"{self._file}:{line}"
         records.append(Record(record_id=record_id, file=self._file, line=line, fields=fields))
 
 
+def _is_marked(line: Line) -> bool:
+    return isinstance(line, bytes) and line.startswith(BOM)
+
+
 async def _lines(file: SourceFile) -> AsyncGenerator[_Lines, None]:
     splitter = Splitter()
     async with aclosing(_pieces(file)) as pieces:
-        async for piece, bytes_read in pieces:
-            yield _Lines(splitter.feed(piece), len(piece), bytes_read)
+        async for piece, bytes_read, zeros in pieces:
+            yield _Lines(splitter.feed(piece, zeros), len(piece), bytes_read)
     yield _Lines(splitter.end(), 0, file.size)
 
 
@@ -126,9 +142,11 @@ async def _blocks(file: SourceFile) -> AsyncGenerator[_Block, None]:
                 if not block:
                     raise changed(file)
                 position += len(block)
-                yield _Block(block, position)
+                zeros = 0
                 if file.kind is Kind.JSONL and not block.strip(b"\0"):
-                    position = min(file.size, await _end_of_hole(stream, position, file.size))
+                    zeros = min(file.size, await _end_of_hole(stream, position, file.size)) - position
+                position += zeros
+                yield _Block(block, position, zeros)
         _check_same(file, file.path.stat())
     except OSError as error:
         raise damaged(file, error) from error

@@ -26,6 +26,10 @@ class Statistics(Struct, frozen=True, kw_only=True):
     rejects: int = 0
     blank_lines: int = 0
     """Lines of JSONL that were skipped."""
+    marks: int = 0
+    """Lines of JSONL, after a file's first, that begin with a byte order mark."""
+    grown: tuple[str, ...] = ()
+    """Files that had grown when their reading ended."""
 
 
 class Source:
@@ -60,6 +64,20 @@ class Source:
     def statistics(self) -> Statistics:
         return self._statistics
 
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences for people on what the latest reading came across."""
+        read = self._statistics
+        remarks = [
+            f"{name} has grown since the run began: the next run reads what is new" for name in read.grown
+        ]
+        if read.marks:
+            remarks.append(
+                f"{read.marks:,} line(s) begin with a byte order mark, which was dropped: files were put together"
+            )
+        if read.files_read == len(self.files) and self.bytes_total and not read.records + read.rejects:
+            remarks.append("the input holds no record")
+        return tuple(remarks)
+
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Every record and reject, in input order; a batch is never empty and never spans two files.
 
@@ -79,7 +97,7 @@ class Source:
             except InputError as error:
                 records = self._statistics.records
                 raise InputError(
-                    f"{error} ({records:,} records were read before)", code=error.code
+                    f"{error.args[0]} ({records:,} records were read before)", code=error.code
                 ) from error
             self._statistics = _at_end(self._statistics, file, before.bytes_read)
 
@@ -120,12 +138,17 @@ def _after(statistics: Statistics, chunk: Chunk, bytes_before: int) -> Statistic
         records=statistics.records + len(chunk.batch.records),
         rejects=statistics.rejects + len(chunk.batch.rejects),
         blank_lines=statistics.blank_lines + chunk.blank_lines,
+        marks=statistics.marks + chunk.marks,
+        grown=statistics.grown,
     )
 
 
 def _at_end(statistics: Statistics, file: SourceFile, bytes_before: int) -> Statistics:
     return structs.replace(
-        statistics, files_read=statistics.files_read + 1, bytes_read=bytes_before + file.size
+        statistics,
+        files_read=statistics.files_read + 1,
+        bytes_read=bytes_before + file.size,
+        grown=(*statistics.grown, file.name) if file.has_grown() else statistics.grown,
     )
 
 

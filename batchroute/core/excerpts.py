@@ -1,0 +1,25 @@
+"""What stands in the input around a byte, as a message may show it anywhere."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 200
+"""Bytes of the longest excerpt, its quotes included; all of them are printable ASCII."""
+_BEFORE = 30
+_WIDE = LONGEST - 2
+_NARROW = (LONGEST - 2) // len(r"\xff")
+
+
+def excerpt(text: bytes, at: int = 0) -> str:
+    """The text around a byte, quoted, everything but printable ASCII escaped; less of it where much is escaped."""
+    start = max(0, at - _BEFORE)
+    shown = repr(text[start : start + _WIDE])[1:]
+    return shown if len(shown) <= LONGEST else repr(text[start : start + _NARROW])[1:]
+
+
+def excerpt_of(fields: Mapping[str, Any]) -> str:
+    """The beginning of a record's fields, as JSON."""
+    shortest = {name: value[:LONGEST] if isinstance(value, str) else value for name, value in fields.items()}
+    text = json.dumps(shortest, ensure_ascii=False, default=str)
+    return excerpt(text.encode(errors="backslashreplace"))
