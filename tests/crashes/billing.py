@@ -1,0 +1,124 @@
+"""A provider in a process of its own that bills what it is asked, so that a killed run cannot forget it."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from random import Random
+from typing import NamedTuple
+
+from tests.crashes.processes import FORKS
+
+_ASKED = re.compile(rb"question (\d+)")
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_WHOLE_BILL, _CLOSE = "bill", "close"
+
+
+class Billed(NamedTuple):
+    """One request as the provider saw it: of which record, and when, on the machine's monotonic clock."""
+
+    record: int
+    arrived: float
+
+
+def answer_to(record: int) -> str:
+    """What the provider says to a record, whenever and however often it is asked."""
+    return f"the answer to question {record}"
+
+
+@dataclass(frozen=True)
+class BillingProvider:
+    """The provider as the tester sees it."""
+
+    url: str
+    _line: Connection
+
+    def bill(self) -> list[Billed]:
+        """Every request that has arrived since the provider started, in order."""
+        self._line.send(_WHOLE_BILL)
+        return [Billed(*billed) for billed in self._line.recv()]
+
+
+@contextmanager
+def billing_provider(latency_s: float) -> Iterator[BillingProvider]:
+    """Serve on a loopback port; answers take from half to one and a half of the latency."""
+    here, there = FORKS.Pipe()
+    process = FORKS.Process(target=_serve, args=(there, latency_s), daemon=True)
+    process.start()
+    try:
+        yield BillingProvider(f"http://127.0.0.1:{here.recv()}/v1", here)
+    finally:
+        here.send(_CLOSE)
+        process.join()
+
+
+def _serve(line: Connection, latency_s: float) -> None:
+    asyncio.run(_serving(line, latency_s))
+
+
+async def _serving(line: Connection, latency_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    bill: list[Billed] = []
+    closed = asyncio.Event()
+
+    def told() -> None:
+        if line.recv() == _WHOLE_BILL:
+            line.send([tuple(billed) for billed in bill])
+        else:
+            closed.set()
+
+    chance = Random(1)
+    server = await loop.create_server(lambda: _Conversation(bill, latency_s, chance), "127.0.0.1", 0)
+    line.send(server.sockets[0].getsockname()[1])
+    loop.add_reader(line.fileno(), told)
+    await closed.wait()
+    server.close()
+
+
+class _Conversation(asyncio.Protocol):
+    """One connection: a request, its answer after a while, the next request."""
+
+    def __init__(self, bill: list[Billed], latency_s: float, chance: Random) -> None:
+        self._bill, self._latency_s, self._chance = bill, latency_s, chance
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not end or length is None or len(body) < int(length[1]):
+            return
+        self._received = b""
+        asked = _ASKED.search(body)
+        assert asked is not None, body
+        self._bill.append(Billed(int(asked[1]), time.monotonic()))
+        loop = asyncio.get_running_loop()
+        delay_s = self._latency_s * (0.5 + self._chance.random())
+        loop.call_later(delay_s, self._answer, int(asked[1]))
+
+    def _answer(self, record: int) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(_reply(answer_to(record)))
+
+
+def _reply(content: str) -> bytes:
+    completion = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "model": "m",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }
+    body = json.dumps(completion).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
