@@ -4,6 +4,7 @@ BatchrouteError
 ├── JobError              2    the job file or the command line is wrong
 ├── InputError            65   the input cannot be used
 ├── OutputError           74   the output cannot be written, or is damaged
+│   └── NoRoomError       74   the disk is nearly full
 ├── OutputLockedError     75   another run holds the output directory
 ├── StalledError          4    nothing was answered for too long; run again to continue
 └── NoModelError          5    no model can serve
@@ -38,6 +39,10 @@ class OutputError(BatchrouteError):
     """The output directory cannot be written, or what it holds does not fit together."""
 
     exit_code = 74
+
+
+class NoRoomError(OutputError):
+    """The disk is nearly full: nothing more is begun while there is room to end in good order."""
 
 
 class OutputLockedError(BatchrouteError):

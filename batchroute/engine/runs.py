@@ -24,7 +24,7 @@ from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted
-from batchroute.io.files import ROUTES_NAME, TEMPORARY, clear_temporary
+from batchroute.io.files import ROUTES_NAME, TEMPORARY, check_room, clear_temporary
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
@@ -110,6 +110,7 @@ async def _assemble(
     stack.callback(store.close)
     _check_agreement(manifest, store, job)
     clear_temporary(job.output.path)
+    check_room(job.output.path)
     kept = kept_types(job.output.keep, source.schema)
     exporter = Exporter(directory=job.output.path, store=store, kept=kept, manifest=manifest)
     providers = await stack.enter_async_context(connect(job))

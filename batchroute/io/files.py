@@ -5,10 +5,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from batchroute.core.errors import OutputError
+from batchroute.core.errors import NoRoomError, OutputError
 
 TEMPORARY = ".tmp"
 ROUTES_NAME = "routes.parquet"
+ROOM_BYTES = 256 << 20
+"""What a run needs to end in good order: answers in flight, two parts of 32 MiB, a log of 16 MiB and its checkpoint."""
 
 
 def write_bytes(directory: Path, path: str, content: bytes) -> str:
@@ -44,6 +46,20 @@ def write_whole(directory: Path, path: str, write: Callable[[Path], object]) -> 
 def unwritten(target: Path, error: Exception) -> OutputError:
     """The error of a file that could not be written, with the remedy."""
     return OutputError(f"{target}: {error}. Free space or mend the disk, then run again.")
+
+
+def check_room(directory: Path) -> None:
+    """Raise NoRoomError where the disk has not enough room left to end a run in good order."""
+    try:
+        disk = os.statvfs(directory)
+    except OSError as error:
+        raise unwritten(directory, error) from error
+    free = disk.f_bavail * disk.f_frsize
+    if free < ROOM_BYTES:
+        raise NoRoomError(
+            f"{directory}: {free >> 20} MiB are free, and a run needs {ROOM_BYTES >> 20} to end in good order. "
+            "Free space, then run again."
+        )
 
 
 def remove(directory: Path, path: str) -> None:

@@ -137,6 +137,7 @@ class Store:
         self._tail: deque[tuple[int, Group]] = deque()  # the journal's rows; reading them back costs more
         self._next_seq: int = self._read("select coalesce(max(seq), 0) + 1 from records")[0][0]
         self._first_seq = self._next_seq
+        self._unsynced: OutputError | None = None
         self._due = 1
         """The number of the record that comes next, if the input is what it was."""
         self._recover()
@@ -255,9 +256,19 @@ class Store:
         return [(seq, attempt) for (seq, _), attempt in self._started.items()]
 
     def flush(self) -> None:
-        """Force the journal to the disk. Safe in another thread; raises OutputError and then must not be retried."""
-        with _disk("fsync", self._path):
-            os.fdatasync(self._wal)
+        """Force the journal to the disk. Safe in another thread.
+
+        Raises OutputError, and does so ever after: what the kernel could not write it may have dropped, and say of the
+        next attempt that it succeeded.
+        """
+        if self._unsynced is not None:
+            raise self._unsynced
+        try:
+            with _disk("fsync", self._path):
+                os.fdatasync(self._wal)
+        except OutputError as error:
+            self._unsynced = error
+            raise
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database once it has grown; takes some milliseconds then."""
@@ -373,7 +384,8 @@ class Store:
         """Flush and close; the journal stays for the next run."""
         with _disk("close", self._path):
             try:
-                self.flush()
+                if self._unsynced is None:  # or it was told already
+                    self.flush()
             finally:
                 os.close(self._wal)
                 self._db.close()
