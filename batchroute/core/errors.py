@@ -36,9 +36,16 @@ class InputError(BatchrouteError):
 
 
 class OutputError(BatchrouteError):
-    """The output directory cannot be written, or what it holds does not fit together."""
+    """The output directory cannot be written, or what it holds does not fit together.
+
+    `code` is a word of the public vocabulary for what is damaged; None where the disk refused something.
+    """
 
     exit_code = 74
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class NoRoomError(OutputError):

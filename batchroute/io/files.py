@@ -64,10 +64,11 @@ def check_room(directory: Path) -> None:
 
 def remove(directory: Path, path: str) -> None:
     """Remove a file of the dataset if it is there. Raises OutputError."""
+    file = directory / path
     try:
-        (directory / path).unlink(missing_ok=True)
-        if (directory / path).parent.exists():
-            _sync_directory((directory / path).parent)
+        if file.exists() or file.is_symlink():
+            file.unlink()
+            _sync_directory(file.parent)
     except OSError as error:
         raise OutputError(f"{directory / path}: {error}. Allow it to be removed, then run again.") from error
 
@@ -79,6 +80,12 @@ def clear_temporary(directory: Path) -> None:
             left.unlink()
     except OSError as error:
         raise OutputError(f"{directory / TEMPORARY}: {error}. Remove it, then run again.") from error
+
+
+def digest_of(file: Path) -> str:
+    """The SHA-256 of what a file holds. Raises OSError."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _synced(file: Path) -> str:

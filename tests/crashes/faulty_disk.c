@@ -48,6 +48,8 @@ static int ours(const char *path) {
     return !(length > 4 && !strcmp(path + length - 4, "-shm")) && !(length > 5 && !strcmp(path + length - 5, ".lock"));
 }
 
+static int exists(const char *path) { return access(path, F_OK) == 0; }
+
 static int ours_open(int descriptor, char *path) {
     char link[64];
     if (!folder_length) return 0;
@@ -120,12 +122,12 @@ int rename(const char *from, const char *to) {
 }
 
 int unlink(const char *path) {
-    if (!ours(path)) return REAL(unlink)(path);
+    if (!ours(path) || !exists(path)) return REAL(unlink)(path);
     CHECKED("unlink", path, 0, REAL(unlink)(path));
 }
 
 int mkdir(const char *path, mode_t permissions) {
-    if (!ours(path)) return REAL(mkdir)(path, permissions);
+    if (!ours(path) || exists(path)) return REAL(mkdir)(path, permissions);
     CHECKED("mkdir", path, 1, REAL(mkdir)(path, permissions));
 }
 
@@ -137,8 +139,9 @@ int mkdir(const char *path, mode_t permissions) {
         permissions = va_arg(rest, mode_t);                                                                          \
         va_end(rest);                                                                                                \
     }                                                                                                                \
-    if (!(flags & (O_CREAT | O_TRUNC)) || !ours(path)) return REAL(name)(path, flags, permissions);                  \
-    CHECKED("open", path, access(path, F_OK) != 0, REAL(name)(path, flags, permissions))
+    if (!ours(path) || (exists(path) ? !(flags & O_TRUNC) : !(flags & O_CREAT)))                                      \
+        return REAL(name)(path, flags, permissions);                  \
+    CHECKED("open", path, !exists(path), REAL(name)(path, flags, permissions))
 
 int open(const char *path, int flags, ...) { OPENED(open); }
 int open64(const char *path, int flags, ...) { OPENED(open64); }

@@ -11,6 +11,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ disk = ctypes.CDLL(None)
 
 def main(folder: Path) -> None:
     """Report on every case that comes in, until there are no more."""
+    job(folder)  # its types are built once, before the forks
     for line in sys.stdin.buffer:
         report = _tried(folder, msgspec.json.decode(line, type=Case))
         sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
@@ -81,11 +83,11 @@ def _tried(folder: Path, case: Case) -> Report:
     exits, lingered = [], []
     faults = (*case.faults, None)  # the last run meets a disk that works
     for number, fault in enumerate(faults):
-        exits.append(_forked(lambda: _run(folder, number, fault)))
+        exits.append(_forked(partial(_run, folder, number, fault)))
         took = folder / f"lingered-{number}"
         lingered.append(float(took.read_text()) if took.exists() else None)
     if exits[-1] == ENDED:
-        exits.append(_forked(lambda: _check(folder, len(faults))))
+        exits.append(_forked(partial(_check, folder, len(faults))))
     wrong = (folder / "wrong").read_text() if (folder / "wrong").exists() else None
     steps = (folder / "steps-0").read_text().splitlines()
     return Report(exits=exits, lingered_s=lingered, steps=steps, wrong=wrong)
@@ -121,7 +123,9 @@ def _run(folder: Path, number: int, fault: tuple[int, int, int] | None) -> int:
         now = loop.time()
         disk.faulty_disk_disarm()
         if disk.faulty_disk_fired():
-            (folder / f"lingered-{number}").write_text(str(now - (now if loop.failed_at is None else loop.failed_at)))
+            (folder / f"lingered-{number}").write_text(
+                str(now - (now if loop.failed_at is None else loop.failed_at))
+            )
     return ENDED
 
 
@@ -145,7 +149,9 @@ async def _started(folder: Path, asked: int) -> Ended:
 
 
 def _check(folder: Path, runs: int) -> int:
-    asked = [[int(line) for line in (folder / f"asked-{number}").read_text().split()] for number in range(runs)]
+    asked = [
+        [int(line) for line in (folder / f"asked-{number}").read_text().split()] for number in range(runs)
+    ]
     try:
         Books(output=folder / "out", count=COUNT, slots=SLOTS, asked=asked).assert_balanced()
     except Exception:  # noqa: BLE001  it is told
