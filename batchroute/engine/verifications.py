@@ -141,9 +141,13 @@ def _look_at_manifest(directory: Path, look: _Look) -> None:
 def _look_at_routes(directory: Path, look: _Look, routes: Routes) -> None:
     """Only a run that has ended has summed its ledger up, and only a ledger that is whole can be summed up again."""
     last = look.manifest.last_run if look.manifest else None
-    whole = not any(finding.path.startswith("ledger/") for finding in look.findings)
-    if last is not None and last.state != RUNNING and whole and not routes.agree(directory):
+    ended = last is not None and last.state != RUNNING
+    if ended and _ledger_is_whole(look) and not routes.agree(directory):
         look.found(ROUTES_NAME, Damage.ROUTES_STALE, "is not what the ledger adds up to", repairable=True)
+
+
+def _ledger_is_whole(look: _Look) -> bool:
+    return not any(finding.path.startswith("ledger/") and not finding.repairable for finding in look.findings)
 
 
 def _listed_by(store: Store) -> Manifest:
@@ -161,7 +165,7 @@ async def _repaired(directory: Path, routes: Routes, look: _Look) -> None:
     if look.store is not None:
         with closing(Store(directory)) as store:
             await _written_from_state(directory, store, look)
-    if any(finding.path == ROUTES_NAME for finding in look.findings):
+    if _ledger_is_whole(look) and not routes.agree(directory):
         routes.write(directory)
 
 

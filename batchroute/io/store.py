@@ -147,9 +147,7 @@ class Store:
         self._db = _open(self._path)
         with _disk("open", self._path):
             self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
-            self._mark = os.open(
-                f"{self._path}{MARK_SUFFIX}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
+            self._mark = os.open(f"{self._path}{MARK_SUFFIX}", _OURS, 0o600)
         self._started: dict[tuple[int, int], Attempt] = {}
         self._carried: dict[int, Totals] = {}
         self._carried_to = 0
@@ -168,9 +166,13 @@ class Store:
         self._unsynced: OutputError | None = None
         self._due = 1
         """The number of the record that comes next, if the input is what it was."""
-        self._position = Position(int(self.meta("exported") or 0), 0)
-        self._recover()
-        self._check_position()
+        try:
+            self._position = Position(int(self.meta("exported") or 0), 0)
+            self._recover()
+            self._check_position()
+        except OutputError:
+            self._release()
+            raise
 
     # Reading the input
 
@@ -444,9 +446,12 @@ class Store:
                 if self._unsynced is None:  # or it was told already
                     self.flush()
             finally:
-                os.close(self._wal)
-                os.close(self._mark)
-                self._db.close()
+                self._release()
+
+    def _release(self) -> None:
+        os.close(self._wal)
+        os.close(self._mark)
+        self._db.close()
 
     def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         with _disk("read", self._path):
@@ -542,10 +547,13 @@ def _remedy(error: BaseException) -> str:
     return "Free space or mend the disk, then run again."
 
 
+_OURS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
 def _open(path: Path) -> sqlite3.Connection:
     with _disk("open", path):
         fresh = not path.exists()
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        os.close(os.open(path, _OURS, 0o600))
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         db.execute("pragma trusted_schema = off")
         db.execute("pragma journal_mode = wal")

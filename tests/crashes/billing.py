@@ -3,31 +3,18 @@
 import asyncio
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from random import Random
-from typing import NamedTuple
 
+from tests.crashes.books import INPUT_TOKENS, OUTPUT_TOKENS, answer_to
 from tests.crashes.processes import FORKS
 
 _ASKED = re.compile(rb"question (\d+)")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _WHOLE_BILL, _CLOSE = "bill", "close"
-
-
-class Billed(NamedTuple):
-    """One request as the provider saw it: of which record, and when, on the machine's monotonic clock."""
-
-    record: int
-    arrived: float
-
-
-def answer_to(record: int) -> str:
-    """What the provider says to a record, whenever and however often it is asked."""
-    return f"the answer to question {record}"
 
 
 @dataclass(frozen=True)
@@ -37,10 +24,11 @@ class BillingProvider:
     url: str
     _line: Connection
 
-    def bill(self) -> list[Billed]:
-        """Every request that has arrived since the provider started, in order."""
+    def bill(self) -> list[int]:
+        """The record of every request that has arrived since the provider started, in order."""
         self._line.send(_WHOLE_BILL)
-        return [Billed(*billed) for billed in self._line.recv()]
+        told: list[int] = self._line.recv()
+        return told
 
 
 @contextmanager
@@ -62,12 +50,12 @@ def _serve(line: Connection, latency_s: float) -> None:
 
 async def _serving(line: Connection, latency_s: float) -> None:
     loop = asyncio.get_running_loop()
-    bill: list[Billed] = []
+    bill: list[int] = []
     closed = asyncio.Event()
 
     def told() -> None:
         if line.recv() == _WHOLE_BILL:
-            line.send([tuple(billed) for billed in bill])
+            line.send(bill)
         else:
             closed.set()
 
@@ -82,7 +70,7 @@ async def _serving(line: Connection, latency_s: float) -> None:
 class _Conversation(asyncio.Protocol):
     """One connection: a request, its answer after a while, the next request."""
 
-    def __init__(self, bill: list[Billed], latency_s: float, chance: Random) -> None:
+    def __init__(self, bill: list[int], latency_s: float, chance: Random) -> None:
         self._bill, self._latency_s, self._chance = bill, latency_s, chance
         self._received = b""
 
@@ -99,7 +87,7 @@ class _Conversation(asyncio.Protocol):
         self._received = b""
         asked = _ASKED.search(body)
         assert asked is not None, body
-        self._bill.append(Billed(int(asked[1]), time.monotonic()))
+        self._bill.append(int(asked[1]))
         loop = asyncio.get_running_loop()
         delay_s = self._latency_s * (0.5 + self._chance.random())
         loop.call_later(delay_s, self._answer, int(asked[1]))
@@ -117,7 +105,11 @@ def _reply(content: str) -> bytes:
         "choices": [
             {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
         ],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+        "usage": {
+            "prompt_tokens": INPUT_TOKENS,
+            "completion_tokens": OUTPUT_TOKENS,
+            "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
+        },
     }
     body = json.dumps(completion).encode()
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"

@@ -6,6 +6,7 @@ takes the same steps. The faulty disk is preloaded; what the next run finds is w
 
 import asyncio
 import ctypes
+import gc
 import os
 import shutil
 import sys
@@ -70,6 +71,8 @@ disk = ctypes.CDLL(None)
 def main(folder: Path) -> None:
     """Report on every case that comes in, until there are no more."""
     job(folder)  # its types are built once, before the forks
+    gc.freeze()  # or each fork copies what the collector looks at
+    gc.disable()
     for line in sys.stdin.buffer:
         report = _tried(folder, msgspec.json.decode(line, type=Case))
         sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
@@ -81,13 +84,11 @@ def _tried(folder: Path, case: Case) -> Report:
     folder.mkdir(parents=True)
     write_records(folder / "in.jsonl", records(COUNT))
     exits, lingered = [], []
-    faults = (*case.faults, None)  # the last run meets a disk that works
-    for number, fault in enumerate(faults):
+    for number, fault in enumerate(case.faults):
         exits.append(_forked(partial(_run, folder, number, fault)))
         took = folder / f"lingered-{number}"
         lingered.append(float(took.read_text()) if took.exists() else None)
-    if exits[-1] == ENDED:
-        exits.append(_forked(partial(_check, folder, len(faults))))
+    exits.append(_forked(partial(_run_and_check, folder, len(case.faults))))
     wrong = (folder / "wrong").read_text() if (folder / "wrong").exists() else None
     steps = (folder / "steps-0").read_text().splitlines()
     return Report(exits=exits, lingered_s=lingered, steps=steps, wrong=wrong)
@@ -116,7 +117,7 @@ def _run(folder: Path, number: int, fault: tuple[int, int, int] | None) -> int:
         with pytest.MonkeyPatch.context() as patch, throttlers_on_loop_time():
             patch.setattr(pipeline, "PART_RECORDS", PART_RECORDS)
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                runner.run(_started(folder, asked))
+                runner.run(_started(folder, asked, number))
     except OutputError:
         return REFUSED
     finally:
@@ -129,7 +130,7 @@ def _run(folder: Path, number: int, fault: tuple[int, int, int] | None) -> int:
     return ENDED
 
 
-async def _started(folder: Path, asked: int) -> Ended:
+async def _started(folder: Path, asked: int, number: int) -> Ended:
     def answered(sent: Sent) -> tuple[float, Outcome]:
         record = int(str(sent.request.messages).partition("question ")[2].split('"')[0].split("'")[0])
         os.write(asked, b"%d\n" % record)
@@ -142,13 +143,17 @@ async def _started(folder: Path, asked: int) -> Ended:
     return await run(
         declared,
         Options(),
-        clock=virtual_clock(),
+        clock=virtual_clock(number),
         connect=provider.connect,
         conclude=lambda ended: ended,
     )
 
 
-def _check(folder: Path, runs: int) -> int:
+def _run_and_check(folder: Path, number: int) -> int:
+    """The last run meets a disk that works; then the books must balance."""
+    if _run(folder, number, None) != ENDED:
+        return REFUSED
+    runs = number + 1
     asked = [
         [int(line) for line in (folder / f"asked-{number}").read_text().split()] for number in range(runs)
     ]

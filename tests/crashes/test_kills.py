@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.crashes.billing import billing_provider
-from tests.crashes.histories import History, assert_books_balance
+from tests.crashes.histories import History, assert_balanced
 from tests.crashes.readers import Seen, read_all_the_while
 
 TIMES = int(os.environ.get("KILLS", "1"))
@@ -36,7 +36,7 @@ def test_a_run_killed_at_random_moments_loses_nothing_and_pays_only_for_what_was
                 if not history.finished:
                     history.run()
             assert history.finished
-            assert_books_balance(history)
+            assert_balanced(history)
             assert_never_misread(seen[0])
 
 
