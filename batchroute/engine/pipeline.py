@@ -144,7 +144,8 @@ class Pipeline:
                     self._counts_stored(),
                 )
             except OutputError:
-                self._break_off()
+                with contextlib.suppress(OutputError):
+                    self._note("stopped", OutputError.exit_code, self._counts_stored())
                 raise
             return ended
 
@@ -167,9 +168,11 @@ class Pipeline:
         except* BatchrouteError as group:
             first = _first(group)
             if isinstance(first, OutputError):
-                raise first from None
+                self._broken = self._broken or first
             self.halt.stop(first)
         if self._broken is not None:
+            with contextlib.suppress(OutputError):
+                self._enter_cancelled()
             raise self._broken
 
     async def _walk_all(self, watch: Watch | None) -> None:
@@ -316,13 +319,6 @@ class Pipeline:
             self.store.commit(Group([], cancelled, []))
             for _, attempt in cancelled:
                 self.tally.count(attempt, None)
-
-    def _break_off(self) -> None:
-        """Write down what a failing disk still takes. The next run puts the rest in order."""
-        with contextlib.suppress(OutputError):
-            self._enter_cancelled()
-        with contextlib.suppress(OutputError):
-            self._note("stopped", OutputError.exit_code, self._counts_stored())
 
     async def _conclude(self) -> None:
         """Enter what was cancelled, export the rest of the journal and the dead letters."""

@@ -244,6 +244,7 @@ async def _verify(
     again = rewritten(store)
     damaged = [finding for finding in await of_parts if finding.path not in again]
     refuse(directory, [*damaged, *disagreements(directory, manifest, store)])
+    store.adopt([part for part in manifest.parts() if part.path not in again])
 
 
 _encode_spooled = msgspec.msgpack.Encoder().encode

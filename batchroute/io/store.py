@@ -348,8 +348,7 @@ class Store:
             self._set_meta("carried_to", str(last))
             self._db.execute("delete from meta where key = 'exporting'")
             self._set_meta("exported", str(export.number))
-            for part in parts:
-                self._set_meta(f"{_PART}{part.path}", _encode_json(part).decode())
+            self._set_parts(parts)
         last = self._tail[-1][0] if self._tail else 0
         self._position = Position(export.number, last if last > export.last_id else 0)
         while self._tail and self._tail[0][0] <= export.last_id:
@@ -362,6 +361,17 @@ class Store:
         told = self._read("select value from meta where key glob ? order by key", (f"{_PART}*",))
         with _disk("read", self._path):
             return [msgspec.json.decode(value, type=Part) for (value,) in told]
+
+    def adopt(self, parts: Sequence[Part]) -> None:
+        """Take parts for known that an earlier version has written without telling."""
+        known = {part.path for part in self.parts()}
+        if new := [part for part in parts if part.path not in known]:
+            with self._transaction():
+                self._set_parts(new)
+
+    def _set_parts(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            self._set_meta(f"{_PART}{part.path}", _encode_json(part).decode())
 
     def exporting(self) -> int | None:
         """The number of the parts that a crash has left half done; they are written again. None: there are none."""

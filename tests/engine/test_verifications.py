@@ -241,6 +241,37 @@ def test_an_older_manifest_is_brought_up_to_date_from_the_state(dataset: Path) -
     assert looked(dataset).findings == []
 
 
+def test_a_repair_from_a_state_that_is_short_touches_no_part(dataset: Path) -> None:
+    """What it would export has the number of parts that the newer state had written."""
+    with closing(Store(dataset / "out")) as store:
+        [known] = store.register([("late", "in.jsonl", COUNT + 1)])
+        store.commit(Group([], [(known.seq, attempt("late"))], [(known.seq, result("late"))]))
+    earlier = (dataset / "out" / STORE_NAME).read_bytes()
+    write_records(dataset / "in.jsonl", records(COUNT + 10))
+    run_once(dataset)
+    (dataset / "out" / STORE_NAME).write_bytes(earlier)
+    (dataset / "out/state.db-mark").unlink()
+
+    before = files(dataset)
+    assert "state_short" in {finding.damage for finding in looked(dataset, repair=True).damaged}
+    after = files(dataset)
+    assert {name for name in before if before[name] != after[name]} <= {"routes.parquet"}
+
+
+def test_parts_of_an_earlier_version_are_adopted_and_a_lost_manifest_lists_them_again(dataset: Path) -> None:
+    with closing(sqlite3.connect(dataset / "out" / STORE_NAME)) as state:
+        state.execute("delete from meta where key glob 'part:*' or key in ('job', 'fingerprint', 'kept')")
+        state.commit()
+    assert run_once(dataset, retry_failed=False).provider.log == []
+    listed = read_manifest(dataset / "out")
+    (dataset / "out" / MANIFEST_NAME).unlink()
+    assert looked(dataset, repair=True).damaged == []
+    repaired = read_manifest(dataset / "out")
+    assert listed is not None
+    assert repaired is not None
+    assert {part.path for part in repaired.parts()} == {part.path for part in listed.parts()}
+
+
 def test_where_no_run_has_begun_there_is_nothing_to_verify(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(OutputError, match="no run has begun"):
