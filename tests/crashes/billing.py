@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import Synchronized
 from random import Random
 
 from tests.crashes.books import INPUT_TOKENS, OUTPUT_TOKENS, answer_to
@@ -23,6 +24,12 @@ class BillingProvider:
 
     url: str
     _line: Connection
+    _asked: "Synchronized[int]"
+
+    @property
+    def asked(self) -> int:
+        """How many requests have arrived; looking costs nothing."""
+        return self._asked.value
 
     def bill(self) -> list[int]:
         """The record of every request that has arrived since the provider started, in order."""
@@ -35,20 +42,21 @@ class BillingProvider:
 def billing_provider(latency_s: float) -> Iterator[BillingProvider]:
     """Serve on a loopback port; answers take from half to one and a half of the latency."""
     here, there = FORKS.Pipe()
-    process = FORKS.Process(target=_serve, args=(there, latency_s), daemon=True)
+    asked = FORKS.Value("q", 0)
+    process = FORKS.Process(target=_serve, args=(there, asked, latency_s), daemon=True)
     process.start()
     try:
-        yield BillingProvider(f"http://127.0.0.1:{here.recv()}/v1", here)
+        yield BillingProvider(f"http://127.0.0.1:{here.recv()}/v1", here, asked)
     finally:
         here.send(_CLOSE)
         process.join()
 
 
-def _serve(line: Connection, latency_s: float) -> None:
-    asyncio.run(_serving(line, latency_s))
+def _serve(line: Connection, asked: "Synchronized[int]", latency_s: float) -> None:
+    asyncio.run(_serving(line, asked, latency_s))
 
 
-async def _serving(line: Connection, latency_s: float) -> None:
+async def _serving(line: Connection, asked: "Synchronized[int]", latency_s: float) -> None:
     loop = asyncio.get_running_loop()
     bill: list[int] = []
     closed = asyncio.Event()
@@ -60,7 +68,7 @@ async def _serving(line: Connection, latency_s: float) -> None:
             closed.set()
 
     chance = Random(1)
-    server = await loop.create_server(lambda: _Conversation(bill, latency_s, chance), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _Conversation(bill, asked, latency_s, chance), "127.0.0.1", 0)
     line.send(server.sockets[0].getsockname()[1])
     loop.add_reader(line.fileno(), told)
     await closed.wait()
@@ -70,8 +78,8 @@ async def _serving(line: Connection, latency_s: float) -> None:
 class _Conversation(asyncio.Protocol):
     """One connection: a request, its answer after a while, the next request."""
 
-    def __init__(self, bill: list[int], latency_s: float, chance: Random) -> None:
-        self._bill, self._latency_s, self._chance = bill, latency_s, chance
+    def __init__(self, bill: list[int], asked: "Synchronized[int]", latency_s: float, chance: Random) -> None:
+        self._bill, self._asked, self._latency_s, self._chance = bill, asked, latency_s, chance
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -88,6 +96,7 @@ class _Conversation(asyncio.Protocol):
         asked = _ASKED.search(body)
         assert asked is not None, body
         self._bill.append(int(asked[1]))
+        self._asked.value = len(self._bill)
         loop = asyncio.get_running_loop()
         delay_s = self._latency_s * (0.5 + self._chance.random())
         loop.call_later(delay_s, self._answer, int(asked[1]))

@@ -15,6 +15,7 @@ from tests.crashes.children import run_job
 from tests.crashes.processes import KILLED, forked
 
 ENDS_WITHIN_S = 60.0
+LOOK_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,16 @@ class History:
     def parts(self) -> dict[Path, bytes]:
         return {part: part.read_bytes() for part in self.output.glob("*/part-*.parquet")}
 
-    def run(self, *, killed_after_s: float = ENDS_WITHIN_S) -> None:
-        """One run, killed unless it has ended by itself before."""
+    def run(self, *, killed_after_s: float = ENDS_WITHIN_S, killed_after_requests: int | None = None) -> None:
+        """One run, killed after so long, or as soon as it has sent so many requests, unless it has ended before."""
         said = self.folder / "said"
+        before = self.provider.asked
         process = forked(run_job, self.job, said=said)
-        process.join(killed_after_s)
+        if killed_after_requests is None:
+            process.join(killed_after_s)
+        else:
+            while self.provider.asked < before + killed_after_requests and process.is_alive():
+                process.join(LOOK_S)
         process.kill()
         process.join()
         if process.exitcode == KILLED:
@@ -74,8 +80,11 @@ class History:
             self.finished = True
 
 
-def assert_balanced(history: History) -> None:
-    """The books balance, every file is as it was written, and one more run changes none and sends nothing."""
+def assert_balanced(history: History) -> int:
+    """The books balance, every file is as it was written, and one more run changes none and sends nothing.
+
+    Returns how many requests were out when a run was killed.
+    """
     bill = history.bill()
     ends = [0, *(kill.asked_after for kill in history.kills), len(bill)]
     asked = [bill[start:end] for start, end in pairwise(ends)]
@@ -89,3 +98,4 @@ def assert_balanced(history: History) -> None:
     history.run()
     assert len(history.bill()) == len(bill)
     assert history.parts() == before
+    return scan_ledger(history.output).filter(error_type="unknown_outcome").collect().height

@@ -11,8 +11,9 @@ from tests.crashes.histories import History, assert_balanced
 from tests.crashes.readers import Seen, read_all_the_while
 
 TIMES = int(os.environ.get("KILLS", "1"))
-EARLIEST_S, SPAN_S = 0.15, 0.6
-"""When a kill may come: a run of these begins to recover after 0.15 s or so on an idle machine."""
+EARLIEST_S, SPAN_S = 0.1, 0.45
+"""When a kill may come, if not while requests are sent: as the run starts, recovers, or begins to send."""
+WHILE_SENDING = 0.7
 
 pytestmark = pytest.mark.timeout(120 * TIMES)
 
@@ -25,19 +26,23 @@ def test_a_run_killed_at_random_moments_loses_nothing_and_pays_only_for_what_was
     tmp_path: Path, slots: int, kills: int, count: int, latency_s: float
 ) -> None:
     chance = Random(slots)
-    left = kills * TIMES
+    left, cut_off = kills * TIMES, 0
     with billing_provider(latency_s) as provider:
         while left > 0:
             history = History(tmp_path / f"{left}", provider, count, slots)
             with read_all_the_while(history.output, history.folder / "reader said") as seen:
                 while not history.finished and len(history.kills) < left:
-                    history.run(killed_after_s=EARLIEST_S + SPAN_S * chance.random())
+                    if chance.random() < WHILE_SENDING:
+                        history.run(killed_after_requests=chance.randint(1, count // 4))
+                    else:
+                        history.run(killed_after_s=EARLIEST_S + SPAN_S * chance.random())
                 left -= len(history.kills)
                 if not history.finished:
                     history.run()
             assert history.finished
-            assert_balanced(history)
+            cut_off += assert_balanced(history)
             assert_never_misread(seen[0])
+    assert cut_off > kills // 4
 
 
 def assert_never_misread(seen: Seen) -> None:
