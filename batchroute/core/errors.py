@@ -4,6 +4,7 @@ BatchrouteError
 ├── JobError              2    the job file or the command line is wrong
 ├── InputError            65   the input cannot be used
 ├── OutputError           74   the output cannot be written, or is damaged
+│   └── NoRoomError       74   the disk is nearly full
 ├── OutputLockedError     75   another run holds the output directory
 ├── StalledError          4    nothing was answered for too long; run again to continue
 └── NoModelError          5    no model can serve
@@ -38,9 +39,20 @@ class InputError(BatchrouteError):
 
 
 class OutputError(BatchrouteError):
-    """The output directory cannot be written, or what it holds does not fit together."""
+    """The output directory cannot be written, or what it holds does not fit together.
+
+    `code` is a word of the public vocabulary for what is damaged; None where the disk refused something.
+    """
 
     exit_code = 74
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NoRoomError(OutputError):
+    """The disk is nearly full: nothing more is begun while there is room to end in good order."""
 
 
 class OutputLockedError(BatchrouteError):

@@ -13,14 +13,13 @@ from batchroute.core.attempts import Attempt
 from batchroute.core.results import Result, Status
 from batchroute.io.files import remove
 from batchroute.io.manifest import Manifest, Part, write_manifest
-from batchroute.io.parts import write_part
+from batchroute.io.parts import DEAD_LETTERS, part_path, write_part
 from batchroute.io.store import Export, Settled, Store
 from batchroute.io.tables import ledger_frame, results_frame
 
 PART_RECORDS = 25_000
 PART_BYTES = 32 << 20
 SLICE_ATTEMPTS = 2_000
-DEAD_LETTERS = "results/part-failed.parquet"
 
 
 @dataclass(kw_only=True)
@@ -45,12 +44,12 @@ class Exporter:
         settled = Settled.empty()
         results, ledger = await self._frames(export, settled)
         parts = [
-            await _written(self.directory, f"{folder}/part-{export.number:05}.parquet", frame)
+            await _written(self.directory, part_path(folder, export.number), frame)
             for folder, frame in (("results", results), ("ledger", ledger))
             if frame.height
         ]
         self._list(parts)
-        self.store.finish_export(export, settled)
+        self.store.finish_export(export, settled, parts)
 
     async def _frames(self, export: Export, settled: Settled) -> tuple[pl.DataFrame, pl.DataFrame]:
         results, ledger = [results_frame([], self.kept)], [ledger_frame([])]
@@ -76,8 +75,21 @@ class Exporter:
             self.update(lambda manifest: structs.replace(manifest, results=listed))
         remove(self.directory, DEAD_LETTERS)
 
+    def relist(self) -> None:
+        """List the parts that the store knows to be whole, and the dead letters where they were listed."""
+        parts = self.store.parts()
+        dead = tuple(part for part in self.manifest.results if part.path == DEAD_LETTERS)
+        self.update(
+            lambda manifest: structs.replace(
+                manifest,
+                results=(*(part for part in parts if part.path.startswith("results/")), *dead),
+                ledger=tuple(part for part in parts if part.path.startswith("ledger/")),
+                counts={state.name.lower(): count for state, count in self.store.counts().items()},
+            )
+        )
+
     async def write_dead_letters(self) -> None:
-        """Write the part of dead letters, if there are any."""
+        """Write the part of dead letters; where there are none, take away the one of an earlier run."""
         frames = []
         chunk: list[Result] = []
         for result in self.store.dead_letters():
@@ -90,6 +102,8 @@ class Exporter:
             frames.append(results_frame(chunk, self.kept))
         if frames:
             self._list([await _written(self.directory, DEAD_LETTERS, pl.concat(frames))])
+        else:
+            self.retract_dead_letters()
 
     def update(self, change: Callable[[Manifest], Manifest]) -> None:
         """Change the manifest and write it."""

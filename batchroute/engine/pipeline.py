@@ -17,7 +17,14 @@ from typing import Any
 from msgspec import Struct, structs
 
 from batchroute.core.attempts import Attempt
-from batchroute.core.errors import BatchrouteError, InputError, NoModelError, OutputError, StalledError
+from batchroute.core.errors import (
+    BatchrouteError,
+    InputError,
+    NoModelError,
+    NoRoomError,
+    OutputError,
+    StalledError,
+)
 from batchroute.core.records import Batch
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog, Window
@@ -33,12 +40,16 @@ from batchroute.engine.requests import Requests
 from batchroute.engine.signals import listening
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
+from batchroute.io.files import check_room
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
 from batchroute.job.durations import spelled
 
 GRACE_S = 30.0
+BROKEN_DISK_GRACE_S = 3.0
+"""How long what is in flight may still come back when something else than the journal cannot be written."""
+ROOM_INTERVAL_S = 1.0
 WATCH_INTERVAL_S = 0.5
 LOOKS_PER_WAIT = 60
 MAX_WAIT_S = 3600.0
@@ -108,6 +119,7 @@ class Pipeline:
     _signal: signal.Signals | None = None
     _deadline: asyncio.Timeout | None = None
     _answered_at: float = 0.0
+    _broken: OutputError | None = None
 
     def __post_init__(self) -> None:
         self._started_at, self._began = self.clock.wall(), self.clock.now()
@@ -123,24 +135,26 @@ class Pipeline:
         self._journey = Journey(pools=self.pools, requests=requests, halt=self.halt, clock=self.clock)
 
     async def run(self, watch: Watch | None) -> Ended:
-        """Run to the end, or to the stop; whatever happens, what is committed is exported."""
+        """Run to the end, or to the stop; what is committed is exported, unless the disk fails: then a resume does.
+
+        Raises OutputError when the disk fails.
+        """
         with _listening(self._heard):
-            await self._recover()
-            self._note("running", None, self._counts_stored())
             try:
+                await self._recover()
+                self._note("running", None, self._counts_stored())
                 await self._travel(watch)
-            except* BatchrouteError as group:
-                first = _first(group)
-                if isinstance(first, OutputError):
-                    raise first from None
-                self.halt.stop(first)
-            await self._conclude()
-            ended = self._ended()
-            self._note(
-                "stopped" if ended.pending or self.halt.stopping else "finished",
-                ended.exit_code,
-                self._counts_stored(),
-            )
+                await self._conclude()
+                ended = self._ended()
+                self._note(
+                    "stopped" if ended.pending or self.halt.stopping else "finished",
+                    ended.exit_code,
+                    self._counts_stored(),
+                )
+            except OutputError:
+                with contextlib.suppress(OutputError):
+                    self._note("stopped", OutputError.exit_code, self._counts_stored())
+                raise
             return ended
 
     async def _recover(self) -> None:
@@ -156,11 +170,26 @@ class Pipeline:
             self.exporter.retract_dead_letters()
 
     async def _travel(self, watch: Watch | None) -> None:
+        """All journeys. Raises OutputError when the disk fails; whatever else stops them is the halt's reason."""
+        try:
+            await self._walk_all(watch)
+        except* BatchrouteError as group:
+            first = _first(group)
+            if isinstance(first, OutputError):
+                self._broken = self._broken or first
+            self.halt.stop(first)
+        if self._broken is not None:
+            with contextlib.suppress(OutputError):
+                self._enter_cancelled()
+            raise self._broken
+
+    async def _walk_all(self, watch: Watch | None) -> None:
         async with _background(*self._attendants(watch)), asyncio.TaskGroup() as exporting:
             exporting.create_task(self._export_regularly())
             try:
                 async with asyncio.timeout(None) as self._deadline, asyncio.TaskGroup() as journeys:
-                    await self._admit(journeys)
+                    with self._stopping_when_broken():
+                        await self._admit(journeys)
             except TimeoutError:
                 pass  # the grace after a stop is over; what was in flight is entered as cancelled
             self._deadline = None
@@ -169,7 +198,7 @@ class Pipeline:
 
     def _attendants(self, watch: Watch | None) -> list[Attendant]:
         pacers = [pool.pace for pool in self.pools.values()]
-        attendants = [*pacers, self.commits.flush_regularly, self._stop_when_stalled]
+        attendants = [*pacers, self._flush_regularly, self._stop_when_stalled, self._stop_when_full]
         return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
 
     async def _admit(self, journeys: asyncio.TaskGroup) -> None:
@@ -229,8 +258,25 @@ class Pipeline:
             await self._part_due.wait()
             self._part_due.clear()
             if self._is_part_due() and not self._all_walked:
-                await self.exporter.export()
-                self._note("running", None, self._counts_so_far())
+                with self._stopping_when_broken():
+                    await self.exporter.export()
+                    self._note("running", None, self._counts_so_far())
+                if self._broken is not None:
+                    return
+
+    async def _flush_regularly(self) -> None:
+        with self._stopping_when_broken():
+            await self.commits.flush_regularly()
+
+    async def _stop_when_full(self) -> None:
+        """Stop in good order while there is still room for what is in flight and for the last parts."""
+        try:
+            while True:
+                await asyncio.sleep(ROOM_INTERVAL_S)
+                check_room(self.exporter.directory)
+        except NoRoomError as error:
+            self.halt.stop(error)
+            self._end_within(GRACE_S)
 
     async def _stop_when_stalled(self) -> None:
         """Stop when records wait and nothing was answered for too long: every model is down, or refuses these."""
@@ -257,25 +303,35 @@ class Pipeline:
     def _heard(self, number: signal.Signals) -> None:
         """The first signal lets what is in flight finish; the second one does not."""
         if self._signal:
-            self._cut_off_in(0.0)
+            self._end_within(0.0)
         self._signal = self._signal or number
         self.halt.stop()
 
-    def _cut_off_in(self, seconds: float) -> None:
-        """Wait no longer than this for what is in flight."""
-        if self._deadline is not None and not self._deadline.expired():
-            when = asyncio.get_running_loop().time() + seconds
-            self._deadline.reschedule(min(when, self._deadline.when() or when))
+    @contextlib.contextmanager
+    def _stopping_when_broken(self) -> Iterator[None]:
+        """When a file cannot be written, send nothing more; what is in flight may still reach the journal."""
+        try:
+            yield
+        except OutputError as error:
+            self._broken = self._broken or error
+            self.halt.stop(error)
+            self._end_within(BROKEN_DISK_GRACE_S)
+
+    def _end_within(self, seconds: float) -> None:
+        """Cut off after so long what is still in flight, if it is not to be sooner."""
+        if self._deadline is None or self._deadline.expired():
+            return
+        end, planned = asyncio.get_running_loop().time() + seconds, self._deadline.when()
+        self._deadline.reschedule(end if planned is None else min(end, planned))
 
     def _wake_all(self) -> None:
         """Let everybody who waits see that the run is stopping."""
-        self._cut_off_in(GRACE_S)
+        self._end_within(GRACE_S)
         self.window.wake()
         for pool in self.pools.values():
             pool.turn_away()
 
-    async def _conclude(self) -> None:
-        """Enter what was cancelled, export the rest of the journal and the dead letters."""
+    def _enter_cancelled(self) -> None:
         cancelled = [
             (seq, structs.replace(attempt, error_type="cancelled_by_run", outcome="error", verdict="retry"))
             for seq, attempt in self.store.unfinished()
@@ -284,6 +340,10 @@ class Pipeline:
             self.store.commit(Group([], cancelled, []))
             for _, attempt in cancelled:
                 self.tally.count(attempt, None)
+
+    async def _conclude(self) -> None:
+        """Enter what was cancelled, export the rest of the journal and the dead letters."""
+        self._enter_cancelled()
         await self.exporter.export()
         if self._read_all and self.options.limit is None:
             self.store.forget_places()

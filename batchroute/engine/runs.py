@@ -1,10 +1,11 @@
 """Opening everything that a run needs, and running it."""
 
+import asyncio
 import datetime as dt
 import hashlib
 import resource
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -25,12 +26,13 @@ from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted
-from batchroute.io.files import ROUTES_NAME, TEMPORARY, clear_temporary
+from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
+from batchroute.io.files import ROUTES_NAME, TEMPORARY, check_room, clear_temporary
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
 from batchroute.io.store import STORE_NAME, Store
-from batchroute.io.tables import carried_text, carried_value, kept_types
+from batchroute.io.tables import carried_text, carried_value, kept_types, packed_types
 from batchroute.job.jobs import Job
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
@@ -108,13 +110,16 @@ async def _assemble(
     if options.fresh or (job.output.path / STARTING_OVER).exists():
         start_over(job.output.path)
     manifest = _own_manifest(job)
-    store = Store(job.output.path)
+    check_room(job.output.path)
+    verifying = asyncio.get_running_loop().run_in_executor(None, part_findings, job.output.path, manifest)
+    store = _own_store(job, manifest)
     stack.callback(store.close)
-    _check_agreement(manifest, store, job)
     clear_temporary(job.output.path)
     kept = kept_types(job.output.keep, source.schema)
     exporter = Exporter(directory=job.output.path, store=store, kept=kept, manifest=manifest)
     providers = await stack.enter_async_context(connect(job))
+    await _verify(job.output.path, manifest, store, verifying)
+    store.describe(job=manifest.job, fingerprint=manifest.fingerprint, kept=packed_types(kept))
     halt = Halt()
     pools = _pools(job, providers, clock, halt)
     run_id = _run_id(clock)
@@ -245,18 +250,41 @@ def _own_manifest(job: Job) -> Manifest:
     return manifest
 
 
-def _check_agreement(manifest: Manifest, store: Store, job: Job) -> None:
-    """Refuse an output whose state or whose manifest is gone: going on would pay for everything again."""
-    missing = None
-    if store.meta("exported") and not (job.output.path / MANIFEST_NAME).exists():
-        missing = MANIFEST_NAME
-    if manifest.ledger and not (store.meta("exported") or store.meta("exporting")):
-        missing = STORE_NAME
-    if missing is not None:
-        raise OutputError(
-            f"{job.output.path}: {missing} is missing, though there are parts of earlier runs. "
-            "Put it back, or start over with --fresh."
-        )
+def _own_store(job: Job, manifest: Manifest) -> Store:
+    """The directory's state, or a new one. Raises OutputError where one of the two is gone.
+
+    To go on without its state would pay for everything again.
+    """
+    directory = job.output.path
+    begun = manifest.last_run is not None or manifest.ledger
+    if begun and not (directory / STORE_NAME).exists():
+        raise _gone(directory, STORE_NAME, Damage.STATE_MISSING)
+    store = Store(directory)
+    if store.meta("exported") and not (directory / MANIFEST_NAME).exists():
+        store.close()
+        raise _gone(directory, MANIFEST_NAME, Damage.MANIFEST_MISSING)
+    return store
+
+
+def _gone(directory: Path, name: str, damage: Damage) -> OutputError:
+    mended = (
+        f"`batchroute verify {directory} --repair` writes it anew" if name == MANIFEST_NAME else "Put it back"
+    )
+    return OutputError(
+        f"{directory}: {name} is missing, though there are parts of earlier runs ({damage}). "
+        f"{mended}, or start over with --fresh.",
+        code=damage,
+    )
+
+
+async def _verify(
+    directory: Path, manifest: Manifest, store: Store, of_parts: Awaitable[list[Finding]]
+) -> None:
+    """Refuse an output that is not what it was. Raises OutputError; what the state still holds is written again."""
+    again = rewritten(store)
+    damaged = [finding for finding in await of_parts if finding.path not in again]
+    refuse(directory, [*damaged, *disagreements(directory, manifest, store)])
+    store.adopt([part for part in manifest.parts() if part.path not in again])
 
 
 _encode_spooled = msgspec.msgpack.Encoder().encode

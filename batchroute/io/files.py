@@ -5,10 +5,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from batchroute.core.errors import OutputError
+from batchroute.core.errors import NoRoomError, OutputError
 
 TEMPORARY = ".tmp"
 ROUTES_NAME = "routes.parquet"
+ROOM_BYTES = 256 << 20
+"""What a run needs to end in good order: answers in flight, two parts of 32 MiB, a log of 16 MiB and its checkpoint."""
 
 
 def write_bytes(directory: Path, path: str, content: bytes) -> str:
@@ -46,12 +48,27 @@ def unwritten(target: Path, error: Exception) -> OutputError:
     return OutputError(f"{target}: {error}. Free space or mend the disk, then run again.")
 
 
+def check_room(directory: Path) -> None:
+    """Raise NoRoomError where the disk has not enough room left to end a run in good order."""
+    try:
+        disk = os.statvfs(directory)
+    except OSError as error:
+        raise unwritten(directory, error) from error
+    free = disk.f_bavail * disk.f_frsize
+    if free < ROOM_BYTES:
+        raise NoRoomError(
+            f"{directory}: {free >> 20} MiB are free, and a run needs {ROOM_BYTES >> 20} to end in good order. "
+            "Free space, then run again."
+        )
+
+
 def remove(directory: Path, path: str) -> None:
     """Remove a file of the dataset if it is there. Raises OutputError."""
+    file = directory / path
     try:
-        (directory / path).unlink(missing_ok=True)
-        if (directory / path).parent.exists():
-            _sync_directory((directory / path).parent)
+        if file.exists() or file.is_symlink():
+            file.unlink()
+            _sync_directory(file.parent)
     except OSError as error:
         raise OutputError(f"{directory / path}: {error}. Allow it to be removed, then run again.") from error
 
@@ -63,6 +80,12 @@ def clear_temporary(directory: Path) -> None:
             left.unlink()
     except OSError as error:
         raise OutputError(f"{directory / TEMPORARY}: {error}. Remove it, then run again.") from error
+
+
+def digest_of(file: Path) -> str:
+    """The SHA-256 of what a file holds. Raises OSError."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _synced(file: Path) -> str:

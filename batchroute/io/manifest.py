@@ -1,9 +1,10 @@
 """manifest.json: what the dataset consists of. Written last and atomically, and read without polars."""
 
+import hashlib
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from batchroute.core.errors import OutputError
 from batchroute.io.files import write_bytes
@@ -44,6 +45,12 @@ class Manifest(Struct, frozen=True, kw_only=True):
     ledger: tuple[Part, ...] = ()
     counts: dict[str, int] = {}
     last_run: LastRun | None = None
+    digest: str = ""
+    """SHA-256 of the file with this field empty. Earlier versions wrote none."""
+
+    def parts(self) -> tuple[Part, ...]:
+        """All parts, those of the results first."""
+        return (*self.results, *self.ledger)
 
 
 def read_manifest(directory: Path) -> Manifest | None:
@@ -59,17 +66,32 @@ def read_manifest(directory: Path) -> Manifest | None:
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise OutputError(
-            f"{directory / MANIFEST_NAME} is damaged: {error}. Run with --fresh to start over."
-        ) from error
+        raise _damaged(directory, str(error)) from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise OutputError(
             f"{directory} was written by another version of batchroute (schema {manifest.schema_version}). "
             "Use that version, or name another output directory."
         )
-    return manifest
+    if manifest.digest and manifest.digest != _digest(content, manifest.digest):
+        raise _damaged(directory, "its digest is not that of what it holds")
+    return structs.replace(manifest, digest="")
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Replace the manifest atomically. Raises OutputError."""
-    write_bytes(directory, MANIFEST_NAME, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+    unsigned = msgspec.json.format(msgspec.json.encode(structs.replace(manifest, digest="")), indent=2)
+    empty = b'"digest": ""'
+    signed = empty[:-1] + _digest(unsigned, "").encode() + b'"'
+    write_bytes(directory, MANIFEST_NAME, signed.join(unsigned.rsplit(empty, 1)))
+
+
+def _digest(content: bytes, written: str) -> str:
+    return hashlib.sha256(content.replace(written.encode(), b"") if written else content).hexdigest()
+
+
+def _damaged(directory: Path, why: str) -> OutputError:
+    return OutputError(
+        f"{directory / MANIFEST_NAME} is damaged: {why} (manifest_corrupt). "
+        f"`batchroute verify {directory} --repair` writes it anew from state.db, or start over with --fresh.",
+        code="manifest_corrupt",
+    )

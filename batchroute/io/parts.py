@@ -7,6 +7,13 @@ import polars as pl
 from batchroute.io.files import unwritten, write_whole
 from batchroute.io.manifest import Part
 
+DEAD_LETTERS = "results/part-failed.parquet"
+
+
+def part_path(folder: str, number: int) -> str:
+    """The name of a part: `folder` is results or ledger, `number` that of the export that wrote it."""
+    return f"{folder}/part-{number:05}.parquet"
+
 
 def write_part(directory: Path, path: str, frame: pl.DataFrame) -> Part:
     """Write a Parquet file so that a reader sees all of it or nothing. Raises OutputError.

@@ -10,6 +10,7 @@ One connection, one thread: SQLite before 3.51.3 can corrupt a database that sev
 
 import os
 import sqlite3
+import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,10 +25,14 @@ from msgspec import Struct
 from batchroute.core.attempts import Attempt
 from batchroute.core.errors import OutputError
 from batchroute.core.results import Result, Status, Totals
+from batchroute.io.manifest import Part
 
 SCHEMA_VERSION = 1
 STORE_NAME = "state.db"
+MARK_SUFFIX = "-mark"
+"""Beside the database stands how far it had surely come: a log that was deleted or an old copy shows against it."""
 CHECKPOINT_BYTES = 16 << 20
+_PART = "part:"
 
 _SCHEMA = """
 create table meta(key text primary key, value text not null) without rowid;
@@ -79,6 +84,26 @@ class Group(Struct, array_like=True):
         return cls([], [], [])
 
 
+class Position(Struct, frozen=True, order=True):
+    """How far the store had come: exports finished, then the last row of the journal. It only ever grows."""
+
+    exported: int
+    row: int
+
+    def packed(self) -> bytes:
+        """As it stands in its file. Torn, it is no position."""
+        text = b"%020d %020d" % (self.exported, self.row)
+        return b"%b %08x" % (text, zlib.crc32(text))
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Position | None":
+        text, _, _ = packed.rpartition(b" ")
+        if not text or packed != b"%b %08x" % (text, zlib.crc32(text)):
+            return None
+        exported, row = text.split()
+        return cls(int(exported), int(row))
+
+
 class Export(Struct, frozen=True):
     """A range of the journal on its way into parts: its last row, and the number that names the parts."""
 
@@ -110,7 +135,7 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 # What repeats in every row of a run is most of a group: it packs to a tenth, and costs less than its pages.
-_compress = zstandard.ZstdCompressor(level=1).compress
+_compress = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 
 
@@ -122,6 +147,7 @@ class Store:
         self._db = _open(self._path)
         with _disk("open", self._path):
             self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            self._mark = os.open(f"{self._path}{MARK_SUFFIX}", _OURS, 0o600)
         self._started: dict[tuple[int, int], Attempt] = {}
         self._carried: dict[int, Totals] = {}
         self._carried_to = 0
@@ -137,9 +163,16 @@ class Store:
         self._tail: deque[tuple[int, Group]] = deque()  # the journal's rows; reading them back costs more
         self._next_seq: int = self._read("select coalesce(max(seq), 0) + 1 from records")[0][0]
         self._first_seq = self._next_seq
+        self._unsynced: OutputError | None = None
         self._due = 1
         """The number of the record that comes next, if the input is what it was."""
-        self._recover()
+        try:
+            self._position = Position(int(self.meta("exported") or 0), 0)
+            self._recover()
+            self._check_position()
+        except OutputError:
+            self._release()
+            raise
 
     # Reading the input
 
@@ -237,6 +270,7 @@ class Store:
         self._apply(inserted.lastrowid or 0, group, len(payload))
 
     def _apply(self, number: int, group: Group, size: int) -> None:
+        self._position = Position(self._position.exported, number)
         finished = {seq for seq, _ in group.results}
         for seq, attempt in group.started:
             self._started[seq, attempt.attempt] = attempt
@@ -255,9 +289,21 @@ class Store:
         return [(seq, attempt) for (seq, _), attempt in self._started.items()]
 
     def flush(self) -> None:
-        """Force the journal to the disk. Safe in another thread; raises OutputError and then must not be retried."""
-        with _disk("fsync", self._path):
-            os.fdatasync(self._wal)
+        """Force the journal to the disk. Safe in another thread.
+
+        Raises OutputError, and does so ever after: what the kernel could not write it may have dropped, and say of the
+        next attempt that it succeeded.
+        """
+        if self._unsynced is not None:
+            raise self._unsynced
+        position = self._position
+        try:
+            with _disk("fsync", self._path):
+                os.fdatasync(self._wal)
+                os.pwrite(self._mark, position.packed(), 0)
+        except OutputError as error:
+            self._unsynced = error
+            raise
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database once it has grown; takes some milliseconds then."""
@@ -288,10 +334,10 @@ class Store:
         """The groups of the range, in order, without what was only started."""
         return [group for number, group in self._tail if number <= export.last_id]
 
-    def finish_export(self, export: Export, settled: Settled) -> None:
+    def finish_export(self, export: Export, settled: Settled, parts: Sequence[Part] = ()) -> None:
         """Drop the range from the journal, its results now being in parts, and keep what a resume needs of it.
 
-        `settled` is what all groups of the range add up to.
+        `settled` is what all groups of the range add up to, `parts` are the files that hold it.
         """
         with self._transaction():
             self._settle(settled)
@@ -302,10 +348,44 @@ class Store:
             self._set_meta("carried_to", str(last))
             self._db.execute("delete from meta where key = 'exporting'")
             self._set_meta("exported", str(export.number))
+            self._set_parts(parts)
+        last = self._tail[-1][0] if self._tail else 0
+        self._position = Position(export.number, last if last > export.last_id else 0)
         while self._tail and self._tail[0][0] <= export.last_id:
             self._tail.popleft()
         self.unexported -= len(settled.states)
         self.unexported_bytes = 0
+
+    def parts(self) -> list[Part]:
+        """The parts that hold what was dropped from the journal, by name."""
+        told = self._read("select value from meta where key glob ? order by key", (f"{_PART}*",))
+        with _disk("read", self._path):
+            return [msgspec.json.decode(value, type=Part) for (value,) in told]
+
+    def adopt(self, parts: Sequence[Part]) -> None:
+        """Take parts for known that an earlier version has written without telling."""
+        known = {part.path for part in self.parts()}
+        if new := [part for part in parts if part.path not in known]:
+            with self._transaction():
+                self._set_parts(new)
+
+    def _set_parts(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            self._set_meta(f"{_PART}{part.path}", _encode_json(part).decode())
+
+    def exporting(self) -> int | None:
+        """The number of the parts that a crash has left half done; they are written again. None: there are none."""
+        planned = self.meta("exporting")
+        with _disk("read", self._path):
+            return None if planned is None else msgspec.json.decode(planned, type=Export).number
+
+    def describe(self, **texts: str) -> None:
+        """Keep what a manifest or a part is made from besides the records, so that both can be written anew."""
+        changed = {key: text for key, text in texts.items() if self.meta(key) != text}
+        if changed:
+            with self._transaction():
+                for key, text in changed.items():
+                    self._set_meta(key, text)
 
     def _settle(self, settled: Settled) -> None:
         self._db.executemany("update records set state = ? where seq = ?", settled.states)
@@ -373,10 +453,15 @@ class Store:
         """Flush and close; the journal stays for the next run."""
         with _disk("close", self._path):
             try:
-                self.flush()
+                if self._unsynced is None:  # or it was told already
+                    self.flush()
             finally:
-                os.close(self._wal)
-                self._db.close()
+                self._release()
+
+    def _release(self) -> None:
+        os.close(self._wal)
+        os.close(self._mark)
+        self._db.close()
 
     def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         with _disk("read", self._path):
@@ -397,6 +482,12 @@ class Store:
     def _set_meta(self, key: str, value: str) -> None:
         self._db.execute("insert or replace into meta values(?, ?)", (key, value))
 
+    def _check_position(self) -> None:
+        with _disk("read", self._path):
+            reached = Position.unpack(os.pread(self._mark, 64, 0))
+        if reached is not None and self._position < reached:
+            raise short(self._path, "a copy of an earlier moment, or without the log that belonged to it")
+
     def _recover(self) -> None:
         """Fold what the journal holds back into memory, as it stood at the last commit."""
         self._carried_to = int(self.meta("carried_to") or 0)
@@ -414,6 +505,15 @@ class Store:
             self._db.executemany("update records set state = ? where seq = ?", finished)
 
 
+def short(path: Path, what: str) -> OutputError:
+    """The error of a state that knows less than was committed: to go on would pay for answers again."""
+    return OutputError(
+        f"{path} is {what} (state_short). Put back the whole output directory as it was, "
+        "or start over with --fresh.",
+        code="state_short",
+    )
+
+
 class _disk:  # noqa: N801  a context manager that reads as a verb
     """Turn the disk's failures, and what damage on it makes unreadable, into OutputError with its remedy."""
 
@@ -425,29 +525,45 @@ class _disk:  # noqa: N801  a context manager that reads as a verb
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, _FAILURES):
-            raise OutputError(f"{self._path}: {self._doing} failed: {error}. {_remedy(error)}") from error
+            code = "state_corrupt" if _is_damage(error) else None
+            raise OutputError(
+                f"{self._path}: {self._doing} failed: {error}. {_remedy(error)}", code=code
+            ) from error
 
 
+_DAMAGED = (
+    "It is damaged (state_corrupt): put back a copy of the output directory, or start over with --fresh."
+)
 _UNREADABLE = (msgspec.DecodeError, zstandard.ZstdError, UnicodeDecodeError)
 _FAILURES = (OSError, sqlite3.Error, *_UNREADABLE)
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 _HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
-def _remedy(error: BaseException) -> str:
+def _primary_code(error: BaseException) -> int | None:
     code = getattr(error, "sqlite_errorcode", None)
-    primary = None if code is None else code & 0xFF
-    if isinstance(error, _UNREADABLE) or primary in _DAMAGE:
-        return "It is damaged: put back a copy of the output directory, or start over with --fresh."
-    if primary in _HELD:
+    return None if code is None else code & 0xFF
+
+
+def _is_damage(error: BaseException) -> bool:
+    return isinstance(error, _UNREADABLE) or _primary_code(error) in _DAMAGE
+
+
+def _remedy(error: BaseException) -> str:
+    if _is_damage(error):
+        return _DAMAGED
+    if _primary_code(error) in _HELD:
         return "Another program has it open: close that, then run again."
     return "Free space or mend the disk, then run again."
+
+
+_OURS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def _open(path: Path) -> sqlite3.Connection:
     with _disk("open", path):
         fresh = not path.exists()
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        os.close(os.open(path, _OURS, 0o600))
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         db.execute("pragma trusted_schema = off")
         db.execute("pragma journal_mode = wal")
@@ -460,7 +576,12 @@ def _open(path: Path) -> sqlite3.Connection:
         if fresh or not db.execute("select count(*) from sqlite_master").fetchone()[0]:
             db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
         version = db.execute("pragma user_version").fetchone()[0]
+        found = db.execute("pragma quick_check(1)").fetchone()[0]  # 0.3 s at a million records
+    if found != "ok":
+        db.close()
+        raise OutputError(f"{path}: {found}. {_DAMAGED}", code="state_corrupt")
     if version != SCHEMA_VERSION:
+        db.close()
         raise OutputError(
             f"{path} was written by another version of batchroute ({version}). Use that version."
         )

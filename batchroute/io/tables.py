@@ -1,6 +1,7 @@
 """The columns of the output: one schema for every part of a kind, whatever a part happens to hold."""
 
 import datetime as dt
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -188,6 +189,18 @@ def kept_types(names: Sequence[str], schema: Mapping[str, pl.DataType] | None) -
     if schema is None:
         return {name: pl.String() for name in names}
     return {name: pl.String() if schema[name].is_nested() else schema[name] for name in names}
+
+
+def packed_types(types: Mapping[str, pl.DataType]) -> str:
+    """Types of columns as text, for the state."""
+    packed = io.BytesIO()
+    pl.DataFrame(schema=dict(types)).write_ipc(packed)
+    return packed.getvalue().hex()
+
+
+def unpacked_types(text: str) -> dict[str, pl.DataType]:
+    """What `packed_types` has packed."""
+    return dict(pl.read_ipc(io.BytesIO(bytes.fromhex(text))).schema)
 
 
 def _carried(name: str, kind: pl.DataType, values: list[Any]) -> pl.Series:

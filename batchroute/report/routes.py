@@ -74,6 +74,8 @@ def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> p
     )
 
 
+_OF_THE_BASELINE = ("baseline_cost_usd", "saving_usd")
+_UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _KEYS = ("route", "model", "provider")
 _COUNTS = (
     "records",
@@ -106,7 +108,7 @@ def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     )
     try:
         return sums.collect()
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except _UNREADABLE as error:
         said = str(error).partition("\n")[0]
         raise OutputError(
             f"a part of the ledger cannot be read: {said}. "
@@ -117,6 +119,39 @@ def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
 def write_routes(directory: Path, baseline: Rates | None) -> None:
     """Write routes.parquet over the whole ledger of a directory. Raises OutputError."""
     write_part(directory, ROUTES_NAME, routes_of_parts(ledger_parts(directory), baseline))
+
+
+def routes_agree(directory: Path) -> bool:
+    """Whether routes.parquet is what the ledger adds up to, its columns of the baseline aside.
+
+    Raises OutputError where the ledger cannot be read.
+    """
+    summed = routes_of_parts(ledger_parts(directory), None).drop(_OF_THE_BASELINE)
+    try:
+        told = pl.read_parquet(directory / ROUTES_NAME, glob=False).drop(_OF_THE_BASELINE, strict=False)
+    except _UNREADABLE:
+        return False
+    if told.schema != summed.schema:
+        return False
+    exact = [name for name, kind in summed.schema.items() if not kind.is_float()]
+    return told.select(exact).equals(summed.select(exact))
+
+
+def refresh_routes(directory: Path) -> None:
+    """Write routes.parquet anew, without the job that knows the baseline: its columns come back with the next run."""
+    write_routes(directory, None)
+
+
+def spent(directory: Path) -> Decimal | None:
+    """What the ledger's readable parts add up to, USD; None when no cost is known there."""
+    total = None
+    for part in ledger_parts(directory):
+        try:
+            cost = part.select(pl.col("cost_usd").sum()).collect().item()
+        except _UNREADABLE:
+            continue
+        total = cost if total is None else total + cost
+    return total
 
 
 def _baseline_cost(baseline: Rates | None, accepted: pl.Expr) -> pl.Expr:

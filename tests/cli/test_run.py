@@ -187,7 +187,7 @@ def test_the_same_job_runs_on_both_transports(tmp_path: Path) -> None:
         (["run", "{job}", "--limit", "0"], 2, "--limit"),
         (["rum", "{job}"], 2, "there is no command 'rum', did you mean run?"),
         (["statu", "out"], 2, "there is no command 'statu', did you mean status?"),
-        (["frobnicate"], 2, "There is run, check, status, simulate, init, schema."),
+        (["frobnicate"], 2, "There is run, check, status, verify, simulate, init, schema."),
         (["status", "/"], 74, "no manifest"),
     ],
 )
@@ -222,7 +222,8 @@ def test_a_damaged_part_of_the_ledger_is_an_output_error(tmp_path: Path) -> None
     part.write_bytes(part.read_bytes()[:100])
     ran = batchroute("run", job)
     assert ran.returncode == 74
-    assert "a part of the ledger cannot be read" in ran.stderr
+    assert "ledger/part-00001.parquet is damaged" in ran.stderr
+    assert "part_corrupt" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

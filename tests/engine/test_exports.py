@@ -10,11 +10,11 @@ from msgspec import structs
 
 from batchroute.core.errors import OutputError
 from batchroute.core.results import Status, Totals
-from batchroute.engine.exports import DEAD_LETTERS, Exporter
+from batchroute.engine.exports import Exporter
 from batchroute.engine.runs import run
 from batchroute.io.locks import is_locked
 from batchroute.io.manifest import Manifest, read_manifest, write_manifest
-from batchroute.io.parts import write_part
+from batchroute.io.parts import DEAD_LETTERS, write_part
 from batchroute.io.store import Export, Group, Settled, State, Store
 from batchroute.io.tables import ledger_frame, results_frame
 from batchroute.report.scans import scan_ledger, scan_results

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from msgspec import structs
 
-from batchroute.core.errors import OutputError
+from batchroute.core.errors import NoRoomError, OutputError
 from batchroute.core.responses import ErrorType, Outcome, RateLimits, Usage
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
 from batchroute.engine.tally import Progress
+from batchroute.io import files
 from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Sent, always, answer, failure
@@ -548,3 +549,28 @@ def test_a_slow_pool_does_not_hold_up_the_others(tmp_path: Path, kind: str) -> N
     )
     assert ran.ended.duration_s <= 1.1 * 100  # 2000 at 20/s; 6000 at 100/s take 60 s
     assert_books_balance(ran, 8000)
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_good_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing more is sent, what is in flight is answered and exported, and the next run goes on."""
+    write_records(tmp_path / "in.jsonl", records(200))
+
+    def filling(sent: Sent) -> tuple[float, Outcome]:
+        if sent.number == 50:
+            monkeypatch.setattr(files, "ROOM_BYTES", 1 << 60)
+        return 1.0, answer()
+
+    ran = run_virtually(tmp_path, scripts={"a": filling, "b": FINE})
+    assert ran.ended.exit_code == 74
+    assert "MiB are free" in str(ran.ended.reason)
+    assert 50 <= ran.results.height == len(ran.provider.log) < 200
+    assert set(ran.ledger["outcome"]) == {"ok"}
+    with pytest.raises(NoRoomError):
+        run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+
+    monkeypatch.undo()
+    rest = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
+    assert rest.ended.exit_code == 0
+    assert rest.ledger.height == 200

@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from batchroute.io.locks import locked
+from tests.cli.jobs import write_job
+from tests.cli.processes import batchroute
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a job that has been run; whoever damages a file puts it back."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert batchroute("run", write_job(folder, count=20), "--quiet").returncode == 0
+    return folder
+
+
+def test_a_sound_output_says_so_in_a_line(finished: Path) -> None:
+    ran = batchroute("verify", finished / "out")
+    assert (ran.returncode, ran.stdout) == (0, "2 parts with 40 rows: all as they were written\n")
+
+
+def test_a_flipped_byte_is_found_and_named_with_what_it_would_cost(finished: Path) -> None:
+    part = finished / "out/results/part-00001.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+    try:
+        told = batchroute("verify", finished / "out", "--repair")
+        as_json = batchroute("verify", finished / "out", "--json")
+        resumed = batchroute("run", finished / "job.yaml")
+    finally:
+        part.write_bytes(whole)
+    assert (told.returncode, as_json.returncode, resumed.returncode) == (74, 74, 74)
+    assert told.stdout.startswith("results/part-00001.parquet is damaged")
+    assert "--fresh`, which pays for every record again: so far that has cost $0.00" in told.stdout
+    seen = json.loads(as_json.stdout)
+    [finding] = seen["findings"]
+    assert finding["path"] == "results/part-00001.parquet"
+    assert (finding["damage"], finding["repairable"], seen["exit_code"]) == ("part_corrupt", False, 74)
+    assert seen["fresh_cost_usd"] > 0
+    assert "results/part-00001.parquet is damaged" in resumed.stderr
+    assert "batchroute verify" in resumed.stderr
+
+
+def test_a_manifest_that_is_gone_is_written_anew(finished: Path) -> None:
+    (finished / "out/manifest.json").unlink()
+    assert batchroute("verify", finished / "out").returncode == 74
+    repaired = batchroute("verify", finished / "out", "--repair")
+    assert (repaired.returncode, repaired.stdout.splitlines()[0]) == (
+        0,
+        "repaired: manifest.json is missing (manifest_missing)",
+    )
+    assert batchroute("verify", finished / "out").returncode == 0
+
+
+def test_a_run_is_not_looked_over_while_it_goes_on(finished: Path) -> None:
+    with locked(finished / "out"):
+        assert batchroute("verify", finished / "out").returncode == 75
