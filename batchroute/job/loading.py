@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,8 @@ def load_job(
         problems += refused
     root, unset = expanded(root, environ)
     problems += unset
-    job = _validated(root, Origin(Path(path), tuple(warnings(root))), problems)
+    origin = Origin(Path(path))
+    job = _validated(root, replace(origin, warnings=tuple(warnings(root, origin))), problems)
     if job is None or problems:
         raise _error(path, problems)
     return job

@@ -67,7 +67,7 @@ def connect(spec: jobs.Provider, *, name: str, connections: int, base_url: str |
         name=name,
         base_url=url,
         connections=connections,
-        api_key=spec.api_key.get_secret_value() if spec.api_key is not None else None,
+        api_key=spec.key.get_secret_value() if spec.key is not None else None,
         headers={header: value.get_secret_value() for header, value in spec.headers.items()},
         ca_file=spec.ca_file,
         proxy=spec.proxy.get_secret_value() if spec.proxy is not None else None,
