@@ -7,6 +7,7 @@ source ─▶ feed ─▶ backlog ─▶ journeys ─▶ commits ─▶ exporter
 import asyncio
 import contextlib
 import datetime as dt
+import logging
 import signal
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -17,7 +18,14 @@ from typing import Any
 from msgspec import Struct, structs
 
 from batchroute.core.attempts import Attempt
-from batchroute.core.errors import BatchrouteError, InputError, OutputError, StalledError
+from batchroute.core.errors import (
+    BatchrouteError,
+    HungError,
+    InputError,
+    InterruptedRunError,
+    OutputError,
+    StalledError,
+)
 from batchroute.core.records import Batch
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog, Window
@@ -31,12 +39,16 @@ from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
 from batchroute.engine.requests import Requests
 from batchroute.engine.signals import listening
+from batchroute.engine.stacks import stacks
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
+from batchroute.engine.watchdog import Watchdog
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
+from batchroute.job.notify import Event
 
+LOG = logging.getLogger("batchroute")
 GRACE_S = 30.0
 WATCH_INTERVAL_S = 0.5
 LOOKS_PER_WAIT = 60
@@ -81,6 +93,12 @@ class Ended(Struct, frozen=True, kw_only=True):
     """Models that were left out for the rest of the run, and why."""
     errors: dict[str, int]
     """Attempts that failed, by error type, the most frequent first."""
+    failed_over: int
+    """Finished records of this run that needed a failover."""
+    event: Event
+    """How those are told who do not watch: finish, failure or budget."""
+    cut_off: bool
+    """Whether a second signal asked to end at once."""
 
 
 @dataclass(kw_only=True)
@@ -105,7 +123,9 @@ class Pipeline:
     _read_all: bool = False
     _all_walked: bool = False
     _signal: signal.Signals | None = None
+    _cut_off: bool = False
     _deadline: asyncio.Timeout | None = None
+    _whole: asyncio.Timeout | None = None
     _answered_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -122,25 +142,35 @@ class Pipeline:
         self._journey = Journey(pools=self.pools, requests=requests, halt=self.halt, clock=self.clock)
 
     async def run(self, watch: Watch | None) -> Ended:
-        """Run to the end, or to the stop; whatever happens, what is committed is exported."""
-        with _listening(self._heard):
-            await self._recover()
-            self._note("running", None, self._counts_stored())
+        """Run to the end, or to the stop; whatever happens, what is committed is exported.
+
+        Raises OutputError, and InterruptedRunError when a second signal comes while nothing is in flight.
+        """
+        with _listening(self._heard, _tell_stacks):
             try:
-                await self._travel(watch)
-            except* BatchrouteError as group:
-                first = _first(group)
-                if isinstance(first, OutputError):
-                    raise first from None
-                self.halt.stop(first)
-            await self._conclude()
-            ended = self._ended()
-            self._note(
-                "stopped" if ended.pending or self.halt.stopping else "finished",
-                ended.exit_code,
-                self._counts_stored(),
-            )
-            return ended
+                async with asyncio.timeout(None) as self._whole:
+                    return await self._run(watch)
+            except TimeoutError:
+                raise InterruptedRunError(str(self._reason()), exit_code=self._exit_code()) from None
+
+    async def _run(self, watch: Watch | None) -> Ended:
+        await self._recover()
+        self._note("running", None, self._counts_stored())
+        try:
+            await self._travel(watch)
+        except* BatchrouteError as group:
+            first = _first(group)
+            if isinstance(first, OutputError):
+                raise first from None
+            self.halt.stop(first)
+        await self._conclude()
+        ended = self._ended()
+        self._note(
+            "stopped" if ended.pending or self.halt.stopping else "finished",
+            ended.exit_code,
+            self._counts_stored(),
+        )
+        return ended
 
     async def _recover(self) -> None:
         """Put in order what an interrupted run has left: open attempts end unknown, the journal goes to parts."""
@@ -168,7 +198,12 @@ class Pipeline:
 
     def _attendants(self, watch: Watch | None) -> list[Attendant]:
         pacers = [pool.pace for pool in self.pools.values()]
-        attendants = [*pacers, self.commits.flush_regularly, self._stop_when_stalled]
+        attendants = [
+            *pacers,
+            self.commits.flush_regularly,
+            self._stop_when_stalled,
+            self._stop_when_hung,
+        ]
         return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
 
     async def _admit(self, journeys: asyncio.TaskGroup) -> None:
@@ -237,18 +272,56 @@ class Pipeline:
                     )
                 )
 
+    async def _stop_when_hung(self) -> None:
+        """Stop when nothing happens although it should: a bug of ours shall end the run, and say where it stood."""
+        timeouts = [pool.spec.timeout_s for pool in self.pools.values()]
+        watchdog = Watchdog.over(timeouts, self.clock.now())
+        while True:
+            await asyncio.sleep(watchdog.interval_s)
+            if self._hangs(watchdog):
+                break
+        _tell_stacks()
+        out = sum(pool.statistics().in_flight for pool in self.pools.values())
+        self.halt.stop(
+            HungError(
+                f"nothing happened for {watchdog.limit_s:g} s with {out} requests in flight: please report this with "
+                "the stacks above; the same command goes on"
+            )
+        )
+        self._cut(asyncio.get_running_loop().time())
+
+    def _hangs(self, watchdog: Watchdog) -> bool:
+        """A run that waits for a time to come (a pause, a limit, the end of a cooldown) does not hang."""
+        pools = [pool.statistics() for pool in self.pools.values()]
+        signs = (self.tally.read, self.tally.finished, *((pool.attempts, pool.in_flight) for pool in pools))
+        queued = any(pool.waiting or pool.state != "closed" for pool in pools)
+        waits = not any(pool.in_flight for pool in pools) and (queued or self.halt.sleepers > 0)
+        return watchdog.hangs(self.clock.now(), signs, waits=waits)
+
     async def _watch(self, watch: Watch) -> None:
         while True:
             watch(self.progress())
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     def _heard(self, number: signal.Signals) -> None:
-        """The first signal lets what is in flight finish; the second one does not."""
-        if self._deadline is not None and not self._deadline.expired():
-            now = asyncio.get_running_loop().time()
-            self._deadline.reschedule(now if self._signal else now + GRACE_S)
+        """The first signal lets what is in flight finish; the second one does not, nor does it wait for exports."""
+        now = asyncio.get_running_loop().time()
+        travelling = self._deadline is not None and not self._deadline.expired()
+        if self._signal is None:
+            self._cut(now + GRACE_S)
+        else:
+            self._cut_off = True
+            if travelling:
+                self._cut(now)
+            elif self._whole is not None:
+                self._whole.reschedule(now)
         self._signal = self._signal or number
         self.halt.stop()
+
+    def _cut(self, when: float) -> None:
+        """What is in flight may finish until then, a time on the loop's clock."""
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(when)
 
     def _wake_all(self) -> None:
         """Let everybody who waits see that the run is stopping."""
@@ -298,6 +371,7 @@ class Pipeline:
             left_s=(expected - done) / per_second if expected is not None and per_second else None,
             pools=pools,
             stopping=self.halt.stopping,
+            failed_over=tally.failed_over,
             gives_up_s=self._answered_at + self.options.max_wait_s - now if waiting else None,
         )
 
@@ -320,6 +394,9 @@ class Pipeline:
             warnings=self.warnings,
             disabled={model: pool.disabled for model, pool in self.pools.items() if pool.disabled},
             errors=dict(tally.errors.most_common()),
+            failed_over=tally.failed_over,
+            event=self._event(),
+            cut_off=self._cut_off,
         )
 
     def _total(self) -> int:
@@ -338,6 +415,11 @@ class Pipeline:
             return 1
         failed = self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED]
         return 3 if failed else 0
+
+    def _event(self) -> Event:
+        if self._signal is None and isinstance(self.halt.reason, BatchrouteError):
+            return self.halt.reason.event
+        return "failure" if self._exit_code() else "finish"
 
     def _reason(self) -> str | None:
         if self._signal is not None:
@@ -378,11 +460,15 @@ async def _background(*attendants: Attendant) -> AsyncIterator[None]:
             task.cancel()
 
 
+def _tell_stacks() -> None:
+    LOG.warning("%s", stacks(), extra={"event": "stacks"})
+
+
 @contextlib.contextmanager
-def _listening(heard: Callable[[signal.Signals], None]) -> Iterator[None]:
+def _listening(heard: Callable[[signal.Signals], None], asked: Callable[[], None]) -> Iterator[None]:
     """Signals reach only the main thread; a run in another one is stopped by its caller."""
     if threading.current_thread() is threading.main_thread():
-        with listening(heard):
+        with listening(heard, asked):
             yield
     else:
         yield

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from batchroute.core.requests import Request
-from batchroute.core.responses import Failure, Outcome
+from batchroute.core.responses import Failure, Outcome, Response
 from batchroute.job import jobs
 from batchroute.providers.accounts import Account
 from batchroute.providers.answers import judge
@@ -17,6 +17,7 @@ from batchroute.providers.transports import Transport
 from batchroute.providers.wire import Wire
 
 _TRANSPORTS: Final[dict[str, Callable[[Account], Transport]]] = {"wire": Wire, "sdk": Sdk}
+_REPEATING: Final = ("content", "response_id", "response_model")
 
 
 class HttpProvider:
@@ -37,7 +38,7 @@ class HttpProvider:
             outcome = judge(await self._post(request.body(model), timeout_s=timeout_s), request, model)
         except Exception as error:  # noqa: BLE001 # an attempt that fails is a value, whatever broke it
             outcome = failure(error)
-        return self._redacted(outcome) if isinstance(outcome, Failure) else outcome
+        return self._redacted(outcome) if isinstance(outcome, Failure) else self._answered(outcome)
 
     async def ping(self, timeout_s: float) -> Failure | None:
         """List the models, which costs nothing; None when the provider answers and accepts the credentials."""
@@ -50,6 +51,15 @@ class HttpProvider:
     async def close(self) -> None:
         """See Provider."""
         await self._transport.close()
+
+    def _answered(self, told: Response) -> Response:
+        """The answer, without the key in it, should a gateway repeat what it was sent."""
+        if not self._redactor.repeated_in(f"{told.content}\n{told.response_id}\n{told.response_model}"):
+            return told
+        words = {name: getattr(told, name) for name in _REPEATING}
+        return replace(
+            told, **{name: self._redactor.without_keys(word) for name, word in words.items() if word}
+        )
 
     def _redacted(self, told: Failure) -> Failure:
         return replace(told, message=self._redactor.clean(told.message))
