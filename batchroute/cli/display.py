@@ -224,8 +224,12 @@ def closing_table(summary: Summary) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    class Unread(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704  what rich has caught: it would end the process with exit code 1
+
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    console = Console(file=sys.stdout, width=width, markup=False, highlight=False)
+    console = Unread(file=sys.stdout, width=width, markup=False, highlight=False)
     if summary.routes:
         console.print(_routes_table(summary))
     records = summary.records

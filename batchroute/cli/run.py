@@ -1,5 +1,6 @@
 """`batchroute run JOB`: bring an output directory up to date with its input."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from batchroute.cli.logs import PlainLog
 from batchroute.cli.options import Duration, job_argument, json_option, overrides_option
 from batchroute.cli.streams import dropped_if_unread
 from batchroute.cli.telling import told_as
+
+OWNERS_ALONE = 0o077
+"""Files 0600, folders 0700, also where the caller's umask would take more away, or less."""
 
 
 @click.command(short_help="Bring a job's output up to date with its input.")
@@ -64,7 +68,8 @@ def run(
         from batchroute.api import run as run_job
         from batchroute.cli.display import closing_table, display
 
-    _outlive_the_terminal()
+    os.umask(OWNERS_ALONE)
+    _heed_signals()
     with told_as(log_format, job.stem) as told:
         loaded = told.load(job, overrides)
         with display(loaded.job, quiet=quiet, log_format=log_format, clean=told.clean) as watch:
@@ -87,7 +92,8 @@ def run(
     sys.exit(summary.exit_code)
 
 
-def _outlive_the_terminal() -> None:
-    """From the first moment on: a terminal that goes away ends nothing, nor does asking where a run stands."""
+def _heed_signals() -> None:
+    """Before and after the run, which listens itself: a terminal that goes away ends nothing, SIGTERM all in order."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

@@ -1,7 +1,7 @@
 """One provider of a job as a live thing: a transport, the judge of its answers, the map of its errors."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -17,7 +17,10 @@ from batchroute.providers.transports import Transport
 from batchroute.providers.wire import Wire
 
 _TRANSPORTS: Final[dict[str, Callable[[Account], Transport]]] = {"wire": Wire, "sdk": Sdk}
-_REPEATING: Final = ("content", "response_id", "response_model")
+_OF_ANSWERS: Final = ("content", "response_id", "response_model", "service_tier")
+_OF_FAILURES: Final = ("message", "finish_reason", "response_id", "response_model")
+
+Told = TypeVar("Told", Response, Failure)
 
 
 class HttpProvider:
@@ -54,15 +57,18 @@ class HttpProvider:
 
     def _answered(self, told: Response) -> Response:
         """The answer, without the key in it, should a gateway repeat what it was sent."""
-        if not self._redactor.repeated_in(f"{told.content}\n{told.response_id}\n{told.response_model}"):
+        words = f"{told.content}\n{told.response_id}\n{told.response_model}\n{told.service_tier}"
+        if not self._redactor.repeated_in(words):
             return told
-        words = {name: getattr(told, name) for name in _REPEATING}
-        return replace(
-            told, **{name: self._redactor.without_keys(word) for name, word in words.items() if word}
-        )
+        return _with_words(told, _OF_ANSWERS, self._redactor.without_keys)
 
     def _redacted(self, told: Failure) -> Failure:
-        return replace(told, message=self._redactor.clean(told.message))
+        return _with_words(told, _OF_FAILURES, self._redactor.clean)
+
+
+def _with_words(told: Told, names: Iterable[str], clean: Callable[[str], str]) -> Told:
+    """The outcome with these texts of it cleaned, where they are there."""
+    return replace(told, **{name: clean(word) for name in names if (word := getattr(told, name))})
 
 
 def connect(spec: jobs.Provider, *, name: str, connections: int, base_url: str | None = None) -> HttpProvider:

@@ -28,9 +28,8 @@ class Redactor:
         heads = sorted({form[:_PREFIX] for secret in long for form in _forms(secret)})
         patterns = [*map(re.escape, forms), *(rf"{re.escape(head)}[^\s\"',}}]*" for head in heads), _KEY_LIKE]
         self._pattern = re.compile("|".join(patterns))
-        self._answers = tuple(
-            sorted({form for secret in long if looks_real(secret) for form in _forms(secret)})
-        )
+        real = {form for secret in long if looks_real(secret) for form in _forms(secret)}
+        self._keys = tuple(sorted(real, key=len, reverse=True))
 
     def __repr__(self) -> str:
         return "Redactor()"
