@@ -1,5 +1,6 @@
 """A file that holds one key and nothing else, as secret stores of containers and systemd provide them."""
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,17 @@ def _line(path: Path) -> str:
 
 
 def readable_by_others(path: Path) -> int | None:
-    """The mode of a file that other users may read or change, or None."""
+    """The mode of a file that other users may read or change, or None.
+
+    The group may read one that belongs to somebody else: that is how systemd and Kubernetes lend a key.
+    """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        found = path.stat()
     except OSError:
         return None  # refused elsewhere
-    return mode if mode & _OTHERS else None
+    lent = 0 if found.st_uid == os.geteuid() else stat.S_IRGRP
+    mode = stat.S_IMODE(found.st_mode)
+    return mode if mode & _OTHERS & ~lent else None
 
 
 KeyFilePath: TypeAlias = Annotated[
