@@ -29,7 +29,7 @@ class PlainLog:
     def __init__(self, name: str, clean: Clean = str, write: Callable[[str], object] | None = None) -> None:
         self._name = f"{name}: " if name else ""
         self._clean = clean
-        self._write = write or _to_stderr
+        self._write = write or to_stderr
 
     def tell(self, level: str, event: str, text: str, **_: object) -> None:
         said = self._clean(text)
@@ -49,7 +49,7 @@ class JsonLog:
     def tell(self, level: str, event: str, text: str, **fields: object) -> None:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")  # noqa: TID251  when it is said
         line = {"ts": now, "level": level, "event": event, "job": self._name, "message": text, **fields}
-        _to_stderr(json.dumps(_cleaned(line, self._clean), default=_number))
+        to_stderr(json.dumps(_cleaned(line, self._clean), default=_number))
 
 
 class _Ear(logging.Handler):
@@ -91,7 +91,8 @@ def _number(value: Any) -> float | str:
     return float(value) if hasattr(value, "as_tuple") else str(value)
 
 
-def _to_stderr(line: str) -> None:
+def to_stderr(line: str) -> None:
+    """Write a line where progress and errors go, if anybody still reads it."""
     with suppress(OSError, ValueError):  # nobody reads it any more
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

@@ -8,8 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchroute.cli.logs import JsonLog, Log, PlainLog
+from batchroute.cli.logs import JsonLog, Log, PlainLog, to_stderr
 from batchroute.core.errors import BatchrouteError
+from batchroute.job.problems import printable
 
 if TYPE_CHECKING:
     from batchroute.job.jobs import Job
@@ -66,7 +67,8 @@ class Told:
             text = str(error) if known else f"{type(error).__name__}: {error}"
             self._log.tell("error", "error", text, exit_code=_exit_code(error), **fields)
         else:
-            sys.stderr.write(self.clean(f"Error: {error}\n" if known else trace))
+            for line in self.clean(f"Error: {error}" if known else trace).splitlines():
+                to_stderr(printable(line))
         return _exit_code(error)
 
     def _logging_as(self, name: str) -> Log:

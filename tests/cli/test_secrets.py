@@ -252,6 +252,18 @@ routes: {default: {models: [m]}}
 """
 
 
+@pytest.fixture
+def own_process_as_it_was() -> Iterator[None]:
+    """The command, run in this process, changes what is the process's."""
+    numbers = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM)
+    umask, before = os.umask(0o077), [signal.getsignal(number) for number in numbers]
+    yield
+    os.umask(umask)
+    for number, meant in zip(numbers, before, strict=True):
+        signal.signal(number, meant)
+
+
+@pytest.mark.usefixtures("own_process_as_it_was")
 @pytest.mark.parametrize("place", REFUSED)
 def test_a_job_file_is_refused_without_repeating_the_key(tmp_path: Path, place: str) -> None:
     first = REFUSED[place].replace("{key}", PASSWORD)
@@ -266,6 +278,7 @@ def test_a_job_file_is_refused_without_repeating_the_key(tmp_path: Path, place: 
         assert leaks(tmp_path / "out", ran.output) == []
 
 
+@pytest.mark.usefixtures("own_process_as_it_was")
 def test_a_key_on_the_command_line_is_refused_without_repeating_it(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "providers: {p: {base_url: 'http://127.0.0.1:1/v1', api_key: x}}\n" + SOUND
