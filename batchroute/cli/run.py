@@ -12,6 +12,7 @@ from batchroute.cli.logs import PlainLog
 from batchroute.cli.options import Duration, job_argument, json_option, overrides_option
 from batchroute.cli.streams import dropped_if_unread
 from batchroute.cli.telling import told_as
+from batchroute.io.locks import refuse_if_held
 
 OWNERS_ALONE = 0o077
 """Files 0600, folders 0700, also where the caller's umask would take more away, or less."""
@@ -64,14 +65,17 @@ def run(
     4 stopped after --max-wait without an answer, 5 no model can serve, 65 input unusable, 74 output I/O error,
     75 another run holds the directory, 130/143 interrupted.
     """
-    with quick_imports():
-        from batchroute.api import run as run_job
-        from batchroute.cli.display import closing_table, display
-
     os.umask(OWNERS_ALONE)
     _heed_signals()
     with told_as(log_format, job.stem) as told:
         loaded = told.load(job, overrides)
+        refuse_if_held(
+            loaded.output.path
+        )  # before half a second of imports; the run looks again, and for sure
+        with quick_imports():
+            from batchroute.api import run as run_job
+            from batchroute.cli.display import closing_table, display
+
         with display(loaded.job, quiet=quiet, log_format=log_format, clean=told.clean) as watch:
             summary = run_job(
                 loaded,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchroute.cli.imports import quick_imports
 from batchroute.cli.logs import JsonLog, Log, PlainLog, to_stderr
 from batchroute.core.errors import BatchrouteError
 from batchroute.job.problems import printable
@@ -32,8 +33,9 @@ class Told:
 
     def load(self, path: Path, overrides: tuple[str, ...]) -> "Job":
         """Load the job, warn of what deserves it. Raises JobError."""
-        from batchroute.job.loading import load_job
-        from batchroute.providers.redaction import Redactor, secrets_of
+        with quick_imports():
+            from batchroute.job.loading import load_job
+            from batchroute.providers.redaction import Redactor, secrets_of
 
         job = load_job(path, overrides=overrides)
         self.clean = Redactor(secrets_of(job)).clean  # type: ignore[method-assign]

@@ -56,7 +56,7 @@ def test_signals_at_random_moments_lose_nothing_and_pay_nothing_twice(tmp_path: 
     assert cancelled <= 8 * ROUNDS  # what was in flight when it was cut off
 
 
-def test_a_second_signal_ends_the_run_within_a_second_or_so(tmp_path: Path) -> None:
+def test_a_second_signal_does_not_wait_for_the_grace(tmp_path: Path) -> None:
     with receiving(always(HANG)) as receiver:
         job = hanging_job(tmp_path, receiver.url)
         process = started("run", job, "--json")
@@ -69,7 +69,7 @@ def test_a_second_signal_ends_the_run_within_a_second_or_so(tmp_path: Path) -> N
         process.communicate(timeout=30)
 
     assert process.returncode == 143
-    assert time.monotonic() - began < 5  # 0.2 s on an idle machine; the grace would be 30
+    assert time.monotonic() - began < 15  # 0.2 s on an idle machine; the grace would be 30
 
 
 def hanging_job(folder: Path, url: str) -> Path:
