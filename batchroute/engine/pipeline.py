@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import signal
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -275,10 +275,11 @@ class Pipeline:
     async def _stop_when_hung(self) -> None:
         """Stop when nothing happens although it should: a bug of ours shall end the run, and say where it stood."""
         timeouts = [pool.spec.timeout_s for pool in self.pools.values()]
-        watchdog = Watchdog.over(timeouts, self.clock.now())
+        loop = asyncio.get_running_loop()
+        watchdog = Watchdog.over(timeouts, loop.time())
         while True:
             await asyncio.sleep(watchdog.interval_s)
-            if self._hangs(watchdog):
+            if watchdog.hangs(loop.time(), self._signs(), waits=self._waits):
                 break
         _tell_stacks()
         out = sum(pool.statistics().in_flight for pool in self.pools.values())
@@ -288,15 +289,18 @@ class Pipeline:
                 "the stacks above; the same command goes on"
             )
         )
-        self._cut(asyncio.get_running_loop().time())
+        self._cut(loop.time())
 
-    def _hangs(self, watchdog: Watchdog) -> bool:
-        """A run that waits for a time to come (a pause, a limit, the end of a cooldown) does not hang."""
+    def _signs(self) -> Hashable:
+        """What changes while a run goes on: records read and finished, requests started and answered."""
+        pools = ((pool.started, pool.answered) for pool in self.pools.values())
+        return (self.tally.read, self.tally.finished, *pools)
+
+    def _waits(self) -> bool:
+        """Whether all wait for a time to come: a pause, a limit, the end of a cooldown."""
         pools = [pool.statistics() for pool in self.pools.values()]
-        signs = (self.tally.read, self.tally.finished, *((pool.attempts, pool.in_flight) for pool in pools))
         queued = any(pool.waiting or pool.state != "closed" for pool in pools)
-        waits = not any(pool.in_flight for pool in pools) and (queued or self.halt.sleepers > 0)
-        return watchdog.hangs(self.clock.now(), signs, waits=waits)
+        return not any(pool.in_flight for pool in pools) and (queued or self.halt.sleepers > 0)
 
     async def _watch(self, watch: Watch) -> None:
         while True:

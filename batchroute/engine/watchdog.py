@@ -1,6 +1,6 @@
 """Whether a run hangs: decided from what can be seen of it, so that it ends with an error rather than never."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 LEAST_LIMIT_S = 60.0
@@ -29,9 +29,12 @@ class Watchdog:
     def interval_s(self) -> float:
         return self.limit_s / LOOKS_PER_LIMIT
 
-    def hangs(self, now: float, signs: Hashable, *, waits: bool) -> bool:
-        """Whether nothing has changed for the limit, though the run was not waiting for a time to come."""
+    def hangs(self, now: float, signs: Hashable, *, waits: Callable[[], bool]) -> bool:
+        """Whether nothing has changed for the limit, though the run was not waiting for a time to come.
+
+        `waits` is asked only when nothing has changed.
+        """
         passed, self.looked_at = min(now - self.looked_at, 2 * self.interval_s), now
         moved, self._signs = signs != self._signs, signs
-        self._still_s = 0.0 if moved or waits else self._still_s + passed
+        self._still_s = 0.0 if moved or waits() else self._still_s + passed
         return self._still_s >= self.limit_s

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.fakes import Script, ScriptedProvider, always, answer, failure
 
 
 def looks(watchdog: Watchdog, *moments: tuple[float, object, bool]) -> list[bool]:
-    return [watchdog.hangs(now, signs, waits=waits) for now, signs, waits in moments]
+    return [watchdog.hangs(now, signs, waits=partial(bool, waits)) for now, signs, waits in moments]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_an_hour_in_which_the_machine_slept_counts_for_two_looks() -> None:
     watchdog = Watchdog(limit_s=60.0, looked_at=0.0)
     assert looks(watchdog, (5.0, "same", False), (3605.0, "same", False)) == [False, False]
     assert looks(watchdog, *((3605.0 + 5 * number, "same", False) for number in range(1, 10)))[-1] is False
-    assert watchdog.hangs(3655.0, "same", waits=False)
+    assert watchdog.hangs(3655.0, "same", waits=lambda: False)
 
 
 class Deaf(ScriptedProvider):
