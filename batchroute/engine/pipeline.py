@@ -202,7 +202,6 @@ class Pipeline:
             *pacers,
             self.commits.flush_regularly,
             self._stop_when_stalled,
-            self._stop_when_hung,
         ]
         return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
 
@@ -258,11 +257,20 @@ class Pipeline:
                 self._note("running", None, self._counts_so_far())
 
     async def _stop_when_stalled(self) -> None:
-        """Stop when records wait and nothing was answered for too long: every model is down, or refuses these."""
+        """Stop when records wait and nothing was answered for too long: every model is down, or refuses these.
+
+        And when nothing happens at all although something should, which ends sooner.
+        """
         longest = self.options.max_wait_s
         finished, self._answered_at = self.tally.finished, self.clock.now()
+        timeouts = [pool.spec.timeout_s for pool in self.pools.values()]
+        loop = asyncio.get_running_loop()
+        watchdog = Watchdog.over(timeouts, longest / LOOKS_PER_WAIT, loop.time())
         while True:
-            await asyncio.sleep(longest / LOOKS_PER_WAIT)
+            await asyncio.sleep(watchdog.interval_s)
+            if watchdog.hangs(loop.time(), self._signs(), waits=self._waits):
+                self._end_hung(watchdog.limit_s)
+                return
             if self.tally.finished != finished or not self.window.taken:
                 finished, self._answered_at = self.tally.finished, self.clock.now()
             elif self.clock.now() - self._answered_at >= longest:
@@ -272,24 +280,17 @@ class Pipeline:
                     )
                 )
 
-    async def _stop_when_hung(self) -> None:
-        """Stop when nothing happens although it should: a bug of ours shall end the run, and say where it stood."""
-        timeouts = [pool.spec.timeout_s for pool in self.pools.values()]
-        loop = asyncio.get_running_loop()
-        watchdog = Watchdog.over(timeouts, loop.time())
-        while True:
-            await asyncio.sleep(watchdog.interval_s)
-            if watchdog.hangs(loop.time(), self._signs(), waits=self._waits):
-                break
+    def _end_hung(self, limit_s: float) -> None:
+        """Stop a run in which nothing happens although it should: a bug of ours shall say where it stood."""
         _tell_stacks()
         out = sum(pool.statistics().in_flight for pool in self.pools.values())
         self.halt.stop(
             HungError(
-                f"nothing happened for {watchdog.limit_s:g} s with {out} requests in flight: please report this with "
+                f"nothing happened for {limit_s:g} s with {out} requests in flight: please report this with "
                 "the stacks above; the same command goes on"
             )
         )
-        self._cut(loop.time())
+        self._cut(asyncio.get_running_loop().time())
 
     def _signs(self) -> Hashable:
         """What changes while a run goes on: records read and finished, requests started and answered."""
