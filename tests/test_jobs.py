@@ -14,11 +14,14 @@ JOBS = sorted((Path(__file__).parents[1] / "jobs").rglob("*.yaml"))
 
 def needed(path: Path) -> dict[str, str]:
     """The environment variables that a job file names, each with a placeholder."""
-    return dict.fromkeys(re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")), "placeholder")
+    lines = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
+    ]
+    return dict.fromkeys(re.findall(r"\$\{(\w+)\}", "\n".join(lines)), "placeholder")
 
 
 def test_there_are_jobs() -> None:
-    assert {"classify.yaml", "openai.yaml"} <= {path.name for path in JOBS}
+    assert {"classify.yaml", "nightly.yaml", "openai.yaml"} <= {path.name for path in JOBS}
 
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
@@ -49,3 +52,21 @@ def test_a_key_that_is_not_set_is_named(path: Path) -> None:
 def test_keys_stand_in_the_environment_alone(path: Path) -> None:
     written = re.findall(r"api_key:\s*([^\s,}]+\}?\"?)", path.read_text(encoding="utf-8"))
     assert [key for key in written if not re.fullmatch(r"\"?\$\{\w+\}\"?", key)] == []
+
+
+def test_what_nightly_only_proposes_loads_too(tmp_path: Path) -> None:
+    """Its commented lines, uncommented: nobody shall find out at night that they are wrong."""
+    text = (JOBS[0].parent / "nightly.yaml").read_text(encoding="utf-8")
+    proposed = re.sub(r"^(\s*)# ((?:  )?\w+: .*|notify:)$", r"\1\2", text, flags=re.MULTILINE)
+    assert "\nnotify:\n  webhook:" in proposed
+    (tmp_path / "openai.key").write_text("a-key\n")
+    (tmp_path / "openai.key").chmod(0o600)
+    (tmp_path / "job.yaml").write_text(proposed.replace("../", f"{tmp_path}/"))
+    urls = {"NOTIFY_URL": "https://hooks.example/services/x", "PING_URL": "https://ping.example/uuid"}
+    job = load_job(tmp_path / "job.yaml", environ={"CREDENTIALS_DIRECTORY": str(tmp_path), **urls})
+
+    assert job.warnings == ()
+    assert job.notify is not None
+    assert job.notify.events == ("failure", "budget", "failovers")
+    assert job.output.metrics is not None
+    assert job.providers["openai"].key is not None

@@ -1,8 +1,8 @@
-"""What a person sees of a run: live tables on a terminal, a plain line every 30 s in a log."""
+"""What is seen of a run: live tables on a terminal, a plain line every 30 s in a log, or JSON lines."""
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Decimal
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+from batchroute.cli.logs import Clean, JsonLog, Log, PlainLog, heard
 from batchroute.core.money import usd
+from batchroute.engine.pools import PoolStatistics
 from batchroute.engine.tally import Progress
 from batchroute.job.durations import spelled
 from batchroute.report.summary import Summary
@@ -23,70 +25,139 @@ STYLES = {"closed": "green", "disabled": "red"}
 
 
 @contextmanager
-def display(job: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """Something that shows the progress it is told, on stderr; None when quiet."""
+def display(
+    job: str, *, quiet: bool, log_format: str | None = None, clean: Clean = str
+) -> Iterator[Callable[[Progress], None] | None]:
+    """Something that shows the progress it is told, on stderr; None when quiet.
+
+    What the package logs meanwhile is said too. `clean` takes secrets out of every line.
+    """
+    log: Log = JsonLog(job, clean) if log_format == "json" else PlainLog(job, clean)
     if quiet:
-        yield None
-    elif sys.stderr is not None and sys.stderr.isatty():
-        from rich.console import Console
-        from rich.live import Live
-
-        console = Console(stderr=True, markup=False, highlight=False)
-        with Live(console=console, refresh_per_second=4, transient=True) as live:
-            alarm = Alarm(lambda line: console.print(line, style="bold red"))
-
-            def show(progress: Progress) -> None:
-                alarm.hear(progress)
-                live.update(screen(job, progress))
-
+        with heard(log):
+            yield None
+    elif log_format == "json":
+        with heard(log):
+            yield _JsonLines(log)
+    elif log_format is None and sys.stderr is not None and sys.stderr.isatty():
+        with _live(job, clean) as show:
             yield show
     else:
-        yield _Lines(job)
+        with heard(log):
+            yield _Lines(log)
+
+
+@contextmanager
+def _live(job: str, clean: Clean) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    log = PlainLog("", clean, lambda line: console.print(line, style="bold red", soft_wrap=True))
+    with Live(console=console, refresh_per_second=4, transient=True) as live, heard(log):
+        alarm = Alarm(log)
+
+        def show(progress: Progress) -> None:
+            alarm.hear(progress)
+            live.update(screen(job, progress))
+
+        yield show
 
 
 class Alarm:
     """Says once of each model that it is out for the rest of the run, and why."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, log: Log) -> None:
+        self._log = log
         self._told: set[str] = set()
 
     def hear(self, progress: Progress) -> None:
         for pool in progress.pools:
             if pool.state == "disabled" and pool.model not in self._told:
                 self._told.add(pool.model)
-                self._say(left_out(pool.model, pool.reason or "no reason was given"))
+                self._log.tell(
+                    "warning", "warning", left_out(pool.model, pool.reason or "no reason was given")
+                )
 
 
 def left_out(model: str, why: str) -> str:
     """What is said of a model that no record goes to any more."""
-    return f"Warning: {model} is left out for the rest of the run: {why}"
+    return f"{model} is left out for the rest of the run: {why}"
 
 
 class _Lines:
     """One plain line every 30 s."""
 
-    def __init__(self, job: str) -> None:
-        self._job = job
+    def __init__(self, log: Log) -> None:
+        self._log = log
         self._next = monotonic() + LINE_EVERY_S
         self._stopping = False
-        self._alarm = Alarm(self._say)
+        self._alarm = Alarm(log)
 
     def __call__(self, progress: Progress) -> None:
         self._alarm.hear(progress)
         if progress.stopping and not self._stopping:
             self._stopping = True
-            self._say(
-                f"stopping; {_in_flight(progress)} requests in flight may finish, a second signal cuts them off"
-            )
+            self._log.tell("info", "stopping", stopping(progress))
         if monotonic() >= self._next:
             self._next = monotonic() + LINE_EVERY_S
-            self._say(f"{headline(progress)}{_troubles(progress)}")
+            self._log.tell("info", "progress", f"{headline(progress)}{_troubles(progress)}")
 
-    def _say(self, line: str) -> None:
-        with suppress(OSError):  # a log that cannot be written is no reason to stop
-            sys.stderr.write(f"{self._job}: {line}\n")
-            sys.stderr.flush()
+
+class _JsonLines:
+    """Progress every 30 s, and at once when a model changes its state or the run begins to stop."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._next = monotonic() + LINE_EVERY_S
+        self._stopping = False
+        self._states: dict[str, str] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        for pool in progress.pools:
+            if self._states.get(pool.model, "closed") != pool.state:
+                self._tell_state(pool)
+            self._states[pool.model] = pool.state
+        if progress.stopping and not self._stopping:
+            self._stopping = True
+            self._log.tell("info", "stopping", stopping(progress), in_flight=_in_flight(progress))
+        if monotonic() >= self._next:
+            self._next = monotonic() + LINE_EVERY_S
+            self._log.tell("info", "progress", headline(progress), **progress_fields(progress))
+
+    def _tell_state(self, pool: PoolStatistics) -> None:
+        level = "warning" if pool.state == "disabled" else "info"
+        reason = None if pool.state == "closed" else pool.reason
+        fields = {"model": pool.model, "state": pool.state, "paused_s": pool.paused_s, "reason": reason}
+        self._log.tell(level, "model", f"{pool.model} {_state(pool.state, pool.paused_s)}", **fields)
+
+
+def progress_fields(progress: Progress) -> dict[str, object]:
+    """What a JSON line says of the progress: counts of records, USD, and each model."""
+    names = (
+        "elapsed_s",
+        "total",
+        "succeeded",
+        "failed",
+        "degraded",
+        "skipped",
+        "in_motion",
+        "per_second",
+        "left_s",
+    )
+    models = {
+        pool.model: {
+            name: getattr(pool, name) for name in ("state", "in_flight", "waiting", "attempts", "errors")
+        }
+        for pool in progress.pools
+    }
+    counts = {name: getattr(progress, name) for name in names}
+    return {**counts, "failed_over": progress.failed_over, "cost_usd": usd(progress.cost), "models": models}
+
+
+def stopping(progress: Progress) -> str:
+    """What is said when a run begins to stop."""
+    return f"stopping; {_in_flight(progress)} requests in flight may finish, a second signal cuts them off"
 
 
 def _in_flight(progress: Progress) -> int:
@@ -154,8 +225,12 @@ def closing_table(summary: Summary) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    class Unread(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704  what rich has caught: it would end the process with exit code 1
+
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    console = Console(file=sys.stdout, width=width, markup=False, highlight=False)
+    console = Unread(file=sys.stdout, width=width, markup=False, highlight=False)
     if summary.routes:
         console.print(_routes_table(summary))
     records = summary.records

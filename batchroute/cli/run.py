@@ -1,12 +1,21 @@
 """`batchroute run JOB`: bring an output directory up to date with its input."""
 
+import os
+import signal
 import sys
 from pathlib import Path
 
 import click
 
 from batchroute.cli.imports import quick_imports
+from batchroute.cli.logs import PlainLog
 from batchroute.cli.options import Duration, job_argument, json_option, overrides_option
+from batchroute.cli.streams import dropped_if_unread
+from batchroute.cli.telling import told_as
+from batchroute.io.locks import refuse_if_held
+
+OWNERS_ALONE = 0o077
+"""Files 0600, folders 0700, also where the caller's umask would take more away, or less."""
 
 
 @click.command(short_help="Bring a job's output up to date with its input.")
@@ -29,6 +38,12 @@ from batchroute.cli.options import Duration, job_argument, json_option, override
 )
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no table; errors still show.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["plain", "json"]),
+    help="Log lines on stderr: plain, also on a terminal, or one JSON object each. Default: a live display on a "
+    "terminal, plain lines elsewhere.",
+)
 def run(
     job: Path,
     overrides: tuple[str, ...],
@@ -38,6 +53,7 @@ def run(
     max_wait: float,
     as_json: bool,
     quiet: bool,
+    log_format: str | None,
 ) -> None:
     """Bring the output directory of JOB up to date with its input.
 
@@ -49,32 +65,39 @@ def run(
     4 stopped after --max-wait without an answer, 5 no model can serve, 65 input unusable, 74 output I/O error,
     75 another run holds the directory, 130/143 interrupted.
     """
-    with quick_imports():
-        from batchroute.api import load_job
-        from batchroute.api import run as run_job
-        from batchroute.cli.display import closing_table, display, left_out
+    os.umask(OWNERS_ALONE)
+    _heed_signals()
+    with told_as(log_format, job.stem) as told:
+        loaded = told.load(job, overrides)
+        refuse_if_held(
+            loaded.output.path
+        )  # before half a second of imports; the run looks again, and for sure
+        with quick_imports():
+            from batchroute.api import run as run_job
+            from batchroute.cli.display import closing_table, display
 
-    loaded = load_job(job, overrides=overrides)
-    for warning in loaded.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    with display(loaded.job, quiet=quiet) as watch:
-        summary = run_job(
-            loaded,
-            limit=limit,
-            fresh=fresh,
-            retry_failed=not no_retry_failed,
-            max_wait_s=max_wait,
-            watch=watch,
-        )
-    for warning in summary.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    if quiet:  # it was not said meanwhile, and cron should mail it
-        for model, why in summary.disabled.items():
-            click.echo(left_out(model, why), err=True)
-    if as_json:
-        sys.stdout.buffer.write(summary.json() + b"\n")
-    elif not quiet:
-        closing_table(summary)
-    if summary.reason and not as_json:
-        click.echo(f"{summary.reason}", err=True)
+        with display(loaded.job, quiet=quiet, log_format=log_format, clean=told.clean) as watch:
+            summary = run_job(
+                loaded,
+                limit=limit,
+                fresh=fresh,
+                retry_failed=not no_retry_failed,
+                max_wait_s=max_wait,
+                watch=watch,
+            )
+        told.end(summary, quiet=quiet)
+    with dropped_if_unread():
+        if as_json:
+            sys.stdout.buffer.write(summary.json() + b"\n")
+        elif not quiet and log_format != "json":
+            closing_table(summary)
+    if summary.reason and not as_json and log_format != "json":
+        PlainLog("", told.clean).tell("info", "reason", summary.reason)
     sys.exit(summary.exit_code)
+
+
+def _heed_signals() -> None:
+    """Before and after the run, which listens itself: a terminal that goes away ends nothing, SIGTERM all in order."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

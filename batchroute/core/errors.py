@@ -7,16 +7,20 @@ BatchrouteError
 │   └── NoRoomError       74   the disk is nearly full
 ├── OutputLockedError     75   another run holds the output directory
 ├── StalledError          4    nothing was answered for too long; run again to continue
-└── NoModelError          5    no model can serve
+├── NoModelError          5    no model can serve
+├── HungError             1    nothing happened although it should have; run again to continue
+└── InterruptedRunError   130  a second signal came while nothing was in flight (143 after SIGTERM)
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class BatchrouteError(Exception):
     """Something a person must mend. The message says what is wrong and what to do."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
+    event: ClassVar[Literal["failure", "budget"]] = "failure"
+    """Which event of `notify` a run is that ends so."""
 
 
 class JobError(BatchrouteError):
@@ -71,3 +75,15 @@ class NoModelError(BatchrouteError):
     """Every model was disabled: credentials, billing, or names that no provider knows."""
 
     exit_code = 5
+
+
+class HungError(BatchrouteError):
+    """Nothing happened for far longer than any request may take: a bug. What is committed is kept."""
+
+
+class InterruptedRunError(BatchrouteError):
+    """A second signal came before the first request or after the last one. What is committed is kept."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

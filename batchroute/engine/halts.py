@@ -12,6 +12,8 @@ class Halt:
         self.reason: BaseException | None = None
         """Why the run stops early, or None."""
         self.stopping = False
+        self.sleepers = 0
+        """How many wait for a time to come."""
         self._listeners: list[Callable[[], None]] = []
 
     def on_stop(self, listener: Callable[[], None]) -> None:
@@ -36,11 +38,14 @@ class Halt:
 
         Whoever waits looks again: what has changed may be another's affair, and a timer may be a moment early.
         """
+        self.sleepers += 1
         try:
             async with asyncio.timeout_at(when):
                 await self._changed.wait()
         except TimeoutError:
             return
+        finally:
+            self.sleepers -= 1
 
     async def sleep(self, seconds: float) -> None:
         """Wait this long whatever changes, save for the stop."""

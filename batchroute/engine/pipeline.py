@@ -7,9 +7,10 @@ source ─▶ feed ─▶ backlog ─▶ journeys ─▶ commits ─▶ exporter
 import asyncio
 import contextlib
 import datetime as dt
+import logging
 import signal
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,9 @@ from msgspec import Struct, structs
 from batchroute.core.attempts import Attempt
 from batchroute.core.errors import (
     BatchrouteError,
+    HungError,
     InputError,
+    InterruptedRunError,
     NoModelError,
     NoRoomError,
     OutputError,
@@ -38,14 +41,18 @@ from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
 from batchroute.engine.requests import Requests
 from batchroute.engine.signals import listening
+from batchroute.engine.stacks import stacks
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
+from batchroute.engine.watchdog import Watchdog
 from batchroute.io.files import check_room
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
 from batchroute.job.durations import spelled
+from batchroute.job.notify import Event
 
+LOG = logging.getLogger("batchroute")
 GRACE_S = 30.0
 BROKEN_DISK_GRACE_S = 3.0
 """How long what is in flight may still come back when something else than the journal cannot be written."""
@@ -93,6 +100,12 @@ class Ended(Struct, frozen=True, kw_only=True):
     """Models that were left out for the rest of the run, and why."""
     errors: dict[str, int]
     """Attempts that failed, by error type, the most frequent first."""
+    failed_over: int
+    """Finished records of this run that needed a failover."""
+    event: Event
+    """How those are told who do not watch: finish, failure or budget."""
+    cut_off: bool
+    """Whether a second signal asked to end at once."""
 
 
 @dataclass(kw_only=True)
@@ -117,7 +130,9 @@ class Pipeline:
     _read_all: bool = False
     _all_walked: bool = False
     _signal: signal.Signals | None = None
+    _cut_off: bool = False
     _deadline: asyncio.Timeout | None = None
+    _whole: asyncio.Timeout | None = None
     _answered_at: float = 0.0
     _broken: OutputError | None = None
 
@@ -137,25 +152,32 @@ class Pipeline:
     async def run(self, watch: Watch | None) -> Ended:
         """Run to the end, or to the stop; what is committed is exported, unless the disk fails: then a resume does.
 
-        Raises OutputError when the disk fails.
+        Raises OutputError when the disk fails, and InterruptedRunError when a second signal comes while nothing is
+        in flight.
         """
-        with _listening(self._heard):
+        with _listening(self._heard, _tell_stacks):
             try:
-                await self._recover()
-                self._note("running", None, self._counts_stored())
-                await self._travel(watch)
-                await self._conclude()
-                ended = self._ended()
-                self._note(
-                    "stopped" if ended.pending or self.halt.stopping else "finished",
-                    ended.exit_code,
-                    self._counts_stored(),
-                )
+                async with asyncio.timeout(None) as self._whole:
+                    return await self._run(watch)
+            except TimeoutError:
+                raise InterruptedRunError(str(self._reason()), exit_code=self._exit_code()) from None
             except OutputError:
                 with contextlib.suppress(OutputError):
                     self._note("stopped", OutputError.exit_code, self._counts_stored())
                 raise
-            return ended
+
+    async def _run(self, watch: Watch | None) -> Ended:
+        await self._recover()
+        self._note("running", None, self._counts_stored())
+        await self._travel(watch)
+        await self._conclude()
+        ended = self._ended()
+        self._note(
+            "stopped" if ended.pending or self.halt.stopping else "finished",
+            ended.exit_code,
+            self._counts_stored(),
+        )
+        return ended
 
     async def _recover(self) -> None:
         """Put in order what an interrupted run has left: open attempts end unknown, the journal goes to parts."""
@@ -279,21 +301,53 @@ class Pipeline:
             self._end_within(GRACE_S)
 
     async def _stop_when_stalled(self) -> None:
-        """Stop when records wait and nothing was answered for too long: every model is down, or refuses these."""
+        """Stop when records wait and nothing was answered for too long: every model is down, or refuses these.
+
+        And when nothing happens at all although something should, which ends sooner.
+        """
         longest = self.options.max_wait_s
         finished, self._answered_at = self.tally.finished, self.clock.now()
+        timeouts = [pool.spec.timeout_s for pool in self.pools.values()]
+        loop = asyncio.get_running_loop()
+        watchdog = Watchdog.over(timeouts, longest / LOOKS_PER_WAIT, loop.time())
         while True:
-            await asyncio.sleep(longest / LOOKS_PER_WAIT)
-            if self.tally.finished != finished or not self._waiting():
+            await asyncio.sleep(watchdog.interval_s)
+            if watchdog.hangs(loop.time(), self._signs(), waits=self._waits):
+                self._end_hung(watchdog.limit_s)
+                return
+            if self.tally.finished != finished or not self._parked():
                 finished, self._answered_at = self.tally.finished, self.clock.now()
             elif self.clock.now() - self._answered_at >= longest:
                 self.halt.stop(
                     StalledError(f"no record was answered for {spelled(longest)}; the same command goes on")
                 )
 
-    def _waiting(self) -> bool:
+    def _parked(self) -> bool:
         """Whether records wait and no model is in order: a slow one that has requests out, or is paced, is."""
         return self.window.taken > 0 and not any(pool.in_order for pool in self.pools.values())
+
+    def _end_hung(self, limit_s: float) -> None:
+        """Stop a run in which nothing happens although it should: a bug of ours shall say where it stood."""
+        _tell_stacks()
+        out = sum(pool.statistics().in_flight for pool in self.pools.values())
+        self.halt.stop(
+            HungError(
+                f"nothing happened for {limit_s:g} s with {out} requests in flight: please report this with "
+                "the stacks above; the same command goes on"
+            )
+        )
+        self._end_within(0.0)
+
+    def _signs(self) -> Hashable:
+        """What changes while a run goes on: records read and finished, requests started and answered."""
+        pools = ((pool.started, pool.answered) for pool in self.pools.values())
+        return (self.tally.read, self.tally.finished, *pools)
+
+    def _waits(self) -> bool:
+        """Whether all wait for a time to come: a pause, a limit, the end of a cooldown."""
+        pools = [pool.statistics() for pool in self.pools.values()]
+        queued = any(pool.waiting or pool.state != "closed" for pool in pools)
+        return not any(pool.in_flight for pool in pools) and (queued or self.halt.sleepers > 0)
 
     async def _watch(self, watch: Watch) -> None:
         while True:
@@ -301,9 +355,13 @@ class Pipeline:
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     def _heard(self, number: signal.Signals) -> None:
-        """The first signal lets what is in flight finish; the second one does not."""
-        if self._signal:
-            self._end_within(0.0)
+        """The first signal lets what is in flight finish; the second one does not, nor does it wait for exports."""
+        if self._signal is not None:
+            self._cut_off = True
+            if self._deadline is not None and not self._deadline.expired():
+                self._end_within(0.0)
+            elif self._whole is not None:
+                self._whole.reschedule(asyncio.get_running_loop().time())
         self._signal = self._signal or number
         self.halt.stop()
 
@@ -358,7 +416,7 @@ class Pipeline:
         done = tally.finished + tally.skipped.total()
         share_read = 1.0 if self._read_all else reading.bytes_read / max(1, self.source.bytes_total)
         pools = tuple(pool.statistics() for pool in self.pools.values())
-        waiting = self._waiting() and not any(pool.in_flight for pool in pools)
+        waiting = self._parked() and not any(pool.in_flight for pool in pools)
         expected = total if total is not None else (tally.read / share_read if share_read else None)
         return Progress(
             elapsed_s=now - self._began,
@@ -376,6 +434,7 @@ class Pipeline:
             left_s=(expected - done) / per_second if expected is not None and per_second else None,
             pools=pools,
             stopping=self.halt.stopping,
+            failed_over=tally.failed_over,
             gives_up_s=self._answered_at + self.options.max_wait_s - now if waiting else None,
         )
 
@@ -398,6 +457,9 @@ class Pipeline:
             warnings=self._all_warnings(),
             disabled={model: pool.disabled for model, pool in self.pools.items() if pool.disabled},
             errors=dict(tally.errors.most_common()),
+            failed_over=tally.failed_over,
+            event=self._event(),
+            cut_off=self._cut_off,
         )
 
     def _all_warnings(self) -> tuple[str, ...]:
@@ -420,6 +482,11 @@ class Pipeline:
             return NoModelError.exit_code if self._out() else 1
         failed = self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED]
         return 3 if failed else 0
+
+    def _event(self) -> Event:
+        if self._signal is None and isinstance(self.halt.reason, BatchrouteError):
+            return self.halt.reason.event
+        return "failure" if self._exit_code() else "finish"
 
     def _reason(self) -> str | None:
         if self._signal is not None:
@@ -466,11 +533,15 @@ async def _background(*attendants: Attendant) -> AsyncIterator[None]:
             task.cancel()
 
 
+def _tell_stacks() -> None:
+    LOG.warning("%s", stacks(), extra={"event": "stacks"})
+
+
 @contextlib.contextmanager
-def _listening(heard: Callable[[signal.Signals], None]) -> Iterator[None]:
+def _listening(heard: Callable[[signal.Signals], None], asked: Callable[[], None]) -> Iterator[None]:
     """Signals reach only the main thread; a run in another one is stopped by its caller."""
     if threading.current_thread() is threading.main_thread():
-        with listening(heard):
+        with listening(heard, asked):
             yield
     else:
         yield

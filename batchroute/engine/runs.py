@@ -5,14 +5,14 @@ import datetime as dt
 import hashlib
 import resource
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from batchroute.core.errors import JobError, OutputError
+from batchroute.core.errors import BatchrouteError, JobError, OutputError
 from batchroute.core.money import Rates
 from batchroute.core.requests import CAPS
 from batchroute.engine.admission import Backlog, Window, shares
@@ -20,11 +20,13 @@ from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
+from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
+from batchroute.engine.notices import announced
 from batchroute.engine.openings import model_price, opened, prompt_warnings, router
 from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
-from batchroute.engine.tally import Tally
+from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
 from batchroute.io.files import ROUTES_NAME, TEMPORARY, check_room, clear_temporary
@@ -63,10 +65,42 @@ async def run(
     clock = clock or Clock()
     _open_files_for(job)
     with locked(job.output.path):
-        async with AsyncExitStack() as stack:
-            pipeline = await _assemble(job, options, clock, connect, stack)
-            ended = await pipeline.run(watch)
-        return conclude(ended)
+        async with announced(job, clock) as notices:
+            watches = [] if watch is None else [watch]
+            if job.notify is not None:
+                watches.append(notices.watch)
+            with _measured(job, clock, watches) as measured:
+                async with AsyncExitStack() as stack:
+                    pipeline = await _assemble(job, options, clock, connect, stack)
+                    ended = await pipeline.run(_all(watches))
+                measured(ended.exit_code, pipeline.progress())
+            await notices.ended(ended)
+            return conclude(ended)
+
+
+@contextmanager
+def _measured(job: Job, clock: Clock, watches: list[Watch]) -> Iterator[Callable[[int, Progress], None]]:
+    """Keep the job's metrics up to date; gives what is to be called with how the run ended, if it does not break."""
+    if job.output.metrics is None:
+        yield lambda _code, _progress: None
+        return
+    gauges = Gauges(job.output.metrics, job.job, clock)
+    watches.append(gauges.watch)
+    try:
+        yield gauges.close
+    except Exception as error:
+        gauges.close(error.exit_code if isinstance(error, BatchrouteError) else 1)
+        raise
+
+
+def _all(watches: list[Watch]) -> Watch | None:
+    """One that tells all of them; None when there is nobody to tell."""
+
+    def tell(progress: Progress) -> None:
+        for watch in watches:
+            watch(progress)
+
+    return tell if watches else None
 
 
 def _open_files_for(job: Job) -> None:

@@ -1,22 +1,31 @@
-"""SIGINT and SIGTERM as events of the loop: the first one asks to stop, the second one insists."""
+"""Signals as events of the loop: SIGINT and SIGTERM ask to stop, SIGUSR1 where everything stands."""
 
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def listening(heard: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Call `heard` in the running event loop for every SIGINT and SIGTERM. Only in the main thread."""
+def listening(heard: Callable[[signal.Signals], None], asked: Callable[[], None]) -> Iterator[None]:
+    """Call `heard` in the running event loop for every SIGINT and SIGTERM, `asked` for SIGUSR1.
+
+    SIGHUP is nothing: the terminal went away, and the run goes on. Only in the main thread; afterwards signals
+    mean again what they meant before.
+    """
     loop = asyncio.get_running_loop()
-    for number in SIGNALS:
+    numbers = (*STOPPING, signal.SIGHUP, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in STOPPING:
         loop.add_signal_handler(number, heard, number)
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the terminal went away: the run goes on
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    loop.add_signal_handler(signal.SIGUSR1, asked)
     try:
         yield
     finally:
-        for number in (*SIGNALS, signal.SIGHUP):
+        for number in numbers:
             loop.remove_signal_handler(number)
+            if before[number] is not None:  # None: installed by other means than Python's
+                signal.signal(number, before[number])

@@ -30,6 +30,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     left_s: float | None
     pools: tuple[PoolStatistics, ...]
     stopping: bool
+    failed_over: int = 0
+    """Finished records of this run that needed a failover."""
     gives_up_s: float | None = None
     """Seconds until the run ends unless a record is answered; None while requests are out."""
 
@@ -39,7 +41,8 @@ class Tally:
     """Counts what this run has read and, as it is committed, what it has finished.
 
     `skipped` are records that an earlier run had finished; `cost` is what this run has spent, picodollars;
-    `unpriced` are the attempts whose cost is unknown, `errors` those that failed, by error type.
+    `unpriced` are the attempts whose cost is unknown, `errors` those that failed, by error type; `failed_over` are the
+    finished records that needed a failover.
     """
 
     read: int = 0
@@ -48,12 +51,15 @@ class Tally:
     cost: int = 0
     unpriced: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    failed_over: int = 0
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
     def count(self, attempt: Attempt | None, result: Result | None) -> None:
         """Count what was committed together."""
         if result is not None:
             self.statuses[result.status] += 1
+            if result.totals.failovers:
+                self.failed_over += 1
         if attempt is None:
             return
         if attempt.error_type is not None:

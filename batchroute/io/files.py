@@ -43,6 +43,20 @@ def write_whole(directory: Path, path: str, write: Callable[[Path], object]) -> 
     return digest
 
 
+def replace_beside(target: Path, content: bytes, mode: int) -> None:
+    """Write a small file outside of a dataset so that its readers see all of it or the one before.
+
+    It may be lost when the power fails. Raises OSError.
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask
+        file.write(content)
+    temporary.rename(target)
+
+
 def unwritten(target: Path, error: Exception) -> OutputError:
     """The error of a file that could not be written, with the remedy."""
     return OutputError(f"{target}: {error}. Free space or mend the disk, then run again.")

@@ -29,7 +29,7 @@ def locked(directory: Path) -> Iterator[None]:
         ) from error
     try:
         if not _taken(descriptor):
-            raise OutputLockedError(f"output {directory} is held by another run. Wait for it, or stop it.")
+            raise _held(directory)
         yield
     finally:
         os.close(descriptor)
@@ -46,6 +46,16 @@ def _taken(descriptor: int) -> bool:
         except BlockingIOError:
             return False
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _held(directory: Path) -> OutputLockedError:
+    return OutputLockedError(f"output {directory} is held by another run. Wait for it, or stop it.")
+
+
+def refuse_if_held(directory: Path) -> None:
+    """Raise OutputLockedError when a run holds the directory at this moment; the next moment is not promised."""
+    if is_locked(directory):
+        raise _held(directory)
 
 
 def is_locked(directory: Path) -> bool:

@@ -40,7 +40,13 @@ def base_url(url: str) -> str:
 
 
 def proxy_url(secret: SecretStr) -> SecretStr:
-    """Accept `http://[user:password@]host:port`, the only secret place of a URL that is kept secret."""
+    """Accept `http://[user:password@]host:port`."""
+    _parts(secret.get_secret_value())
+    return secret
+
+
+def notice_url(secret: SecretStr) -> SecretStr:
+    """Accept a URL that notices are sent to. Its path or query is what lets them in."""
     _parts(secret.get_secret_value())
     return secret
 
@@ -104,6 +110,7 @@ def _parts(url: str) -> SplitResult:
 
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(base_url)]
 ProxyUrl: TypeAlias = Annotated[SecretStr, AfterValidator(proxy_url)]
+NoticeUrl: TypeAlias = Annotated[SecretStr, AfterValidator(notice_url)]
 ApiKey: TypeAlias = Annotated[SecretStr, AfterValidator(key)]
 HeaderName: TypeAlias = Annotated[str, StringConstraints(pattern=HEADER_NAME), AfterValidator(header_name)]
 HeaderValue: TypeAlias = Annotated[SecretStr, AfterValidator(header_value)]

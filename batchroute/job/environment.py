@@ -14,6 +14,7 @@ from batchroute.job.problems import KeyPath, Problem, split
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\})?")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_KEYS: Final = frozenset({"api_key", "headers", "proxy"})
+_SECRET_URLS: Final = frozenset({"webhook", "ping"})
 
 
 def expanded(root: Node, environ: Mapping[str, str]) -> tuple[Node, tuple[Problem, ...]]:
@@ -25,6 +26,8 @@ def expanded(root: Node, environ: Mapping[str, str]) -> tuple[Node, tuple[Proble
 
 def is_secret(path: KeyPath) -> bool:
     """Whether the value at this path is one that nobody may see."""
+    if path[:1] == ("notify",):
+        return len(path) > 1 and path[1] in _SECRET_URLS
     return len(path) > 2 and path[0] == "providers" and path[2] in _SECRET_KEYS
 
 
@@ -96,17 +99,19 @@ def _name(match: re.Match[str]) -> str:
 
 
 def _leaks(root: Node) -> Iterator[Problem]:
-    """A variable that holds a key has no business outside its provider."""
+    """A variable that holds a key has no business outside its provider, nor the URL of a webhook elsewhere."""
     used = [(path, node) for path, node in leaves(root) if node.variables]
-    keys = frozenset[str]().union(*(node.variables for path, node in used if is_secret(path)))
-    for path, node in used:
-        shared = sorted(node.variables & keys)
-        if shared and path[0] != "providers":
-            reason = f"uses {shared[0]}, which holds a key or another secret of a provider"
-            yield Problem(
-                mark=node.mark,
-                path=path,
-                reason=reason,
-                remedy="Use another variable here",
-                code="env_not_allowed",
-            )
+    for home, whose in (("providers", "a provider"), ("notify", "notify")):
+        secrets = [node.variables for path, node in used if path[0] == home and is_secret(path)]
+        keys = frozenset[str]().union(*secrets)
+        for path, node in used:
+            shared = sorted(node.variables & keys)
+            if shared and path[0] != home:
+                reason = f"uses {shared[0]}, which holds a key or another secret of {whose}"
+                yield Problem(
+                    mark=node.mark,
+                    path=path,
+                    reason=reason,
+                    remedy="Use another variable here",
+                    code="env_not_allowed",
+                )

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import (
     Field,
     JsonValue,
     PrivateAttr,
+    SecretStr,
     WithJsonSchema,
     model_validator,
 )
@@ -21,9 +21,11 @@ from pydantic import (
 from batchroute.core.money import Price, Rates
 from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
+from batchroute.job.key_files import KeyFilePath
+from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.simulation import Simulation
-from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd
+from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
 from batchroute.job.stages import Stage
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
@@ -35,13 +37,6 @@ _LEAST_PRICE = Decimal("0.0001")  # USD per million tokens; anything lower is a 
 def _words(value: Any) -> Any:
     """One word is a list of one."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-
-
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise ValueError(f"names {repeated[0]!r} twice. Remove one of them")
-    return names
 
 
 def _not_ours(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -56,6 +51,12 @@ def _own_params(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if owned:
         raise ValueError(f"must not hold {', '.join(owned)}. Remove it: batchroute sets it for each request")
     return params
+
+
+def _collected(path: Path) -> Path:
+    if path.suffix != ".prom":
+        raise ValueError("must end in .prom: Prometheus' node_exporter reads no other file. Rename it")
+    return path
 
 
 def _plausible(price: Decimal) -> Decimal:
@@ -87,8 +88,12 @@ class Output(Spec):
     """Where results, ledger and manifest go."""
 
     path: LocalPath = Field(description="A directory, made when it is missing; relative to the job file.")
-    keep: Annotated[tuple[Text, ...], Listed, AfterValidator(_distinct), AfterValidator(_not_ours)] = Field(
+    keep: Annotated[tuple[Text, ...], Listed, AfterValidator(distinct), AfterValidator(_not_ours)] = Field(
         default=(), description="Input columns to carry into the results."
+    )
+    metrics: Annotated[LocalPath, AfterValidator(_collected)] | None = Field(
+        default=None,
+        description="A .prom file for the textfile collector of Prometheus' node_exporter; relative to the job file.",
     )
 
 
@@ -150,6 +155,10 @@ class Provider(Spec):
     api_key: ApiKey | None = Field(
         default=None, description='The key, from the environment: "${OPENAI_API_KEY}".'
     )
+    api_key_file: KeyFilePath | None = Field(
+        default=None,
+        description="A file that holds the key and nothing else, instead of api_key; relative to the job file.",
+    )
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict, description="Further headers of every request."
     )
@@ -184,11 +193,20 @@ class Provider(Spec):
             raise ValueError("has simulation without kind: simulator. Add the kind or remove simulation")
         if self.kind == "simulator":
             self._refuse_network()
+        if self.api_key is not None and self.api_key_file is not None:
+            raise ValueError("has api_key and api_key_file. Keep one of them")
         return self
+
+    @property
+    def key(self) -> SecretStr | None:
+        """The key, wherever it was found; None where the server wants none."""
+        return self.api_key_file.key if self.api_key_file is not None else self.api_key
 
     def _refuse_network(self) -> None:
         given = [
-            name for name in ("base_url", "api_key", "ca_file", "proxy") if getattr(self, name) is not None
+            name
+            for name in ("base_url", "api_key", "api_key_file", "ca_file", "proxy")
+            if getattr(self, name) is not None
         ]
         if given:
             raise ValueError(
@@ -258,7 +276,7 @@ class When(Spec):
             tuple[Text, ...],
             BeforeValidator(_words),
             Field(min_length=1),
-            AfterValidator(_distinct),
+            AfterValidator(distinct),
             WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
         ]
         | None
@@ -268,7 +286,7 @@ class When(Spec):
             tuple[Complexity, ...],
             BeforeValidator(_words),
             Field(min_length=1),
-            AfterValidator(_distinct),
+            AfterValidator(distinct),
             WithJsonSchema(
                 {
                     "anyOf": [
@@ -292,7 +310,7 @@ class Route(Spec):
     """The models that may answer a kind of record, in the order in which they are tried."""
 
     when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
-    models: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(_distinct)] = Field(
+    models: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(distinct)] = Field(
         description="Keys of `models`, the first choice first, such as [mini, large]."
     )
 
@@ -321,6 +339,10 @@ class Job(Spec):
     )
     window: Annotated[int, Field(ge=16, le=1_000_000)] | None = Field(
         default=None, description="Records admitted and not yet committed. Default: chosen from the limits."
+    )
+
+    notify: Notify | None = Field(
+        default=None, description="Whom a run tells how it goes when nobody watches it."
     )
 
     _path: Path = PrivateAttr(default=Path("job.yaml"))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,8 @@ def load_job(
     places = {
         dotted(at): located(str(path), node.mark, at) for at, node in leaves(root) if at[:1] == ("prompt",)
     }
-    job = _validated(root, Origin(Path(path), tuple(warnings(root)), places), problems)
+    origin = Origin(Path(path), places=places)
+    job = _validated(root, replace(origin, warnings=tuple(warnings(root, origin))), problems)
     if job is None or problems:
         raise _error(path, problems)
     return job

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from itertools import product
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
 from batchroute.job.addresses import is_loopback, looks_real
 from batchroute.job.documents import Node
 from batchroute.job.environment import is_secret, leaves
+from batchroute.job.key_files import readable_by_others
 from batchroute.job.paths import Origin
 from batchroute.job.problems import KeyPath, Problem, dotted, nearest
 from batchroute.job.simulation import SHIPPED_MODELS
@@ -37,19 +38,36 @@ def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     yield from _keys_on_the_command_line(root)
 
 
-def warnings(root: Node) -> Iterator[str]:
+def warnings(root: Node, origin: Origin) -> Iterator[str]:
     """What works and deserves a second look."""
     for path, node in _literal_keys(root):
+        secret = "a secret" if path[0] == "notify" else "a key"
         yield (
-            f"{dotted(path)} holds a key as it stands (line {node.mark.line}). "
+            f"{dotted(path)} holds {secret} as it stands (line {node.mark.line}). "
             'Keep it in a variable of the environment and write "${NAME}"'
         )
     for name, provider in _children(root, "providers"):
         url = _text(provider, "base_url") or ""
-        with_key = provider.find("api_key") or provider.find("headers")
+        with_key = any(provider.find(key) for key in ("api_key", "api_key_file", "headers"))
         if with_key and _is_bare(url):
             yield f"providers.{name}.base_url is plain http: the key travels unencrypted. Use https if the server can"
+    for key in ("webhook", "ping"):
+        if (url_node := root.find("notify", key)) and _is_bare(url_node.text() or ""):
+            yield f"notify.{key} is plain http: the secret in it travels unencrypted. Use https if the server can"
+    yield from _open_key_files(root, origin)
     yield from _unsimulated(root)
+
+
+def _open_key_files(root: Node, origin: Origin) -> Iterator[str]:
+    """Key files that other users of this machine may read or change."""
+    for name, provider in _children(root, "providers"):
+        written = _text(provider, "api_key_file")
+        mode = readable_by_others(Path(origin.absolute(written))) if written and "\0" not in written else None
+        if mode is not None:
+            yield (
+                f"providers.{name}.api_key_file is open to other users (mode {mode:04o}). "
+                f"Close it: chmod 600 {written}"
+            )
 
 
 def _unsimulated(root: Node) -> Iterator[str]:
@@ -264,11 +282,20 @@ def _literal_keys(root: Node, *, of_overrides: bool = False) -> Iterator[tuple[K
 
 
 def _is_key(path: KeyPath, literal: str) -> bool:
-    """A proxy is a secret by its password, a header also by its name, a key by its looks."""
+    """A proxy is a secret by its password, a header also by its name, a key by its looks, a webhook as a whole."""
+    if path[0] == "notify":
+        return not _is_local(literal)
     if path[2] == "proxy":
         return "@" in literal
     named = path[2] == "api_key" or _SECRET_HEADER.search(str(path[-1]))
     return bool(named) and any(looks_real(word) for word in literal.split())
+
+
+def _is_local(url: str) -> bool:
+    try:
+        return is_loopback(url)
+    except ValueError:
+        return True  # refused elsewhere
 
 
 def _is_bare(url: str) -> bool:

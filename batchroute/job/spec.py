@@ -1,5 +1,6 @@
 """What every part of a job file is made of: the base class of its models and the types they share."""
 
+from collections import Counter
 from decimal import Decimal
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -29,6 +30,14 @@ class Spec(BaseModel):
 def _tuple(value: Any) -> Any:
     """YAML has lists, frozen models have tuples."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def distinct(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a list that names something twice."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"names {repeated[0]!r} twice. Remove one of them")
+    return names
 
 
 def _decimal(value: Any) -> Any:

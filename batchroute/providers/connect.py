@@ -1,12 +1,12 @@
 """One provider of a job as a live thing: a transport, the judge of its answers, the map of its errors."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from batchroute.core.requests import Request
-from batchroute.core.responses import Failure, Outcome
+from batchroute.core.responses import Failure, Outcome, Response
 from batchroute.job import jobs
 from batchroute.providers.accounts import Account
 from batchroute.providers.answers import judge
@@ -17,6 +17,10 @@ from batchroute.providers.transports import Transport
 from batchroute.providers.wire import Wire
 
 _TRANSPORTS: Final[dict[str, Callable[[Account], Transport]]] = {"wire": Wire, "sdk": Sdk}
+_OF_ANSWERS: Final = ("content", "response_id", "response_model", "service_tier")
+_OF_FAILURES: Final = ("message", "finish_reason", "response_id", "response_model")
+
+Told = TypeVar("Told", Response, Failure)
 
 
 class HttpProvider:
@@ -37,7 +41,7 @@ class HttpProvider:
             outcome = judge(await self._post(request.body(model), timeout_s=timeout_s), request, model)
         except Exception as error:  # noqa: BLE001 # an attempt that fails is a value, whatever broke it
             outcome = failure(error)
-        return self._redacted(outcome) if isinstance(outcome, Failure) else outcome
+        return self._redacted(outcome) if isinstance(outcome, Failure) else self._answered(outcome)
 
     async def ping(self, timeout_s: float) -> Failure | None:
         """List the models, which costs nothing; None when the provider answers and accepts the credentials."""
@@ -51,8 +55,20 @@ class HttpProvider:
         """See Provider."""
         await self._transport.close()
 
+    def _answered(self, told: Response) -> Response:
+        """The answer, without the key in it, should a gateway repeat what it was sent."""
+        words = f"{told.content}\n{told.response_id}\n{told.response_model}\n{told.service_tier}"
+        if not self._redactor.repeated_in(words):
+            return told
+        return _with_words(told, _OF_ANSWERS, self._redactor.without_keys)
+
     def _redacted(self, told: Failure) -> Failure:
-        return replace(told, message=self._redactor.clean(told.message))
+        return _with_words(told, _OF_FAILURES, self._redactor.clean)
+
+
+def _with_words(told: Told, names: Iterable[str], clean: Callable[[str], str]) -> Told:
+    """The outcome with these texts of it cleaned, where they are there."""
+    return replace(told, **{name: clean(word) for name in names if (word := getattr(told, name))})
 
 
 def connect(spec: jobs.Provider, *, name: str, connections: int, base_url: str | None = None) -> HttpProvider:
@@ -67,7 +83,7 @@ def connect(spec: jobs.Provider, *, name: str, connections: int, base_url: str |
         name=name,
         base_url=url,
         connections=connections,
-        api_key=spec.api_key.get_secret_value() if spec.api_key is not None else None,
+        api_key=spec.key.get_secret_value() if spec.key is not None else None,
         headers={header: value.get_secret_value() for header, value in spec.headers.items()},
         ca_file=spec.ca_file,
         proxy=spec.proxy.get_secret_value() if spec.proxy is not None else None,

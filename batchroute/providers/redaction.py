@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+from batchroute.job.addresses import looks_real
+from batchroute.job.jobs import Job, Provider
+
 MASK: Final = "[redacted]"
 
 _SHORTEST: Final = 4  # a shorter word is in too many sentences, and is no secret
 _PREFIX: Final = 8
+_URLSAFE: Final = str.maketrans("+/", "-_")
 _KEY_LIKE: Final = r"\bsk-[\w*.-]{6,}"  # providers echo keys half hidden: sk-ab********cd
 
 
@@ -20,16 +24,29 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         known = {secret for secret in secrets if len(secret) >= _SHORTEST}
         forms = sorted({form for secret in known for form in _forms(secret)}, key=len, reverse=True)
-        heads = sorted(secret[:_PREFIX] for secret in known if len(secret) >= 2 * _PREFIX)
+        long = {secret for secret in known if len(secret) >= 2 * _PREFIX}
+        heads = sorted({form[:_PREFIX] for secret in long for form in _forms(secret)})
         patterns = [*map(re.escape, forms), *(rf"{re.escape(head)}[^\s\"',}}]*" for head in heads), _KEY_LIKE]
         self._pattern = re.compile("|".join(patterns))
+        real = {form for secret in long if looks_real(secret) for form in _forms(secret)}
+        self._keys = tuple(sorted(real, key=len, reverse=True))
 
     def __repr__(self) -> str:
         return "Redactor()"
 
     def clean(self, text: str) -> str:
-        """The text with MASK in the place of every secret."""
+        """The text with MASK in the place of every secret, of the beginning of one, and of what looks like one."""
         return self._pattern.sub(MASK, text)
+
+    def repeated_in(self, text: str) -> bool:
+        """Whether a whole key stands in an answer. That takes some tenths of a microsecond."""
+        return any(form in text for form in self._keys)
+
+    def without_keys(self, text: str) -> str:
+        """An answer that is paid for, with MASK in the place of whole keys only: it may speak of keys."""
+        for form in self._keys:
+            text = text.replace(form, MASK)
+        return text
 
 
 def passwords(url: str | None) -> tuple[str, ...]:
@@ -38,14 +55,49 @@ def passwords(url: str | None) -> tuple[str, ...]:
     return (written, unquote(written)) if written else ()
 
 
+def secrets_of_provider(spec: Provider) -> tuple[str, ...]:
+    """The key of a provider, the values of its headers, and the password of its proxy."""
+    keys = () if spec.key is None else (spec.key.get_secret_value(),)
+    proxy = spec.proxy.get_secret_value() if spec.proxy is not None else None
+    return (*keys, *(value.get_secret_value() for value in spec.headers.values()), *passwords(proxy))
+
+
+def secrets_of(job: Job) -> tuple[str, ...]:
+    """All secrets of a job. Short values of headers are none here: they are in too many sentences."""
+    given = [secret for spec in job.providers.values() for secret in secrets_of_provider(spec)]
+    urls = [] if job.notify is None else [job.notify.webhook, job.notify.ping]
+    given += [word for url in urls if url is not None for word in secrets_of_url(url.get_secret_value())]
+    return tuple(secret for secret in given if len(secret) >= 2 * _PREFIX)
+
+
+def secrets_of_url(url: str) -> tuple[str, ...]:
+    """What must not be told of a URL that is a secret: all of it, what follows its host, each long part of that."""
+    parts = urlsplit(url)
+    path = parts.path.strip("/")
+    words = (path, parts.query, *path.split("/"), parts.password or "")
+    return (url, *(word for word in words if len(word) >= _PREFIX))
+
+
 def _forms(secret: str) -> set[str]:
     octets = secret.encode(errors="surrogatepass")
+    percent = quote(octets, safe="")
     return {
         secret,
-        quote(octets, safe=""),
+        percent,
+        re.sub("%..", lambda match: match[0].lower(), percent),
         quote_plus(octets),
-        base64.b64encode(octets).decode().rstrip("="),
-        base64.urlsafe_b64encode(octets).decode().rstrip("="),
+        *_in_base64(octets),
         json.dumps(secret)[1:-1],
+        json.dumps(secret)[1:-1].replace("/", "\\/"),
         repr(secret)[1:-1],
     }
+
+
+def _in_base64(octets: bytes) -> set[str]:
+    """How it reads in base64 by itself, and after other octets, as in `user:key`: what is surely its own of it."""
+    forms = {base64.b64encode(octets).decode().rstrip("=")}
+    for before in range(3):
+        first = -(-before * 4 // 3)  # the first character that tells of the secret alone
+        whole = (before + len(octets)) * 4 // 3
+        forms.add(base64.b64encode(b"\0" * before + octets).decode()[first:whole])
+    return forms | {form.translate(_URLSAFE) for form in forms}

@@ -31,7 +31,7 @@ def batchroute(
     )
 
 
-def started(*arguments: str | Path) -> subprocess.Popen[str]:
+def started(*arguments: str | Path, **more: str) -> subprocess.Popen[str]:
     """Start a command that the test will interrupt."""
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
@@ -39,7 +39,7 @@ def started(*arguments: str | Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         stdin=subprocess.DEVNULL,
-        env=environment(),
+        env=environment(**more),
     )
 
 

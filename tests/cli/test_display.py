@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from batchroute.cli.display import _Lines, closing_table, display, headline, money, screen
+from batchroute.cli.logs import PlainLog
 from batchroute.engine.pools import PoolStatistics
 from batchroute.engine.tally import Progress
 from batchroute.report.summary import Records, RouteLine, Summary
@@ -220,7 +221,7 @@ def test_a_log_is_told_once_and_at_once_that_a_run_stops(capsys: pytest.CaptureF
 
 def test_a_line_that_is_due_is_plain_and_names_models_in_trouble(capsys: pytest.CaptureFixture[str]) -> None:
     pools = (pool(), pool(model="b", state="open", paused_s=7.0), pool(model="c", state="disabled"))
-    lines = _Lines("test")
+    lines = _Lines(PlainLog("test"))
     lines._next = 0.0  # half a minute has passed
     lines(progress(pools=pools))
     assert capsys.readouterr().err == (

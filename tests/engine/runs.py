@@ -32,11 +32,12 @@ def run_virtually(
     seed: int = 0,
     options: Options | None = None,
     watch: Watch | None = None,
-    scripts: Mapping[str, Script],
+    scripts: Mapping[str, Script] | None = None,
+    provider: ScriptedProvider | None = None,
     **fields: Any,
 ) -> Ran:
     """Run a job over folder/in.jsonl against scripted models, in no time."""
-    provider = ScriptedProvider(scripts)
+    provider = provider or ScriptedProvider(scripts or {})
     started = run(
         job(folder, **fields),
         options or Options(),

@@ -2,11 +2,12 @@
 
 import base64
 import json
+import re
 from urllib.parse import quote
 
 import pytest
 
-from batchroute.providers.redaction import MASK, Redactor, passwords
+from batchroute.providers.redaction import MASK, Redactor, passwords, secrets_of_url
 
 SECRET = 'k3y/+"ü-0123456789\\'
 
@@ -16,11 +17,19 @@ SECRET = 'k3y/+"ü-0123456789\\'
     [
         SECRET,
         quote(SECRET, safe=""),
+        re.sub("%..", lambda found: found[0].lower(), quote(SECRET, safe="")),
         base64.b64encode(SECRET.encode()).decode(),
+        base64.b64encode(f":{SECRET}".encode()).decode()[2:-4],
+        base64.b64encode(f"me:{SECRET}".encode()).decode()[4:-4],
+        base64.urlsafe_b64encode(f"ab{SECRET}".encode()).decode()[3:-4],
+        json.dumps(SECRET)[1:-1].replace("/", "\\/"),
         json.dumps(SECRET)[1:-1],
         repr(SECRET)[1:-1],
     ],
-    ids=["raw", "percent", "base64", "json", "repr"],
+    ids=[
+        *("raw", "percent", "lower percent", "base64", "base64 after one", "base64 after three"),
+        *("URL-safe base64 after two", "json with slashes", "json", "repr"),
+    ],
 )
 def test_every_form_of_a_secret_is_masked(form: str) -> None:
     told = Redactor([SECRET]).clean(f"key {form} refused")
@@ -62,3 +71,43 @@ def test_redactor_shows_no_secret() -> None:
 )
 def test_password_of_a_proxy_is_found(url: str | None, expected: tuple[str, ...]) -> None:
     assert passwords(url) == expected
+
+
+def test_the_beginning_of_a_key_in_base64_is_masked_too() -> None:
+    written = base64.b64encode(b"user:abcdefgh12345678xyz4321").decode()
+    told = Redactor(["abcdefgh12345678xyz4321"]).clean(f"Basic {written[:24]}... refused")
+    assert told.startswith("Basic ")
+    assert written[8:20] not in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("the key is abcdefgh12345678xyz4321.", f"the key is {MASK}."),
+        (base64.b64encode(b"abcdefgh12345678xyz4321").decode(), f"{MASK}="),
+        ("keys look like sk-proj-abcdefgh1234", "keys look like sk-proj-abcdefgh1234"),
+        ("it begins with abcdefgh1", "it begins with abcdefgh1"),
+        ("our team is called production-support", "our team is called production-support"),
+    ],
+)
+def test_answers_lose_whole_keys_and_nothing_else(answer: str, expected: str) -> None:
+    redactor = Redactor(["abcdefgh12345678xyz4321", "production-support"])
+    assert redactor.repeated_in(answer) is (answer != expected)
+    assert redactor.without_keys(answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        (
+            "https://hooks.example/services/T0123456/B9876543/abcdefghijkl",
+            {"T0123456", "B9876543", "abcdefghijkl"},
+        ),
+        ("https://ping.example/0b5c-uuid-long/fail", {"0b5c-uuid-long"}),
+        ("http://me:password1@host/?token=abcdefgh", {"token=abcdefgh", "password1"}),
+    ],
+)
+def test_what_lets_one_into_a_webhook_is_secret_and_common_words_are_not(url: str, secrets: set[str]) -> None:
+    found = set(secrets_of_url(url))
+    assert secrets | {url} <= found
+    assert "fail" not in found
