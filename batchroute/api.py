@@ -36,16 +36,23 @@ def run(
     fresh: bool = False,
     retry_failed: bool = True,
     max_wait_s: float = MAX_WAIT_S,
+    max_duration_s: float | None = None,
     watch: Watch | None = None,
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
 
     `overrides` are those of `--set`; `max_wait_s` is how long records may wait for a model while none is answered,
-    seconds. Raises BatchrouteError when the run cannot start or its output cannot be
+    and `max_duration_s` how long the run may take, seconds. Raises BatchrouteError when the run cannot start or its output cannot be
     written; any other early end is told by the summary's `exit_code` and `reason`.
     """
     job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
-    options = Options(limit=limit, fresh=fresh, retry_failed=retry_failed, max_wait_s=max_wait_s)
+    options = Options(
+        limit=limit,
+        fresh=fresh,
+        retry_failed=retry_failed,
+        max_wait_s=max_wait_s,
+        max_duration_s=max_duration_s,
+    )
     return _run(run_pipeline(job, options, conclude=partial(_summarise, job), watch=watch))
 
 

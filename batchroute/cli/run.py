@@ -36,6 +36,12 @@ OWNERS_ALONE = 0o077
     metavar="TIME",
     help="Stop when records wait and none was answered for so long: 30s, 5m, 1h.",
 )
+@click.option(
+    "--max-duration",
+    type=Duration(),
+    metavar="TIME",
+    help="Be done after so long: what would not be back in time is not sent.",
+)
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no table; errors still show.")
 @click.option(
@@ -51,6 +57,7 @@ def run(
     fresh: bool,
     no_retry_failed: bool,
     max_wait: float,
+    max_duration: float | None,
     as_json: bool,
     quiet: bool,
     log_format: str | None,
@@ -62,7 +69,7 @@ def run(
 
     \b
     Exit codes: 0 all records succeeded, 2 usage or job file, 3 finished with failed records,
-    4 stopped after --max-wait without an answer, 5 no model can serve, 65 input unusable, 74 output I/O error,
+    4 stopped by the budget, the deadline or --max-wait, 5 no model can serve, 65 input unusable, 74 output I/O error,
     75 another run holds the directory, 130/143 interrupted.
     """
     os.umask(OWNERS_ALONE)
@@ -83,6 +90,7 @@ def run(
                 fresh=fresh,
                 retry_failed=not no_retry_failed,
                 max_wait_s=max_wait,
+                max_duration_s=max_duration,
                 watch=watch,
             )
         told.end(summary, quiet=quiet)

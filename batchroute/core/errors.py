@@ -7,6 +7,8 @@ BatchrouteError
 │   └── NoRoomError       74   the disk is nearly full
 ├── OutputLockedError     75   another run holds the output directory
 ├── StalledError          4    nothing was answered for too long; run again to continue
+├── BudgetError           4    the budget is used up; raise it to continue
+├── DeadlineError         4    the time is over; run again to continue
 ├── NoModelError          5    no model can serve
 ├── HungError             1    nothing happened although it should have; run again to continue
 └── InterruptedRunError   130  a second signal came while nothing was in flight (143 after SIGTERM)
@@ -67,6 +69,19 @@ class OutputLockedError(BatchrouteError):
 
 class StalledError(BatchrouteError):
     """Nothing was answered for too long. What is left stays pending."""
+
+    exit_code = 4
+
+
+class BudgetError(BatchrouteError):
+    """No further request fits the budget. What is left stays pending."""
+
+    exit_code = 4
+    event = "budget"
+
+
+class DeadlineError(BatchrouteError):
+    """What is in flight would not be back before the deadline if more were sent. What is left stays pending."""
 
     exit_code = 4
 

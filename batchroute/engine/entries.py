@@ -118,7 +118,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         provider=attempt.provider,
         response=response.content,
         finish_reason=response.finish_reason,
-        flag=response.flag,
+        flag=attempt.flag,
         error_type=None,
         error_message=None,
         totals=trail.totals,

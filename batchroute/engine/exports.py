@@ -13,7 +13,7 @@ from batchroute.core.attempts import Attempt
 from batchroute.core.results import Result, Status
 from batchroute.io.files import remove
 from batchroute.io.manifest import Manifest, Part, write_manifest
-from batchroute.io.parts import DEAD_LETTERS, part_path, write_part
+from batchroute.io.parts import DEAD_LETTERS, part_path, spent_by_route, write_part
 from batchroute.io.store import Export, Settled, Store
 from batchroute.io.tables import ledger_frame, results_frame
 
@@ -57,6 +57,10 @@ class Exporter:
             results.append(results_frame(answered, self.kept))
             ledger.append(ledger_frame(attempts))
         return pl.concat(results), pl.concat(ledger)
+
+    def spent(self) -> dict[str, int]:
+        """What all attempts in the parts have cost, picodollars, by route. Raises OutputError."""
+        return spent_by_route(self.directory, self.manifest)
 
     def _list(self, parts: list[Part]) -> None:
         self.manifest = structs.replace(

@@ -14,6 +14,7 @@ from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.engine.clock import Clock
 from batchroute.engine.halts import Halt
 from batchroute.engine.pools import OUTAGE_OF_OURS_S, PAUSE_OF_OURS_S, Pool, Slot
+from batchroute.engine.purses import Purse
 from batchroute.engine.requests import Exchange, Requests
 from batchroute.engine.trails import Admitted, Trail
 from batchroute.routing.retries import CAP_S, backoff, longest_backoff
@@ -46,6 +47,7 @@ class Journey:
     requests: Requests
     halt: Halt
     clock: Clock
+    purse: Purse
 
     async def walk(self, record: Admitted) -> None:
         """Bring one record to its result. Returns without one only when the run is stopping."""
@@ -53,8 +55,8 @@ class Journey:
         while not self.halt.stopping:
             choice = self._choose(trail)
             if isinstance(choice, Send):
-                verdict = await self._attempt(trail, self.pools[choice.model])
-                if verdict is Action.ACCEPT or verdict is Action.GIVE_UP:
+                verdict = await self._afforded(trail, self.pools[choice.model])
+                if verdict is Action.ACCEPT or verdict is Action.GIVE_UP or trail.unaffordable:
                     return
                 if verdict is Action.RETRY:
                     await self.halt.sleep(self._delay(trail))
@@ -76,10 +78,31 @@ class Journey:
     def _opens_at(self, model: str) -> float | None:
         return self.pools[model].opens_at()
 
+    async def _afforded(self, trail: Trail, pool: Pool) -> Action | None:
+        """One request within the budget; None when nothing was sent."""
+        if not self.purse.bounded and self.purse.allotment.record is None:
+            return await self._attempt(trail, pool)
+        most = trail.reserved = self._most(trail, pool)
+        if not self.purse.affords(trail.totals.cost or 0, self.requests.most(trail, pool)):
+            trail.spent |= {pool.spec.model}
+            trail.too_dear, trail.stay = True, None
+            return None
+        if not await self.purse.reserve(trail.record.route, most):
+            trail.unaffordable = not self.halt.stopping
+            return None
+        try:
+            return await self._attempt(trail, pool)
+        finally:
+            self.purse.give_back(trail.record.route, most)
+
+    def _most(self, trail: Trail, pool: Pool) -> int:
+        """What has to be set aside for the request: more once the model was found to be dearer."""
+        return self.requests.most(trail, pool) if self.purse.bounded else 0
+
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
         async with pool.slot(trail.request.estimated_tokens(), trail.record.seq) as slot:
-            if not slot.granted or self.halt.stopping:
+            if not slot.granted or self.halt.stopping or trail.reserved < self._most(trail, pool):
                 return None
             exchange = await self.requests.send(trail, pool, slot)
             if exchange.outrun is not None:
@@ -87,6 +110,7 @@ class Journey:
                 await self.requests.close(trail, pool, exchange.outrun, None)
             verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
             await self.requests.close(trail, pool, exchange, verdict)
+            self.purse.give_back(trail.record.route, exchange.reserved)
             return verdict
 
     def _left_over(self, trail: Trail) -> bool:

@@ -4,9 +4,10 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from batchroute.core.errors import InputError
+from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
+from batchroute.core.requests import CAPS
 from batchroute.io.prices import resolve_price
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job
@@ -71,6 +72,22 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
     return resolve_price(
         None, provider_url=provider.base_url, provider_name=model.provider, model=known_as, on=on
     )
+
+
+def check_bounded(job: Job, unpriced: Sequence[str]) -> None:
+    """Refuse a job with a budget where the most that a request can cost is unknown. Raises JobError."""
+    if job.budget is None:
+        return
+    if unpriced:
+        raise JobError(
+            f"there is a budget, and no price is known for {', '.join(unpriced)}. "
+            f"Declare models.{unpriced[0]}.price, or take it off the routes [job_price]"
+        )
+    if not any(name in job.prompt.params for name in CAPS):
+        raise JobError(
+            "there is a budget, and the length of an answer has no limit. "
+            "Declare prompt.params.max_tokens [job_no_output_cap]"
+        )
 
 
 def _columns_classified(job: Job) -> set[str]:

@@ -20,6 +20,8 @@ from msgspec import Struct, structs
 from batchroute.core.attempts import Attempt
 from batchroute.core.errors import (
     BatchrouteError,
+    BudgetError,
+    DeadlineError,
     HungError,
     InputError,
     InterruptedRunError,
@@ -39,6 +41,7 @@ from batchroute.engine.halts import Halt
 from batchroute.engine.journey import Journey
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
+from batchroute.engine.purses import Purse
 from batchroute.engine.requests import Requests
 from batchroute.engine.signals import listening
 from batchroute.engine.stacks import stacks
@@ -57,6 +60,7 @@ GRACE_S = 30.0
 BROKEN_DISK_GRACE_S = 3.0
 """How long what is in flight may still come back when something else than the journal cannot be written."""
 ROOM_INTERVAL_S = 1.0
+LOOK_AT_THE_CLOCK_S = 1.0
 WATCH_INTERVAL_S = 0.5
 LOOKS_PER_WAIT = 60
 MAX_WAIT_S = 3600.0
@@ -69,13 +73,15 @@ Attendant = Callable[[], Coroutine[Any, Any, None]]
 class Options:
     """What a run is asked beyond the job. `limit`: read only the first records; `fresh`: start over.
 
-    `max_wait_s`: how long records may wait for a model while none is answered, seconds.
+    `max_wait_s`: how long records may wait for a model while none is answered, seconds; `max_duration_s`: how
+    long the run may take.
     """
 
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = True
     max_wait_s: float = MAX_WAIT_S
+    max_duration_s: float | None = None
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -125,6 +131,9 @@ class Pipeline:
     window: Window
     backlog: Backlog
     feed: Feed
+    purse: Purse
+    due_at: float | None
+    """When the run has to be done, by the wall clock."""
     warnings: tuple[str, ...]
     _part_due: asyncio.Event = field(default_factory=asyncio.Event)
     _read_all: bool = False
@@ -145,9 +154,12 @@ class Pipeline:
             commits=self.commits,
             halt=self.halt,
             clock=self.clock,
+            purse=self.purse,
             committed=self._committed,
         )
-        self._journey = Journey(pools=self.pools, requests=requests, halt=self.halt, clock=self.clock)
+        self._journey = Journey(
+            pools=self.pools, requests=requests, halt=self.halt, clock=self.clock, purse=self.purse
+        )
 
     async def run(self, watch: Watch | None) -> Ended:
         """Run to the end, or to the stop; what is committed is exported, unless the disk fails: then a resume does.
@@ -168,6 +180,8 @@ class Pipeline:
 
     async def _run(self, watch: Watch | None) -> Ended:
         await self._recover()
+        if self.purse.bounded:
+            self.purse.begin(self.exporter.spent())
         self._note("running", None, self._counts_stored())
         await self._travel(watch)
         await self._conclude()
@@ -222,6 +236,8 @@ class Pipeline:
     def _attendants(self, watch: Watch | None) -> list[Attendant]:
         pacers = [pool.pace for pool in self.pools.values()]
         attendants = [*pacers, self._flush_regularly, self._stop_when_stalled, self._stop_when_full]
+        if self.due_at is not None:
+            attendants.append(self._stop_in_time)
         return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
 
     async def _admit(self, journeys: asyncio.TaskGroup) -> None:
@@ -269,6 +285,8 @@ class Pipeline:
 
     def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
         self.tally.count(attempt, result)
+        if attempt is not None and attempt.cost:
+            self.purse.spend(attempt.route, attempt.cost)
         if self._is_part_due():
             self._part_due.set()
 
@@ -300,6 +318,22 @@ class Pipeline:
         except NoRoomError as error:
             self.halt.stop(error)
             self._end_within(GRACE_S)
+
+    async def _stop_in_time(self) -> None:
+        """Send nothing more once it would not be back by the deadline; what is still out then is cut off."""
+        while (spare_s := self._due_in_s() - self._usual_s()) > 0:  # noqa: ASYNC110  a clock that is set is no event
+            await asyncio.sleep(min(LOOK_AT_THE_CLOCK_S, spare_s))
+        self._end_within(self._due_in_s())
+        self.halt.stop(DeadlineError("the deadline has come; the same command goes on"))
+
+    def _due_in_s(self) -> float:
+        """Seconds left until the deadline, by the wall clock: it may be set, and machines are suspended."""
+        assert self.due_at is not None
+        return self.due_at - self.clock.wall()
+
+    def _usual_s(self) -> float:
+        """How long the slowest of the models in use may take for an answer."""
+        return min(GRACE_S, max((pool.usual_s for pool in self.pools.values()), default=0.0))
 
     async def _stop_when_stalled(self) -> None:
         """Stop when records wait and nothing was answered for too long: every model is down, or refuses these.
@@ -387,6 +421,7 @@ class Pipeline:
         """Let everybody who waits see that the run is stopping."""
         self._end_within(GRACE_S)
         self.window.wake()
+        self.purse.close()
         for pool in self.pools.values():
             pool.turn_away()
 
@@ -479,6 +514,8 @@ class Pipeline:
             return 128 + self._signal
         if isinstance(self.halt.reason, BatchrouteError):
             return self.halt.reason.exit_code
+        if self._pending() and self.purse.refused:
+            return BudgetError.exit_code
         if self._pending():
             return NoModelError.exit_code if self._out() else 1
         failed = self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED]
@@ -487,11 +524,15 @@ class Pipeline:
     def _event(self) -> Event:
         if self._signal is None and isinstance(self.halt.reason, BatchrouteError):
             return self.halt.reason.event
+        if self._pending() and self.purse.refused:
+            return BudgetError.event
         return "failure" if self._exit_code() else "finish"
 
     def _reason(self) -> str | None:
         if self._signal is not None:
             return f"stopped by {self._signal.name}; the same command goes on"
+        if self.halt.reason is None and self._pending() and self.purse.refused:
+            return f"{self._pending()} records wait for a larger budget: {self.purse.shortage() or 'each may cost more than is left'}"
         if self.halt.reason is None and (out := self._out()) and self._pending():
             return f"{self._pending()} records wait for a model that is out: {out}; mend that and run again"
         if self.halt.reason is None and self._pending():

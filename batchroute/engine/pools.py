@@ -33,6 +33,8 @@ OUTAGE_OF_OURS_S = 5.0
 LONGEST_TRIAL_S = 10.0
 """How long a suspect model is given by the requests that are out."""
 
+UNUSUAL = 1.5
+"""How many times the 99th percentile an answer may take that is still waited for before a deadline."""
 RELIABLE = 0.2
 """Share of the latest requests that may fail of a model that is a witness."""
 
@@ -164,6 +166,8 @@ class Pool:
         self._last_failure: str | None = None
         self._in_row = (ErrorType.UNCLASSIFIED, 0)
         self._proven = False
+        self.dearness = 1.0
+        """How many times their upper bound requests were found to cost."""
         self._unreached = False
 
     def __repr__(self) -> str:
@@ -225,6 +229,12 @@ class Pool:
     def pause_s(self) -> float:
         """Seconds until the pool's pause ends; 0 when it is not paused."""
         return max(0.0, self._paused_until - self.clock.now()) if self._paused_until else 0.0
+
+    @property
+    def usual_s(self) -> float:
+        """How long an answer takes at most, as far as is known: as 99 of 100 do, or all so far, and some."""
+        slow_s = self._patience.slow_s
+        return min(self.spec.timeout_s, UNUSUAL * (self._patience.longest_s if slow_s is None else slow_s))
 
     def timeout_s(self, *, hurried: bool) -> float:
         """How long an attempt may take: as declared, or `hurried`, as is usual for this model."""
@@ -374,6 +384,10 @@ class Pool:
         if outcome.rate_limits is not None:
             self._allowance.hear(slot.reservation, outcome.rate_limits, self.clock.now() - latency_s)
         self._allowance.settle(slot.reservation, outcome)
+
+    def dearer(self, times: float) -> None:
+        """A request cost so many times what was set aside for it: the provider does not keep to the limit of output."""
+        self.dearness *= times
 
     def outrun(self, latency_s: float) -> None:
         """Count a request that was cancelled after so long, as a second one like it was answered."""

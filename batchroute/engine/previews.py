@@ -8,7 +8,7 @@ from msgspec import Struct
 from batchroute.core.records import Batch, Fault
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
-from batchroute.engine.openings import model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import check_bounded, model_price, opened, prompt_warnings, router
 from batchroute.job.jobs import Job
 from batchroute.routing.soundness import Soundness
 
@@ -45,6 +45,9 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     routes = list(map(router(job).route, classifier.classify(batch.records)))
     first = next((found for _, found in rendered if isinstance(found, Request)), None)
     today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
+    unpriced = tuple(name for name in job.models if model_price(job, name, today) is None)
+    routed = {name for route in job.routes.values() for name in route.models}
+    check_bounded(job, [name for name in unpriced if name in routed])
     return Preview(
         files=tuple(file.name for file in source.files),
         bytes_total=source.bytes_total,
@@ -54,7 +57,7 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         never=tuple(
             name for name in job.output.keep if not any(name in found.fields for found in batch.records)
         ),
-        unpriced=tuple(name for name in job.models if model_price(job, name, today) is None),
+        unpriced=unpriced,
         request=first.body(job.provider_model(routes[0].models[0])).decode() if first else None,
         unusable=_unusable(job, places, faults),
         warnings=(*source.warnings, *prompt_warnings(prompts)),

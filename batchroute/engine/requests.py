@@ -16,11 +16,13 @@ from batchroute.engine.halts import Halt
 from batchroute.engine.hedges import race
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool, Slot
+from batchroute.engine.purses import Purse
 from batchroute.engine.trails import Trail
 from batchroute.routing.verdicts import Action
 
 AHEAD_OF_ALL = -1
 """The place of a second request in the queue: its record has waited long enough."""
+OVER_RESERVATION = "usage_over_reservation"
 _OUTRUN = Failure(
     error_type=ErrorType.CANCELLED_BY_RUN,
     message="cancelled, as a second request for the same record was answered first",
@@ -47,6 +49,8 @@ class Exchange:
     latency_s: float
     outrun: "Exchange | None" = None
     """The same request sent twice: the one that does not count."""
+    reserved: int = 0
+    """What was set aside for the second one, picodollars."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +62,7 @@ class Requests:
     commits: Commits
     halt: Halt
     clock: Clock
+    purse: Purse
     committed: Callable[[Attempt | None, Result | None], None]
     """Told of every attempt and every result once it is committed."""
     blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
@@ -81,6 +86,9 @@ class Requests:
         attempt = entries.ended(
             exchange.attempt, exchange.outcome, verdict, exchange.latency_s, pool.spec.rates
         )
+        if attempt.cost is not None and exchange.attempt.cost and attempt.cost > exchange.attempt.cost:
+            pool.dearer(attempt.cost / exchange.attempt.cost)
+            attempt = structs.replace(attempt, flag=attempt.flag or OVER_RESERVATION)
         trail.totals = trail.totals.plus(attempt)
         result = self._result(trail, attempt, exchange.outcome, verdict)
         if result is None:
@@ -107,9 +115,17 @@ class Requests:
             started_at=self.clock.wall(),
             queued_s=slot.queued_s,
             model_state="half_open" if slot.probe else "closed",
-            cost=entries.upper_bound(trail.request, pool.spec.rates),
+            cost=self._most(trail, pool),
         )
         return Sent(slot, attempt, self.clock.now())
+
+    def most(self, trail: Trail, pool: Pool) -> int:
+        """The most that this request can cost, picodollars. Every model of a job with a budget has a bound."""
+        return self._most(trail, pool) or 0
+
+    def _most(self, trail: Trail, pool: Pool) -> int | None:
+        bound = entries.upper_bound(trail.request, pool.spec.rates)
+        return bound if bound is None or pool.dearness == 1 else int(bound * pool.dearness) + 1
 
     def _blank(self, route: str, pool: Pool) -> Attempt:
         """A copy of it is three times faster than a new attempt."""
@@ -146,6 +162,8 @@ class Requests:
             async with pool.slot(request.estimated_tokens(), AHEAD_OF_ALL) as slot:
                 if not slot.granted or self.halt.stopping:
                     return None
+                if not self.purse.take(trail.record.route, sent[0].attempt.cost or 0):
+                    return None
                 pool.hedges.spend()
                 sent.append(self._opened(trail, pool, slot, first.attempt.attempt + 1))
                 await asyncio.shield(
@@ -168,6 +186,8 @@ class Requests:
         assert winner is not None, "only an answer cancels the other request"
         exchange = self._ended(pool, sent[best], winner, timeout_s)
         exchange.outrun = outrun
+        if len(sent) > 1:
+            exchange.reserved = first.attempt.cost or 0
         return exchange
 
     def _outrun(self, pool: Pool, sent: Sent, outcome: Outcome | None, timeout_s: float) -> Exchange:

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
-from batchroute.core.errors import BatchrouteError, JobError, OutputError
-from batchroute.core.money import Rates
+from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
+from batchroute.core.money import PICODOLLARS, Rates
 from batchroute.core.requests import CAPS
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.clock import Clock
@@ -23,9 +23,10 @@ from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
 from batchroute.engine.notices import announced
-from batchroute.engine.openings import model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import check_bounded, model_price, opened, prompt_warnings, router
 from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
+from batchroute.engine.purses import Allotment, Purse
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
@@ -35,6 +36,8 @@ from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
 from batchroute.io.store import STORE_NAME, Store
 from batchroute.io.tables import carried_text, carried_value, kept_types, packed_types
+from batchroute.job.budgets import picodollars
+from batchroute.job.deadlines import moment
 from batchroute.job.jobs import Job
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
@@ -160,6 +163,9 @@ async def _assemble(
     commits = Commits(store)
     tally = Tally()
     heads = _heads(job, pools)
+    if job.budget is not None:
+        check_bounded(job, [name for name, pool in pools.items() if pool.spec.rates is None])
+    purse = Purse(_allotment(job), lambda what: halt.stop(_used_up(what)))
     window = Window(shares(heads, job.window))
     backlog = Backlog({model: _spool(job.output.path, model) for model in heads}, window)
     stack.callback(backlog.close)
@@ -192,8 +198,39 @@ async def _assemble(
         window=window,
         backlog=backlog,
         feed=feed,
+        purse=purse,
+        due_at=_due_at(job, options, clock),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, manifest, job)),
     )
+
+
+def _allotment(job: Job) -> Allotment:
+    budget = job.budget
+    if budget is None:
+        return Allotment()
+    return Allotment(
+        total=picodollars(budget.usd),
+        run=picodollars(budget.per_run_usd),
+        record=picodollars(budget.per_record_usd),
+        routes={route: int(amount * PICODOLLARS) for route, amount in budget.per_route.items()},
+    )
+
+
+def _used_up(what: str) -> BudgetError:
+    return BudgetError(f"no further request fits {what}; raise it, and the same command goes on")
+
+
+def _due_at(job: Job, options: Options, clock: Clock) -> float | None:
+    """When the run has to be done, seconds since the epoch. Raises JobError for a moment that has passed."""
+    now = clock.wall()
+    times = [moment(job.deadline, now)] if job.deadline is not None else []
+    if times and times[0] <= now:
+        raise JobError(
+            f"deadline {job.deadline} has passed. Name a later one, or a time of day [job_duration]"
+        )
+    if options.max_duration_s is not None:
+        times.append(now + options.max_duration_s)
+    return min(times, default=None)
 
 
 def _heads(job: Job, pools: Mapping[str, Pool]) -> dict[str, int]:

@@ -55,6 +55,12 @@ class Trail:
     """Whether that was within the model's budget of retries."""
     late: int = 0
     """How often it came back late, its tries being over and its models being doubted."""
+    too_dear: bool = False
+    """Whether a model was passed over as it may cost more than a record may."""
+    reserved: int = 0
+    """What is set aside for its next request, picodollars."""
+    unaffordable: bool = False
+    """Whether it waits for a larger budget."""
     suspicion: Suspicion | None = None
     failure: Failure | None = None
     failed: Pool | None = None
@@ -81,6 +87,8 @@ class Trail:
 
     def fault(self) -> Fault:
         """Why the record has no answer, if it ends here."""
+        if self.too_dear and (self.failure is None or self.failed is None):
+            return Fault("budget_record", "every model of the route may cost more than budget.per_record_usd")
         if self.failure is None or self.failed is None:
             return Fault("no_model", "every model of the route is out for the rest of the run")
         told = f"{self.failed.spec.model}: {self.failure.message}"

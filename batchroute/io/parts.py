@@ -4,8 +4,10 @@ from pathlib import Path
 
 import polars as pl
 
+from batchroute.core.errors import OutputError
+from batchroute.core.money import PICODOLLARS
 from batchroute.io.files import unwritten, write_whole
-from batchroute.io.manifest import Part
+from batchroute.io.manifest import Manifest, Part
 
 DEAD_LETTERS = "results/part-failed.parquet"
 
@@ -29,3 +31,17 @@ def write_part(directory: Path, path: str, frame: pl.DataFrame) -> Part:
     except pl.exceptions.PolarsError as error:
         raise unwritten(directory / path, error) from error
     return Part(path=path, rows=frame.height, sha256=digest)
+
+
+def spent_by_route(directory: Path, manifest: Manifest) -> dict[str, int]:
+    """What the attempts of a ledger have cost, in picodollars by route; what is unknown is left out. Raises OutputError."""
+    files = [directory / part.path for part in manifest.ledger]
+    if not files:
+        return {}
+    try:
+        sums = pl.scan_parquet(files).group_by("route").agg(pl.col("cost_usd").sum()).collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise OutputError(
+            f"{directory}: what was spent cannot be read from the ledger: {error}. See `batchroute verify`."
+        ) from error
+    return {route: int((cost or 0) * PICODOLLARS) for route, cost in sums.iter_rows()}

@@ -21,6 +21,8 @@ from pydantic import (
 from batchroute.core.money import Price, Rates
 from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
+from batchroute.job.budgets import Budget
+from batchroute.job.deadlines import Deadline
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
@@ -341,6 +343,13 @@ class Job(Spec):
         default=None, description="Records admitted and not yet committed. Default: chosen from the limits."
     )
 
+    budget: Budget | None = Field(
+        default=None, description="The most that may be spent, in USD. Default: no bound."
+    )
+    deadline: Deadline | None = Field(
+        default=None,
+        description="When a run has to be done: a time of day with or without a zone, or a moment.",
+    )
     notify: Notify | None = Field(
         default=None, description="Whom a run tells how it goes when nobody watches it."
     )

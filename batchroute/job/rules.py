@@ -89,6 +89,12 @@ def _unsimulated(root: Node) -> Iterator[str]:
             )
 
 
+def _capped(root: Node) -> Iterator[tuple[str, Node]]:
+    """The routes that have a budget of their own."""
+    budget = root.find("budget", "per_route")
+    yield from (budget.entries() if budget is not None else {}).items()
+
+
 def _undeclared(root: Node) -> Iterator[Problem]:
     uses: dict[str, list[tuple[KeyPath, Node]]] = {
         "provider": [
@@ -97,14 +103,15 @@ def _undeclared(root: Node) -> Iterator[Problem]:
             if (node := model.child("provider"))
         ],
         "model": [*_routed(root), *_baseline(root)],
+        "route": [(("budget", "per_route", name), node) for name, node in _capped(root)],
     }
     for word, found in uses.items():
         declared = root.find(f"{word}s")
         if declared is None or not declared.entries():
             continue  # said elsewhere, once
         for path, node in found:
-            name = node.text()
-            if name and name not in declared.entries():
+            name = path[-1] if word == "route" else node.text()
+            if isinstance(name, str) and name and name not in declared.entries():
                 yield _unknown_name(word, name, path, node, declared)
 
 

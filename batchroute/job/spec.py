@@ -40,7 +40,7 @@ def distinct(names: tuple[Any, ...]) -> tuple[Any, ...]:
     return names
 
 
-def _decimal(value: Any) -> Any:
+def as_written(value: Any) -> Any:
     """Take a YAML number as the digits that were written, not as their binary neighbour."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Decimal(repr(value))
@@ -74,7 +74,7 @@ Key: TypeAlias = Annotated[str, StringConstraints(pattern=KEY)]
 
 Usd: TypeAlias = Annotated[
     Decimal,
-    BeforeValidator(_decimal),
+    BeforeValidator(as_written),
     Field(ge=0, le=10_000),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10_000}),
 ]

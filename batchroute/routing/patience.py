@@ -30,10 +30,13 @@ class Patience:
         self.timeout_s = declared_s
         self.slow_s: float | None = None
         """What 99 answers of 100 are faster than, once enough of them came."""
+        self.longest_s = 0.0
+        """What the slowest answer so far took."""
 
     def answered(self, latency_s: float) -> None:
         """Note how long an answer took."""
         self._note(latency_s)
+        self.longest_s = max(self.longest_s, latency_s)
         if latency_s > self.timeout_s:
             self._give(2 * latency_s)
 

@@ -28,10 +28,12 @@ LONGEST_S = 5.0
 
 
 def tried(steps: list[str]) -> list[tuple[int, str]]:
-    """The steps by number; of many that are alike the first and the last, unless time is no matter."""
+    """The steps by number: unless time is no matter every third one, and of many that are alike the first and the last."""
     around = zip(["", *steps], [*steps[1:], ""], strict=False)
     numbered = zip(enumerate(steps, 1), around, strict=True)
-    return [(number, step) for (number, step), alike in numbered if TIMES > 1 or alike != (step, step)]
+    if TIMES > 1:
+        return list(enumerate(steps, 1))
+    return [(number, step) for (number, step), alike in numbered if alike != (step, step)][::3]
 
 
 @pytest.fixture(scope="module")
