@@ -1,9 +1,9 @@
 """What is told of a run, to whom, and in which order."""
 
 import asyncio
-import re
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +119,7 @@ def test_only_the_events_that_are_wanted_are_posted_and_every_bad_end_pings_fail
 @pytest.mark.parametrize(
     ("error", "exit_code", "reason"),
     [
-        (InputError("there is no input", code="missing"), 65, "there is no input"),
+        (InputError("there is no input", code="missing"), 65, "there is no input [missing]"),
         (OutputError("the disk is full"), 74, "the disk is full"),
         (RuntimeError("with text of a record"), 1, "internal error: RuntimeError"),
     ],
