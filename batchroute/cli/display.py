@@ -287,7 +287,7 @@ def _routes_table(summary: Summary) -> "Table":
             money(line.cost_usd),
             _seconds(line.latency_p50_s),
             _seconds(line.latency_p95_s),
-            money(line.saving_usd),
+            money(line.saving_usd if line.records else None),
         )
     return table
 

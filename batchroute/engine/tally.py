@@ -62,7 +62,7 @@ class Tally:
                 self.failed_over += 1
         if attempt is None:
             return
-        if attempt.error_type is not None:
+        if attempt.error_type is not None and attempt.verdict is not None:  # another one was faster
             self.errors[attempt.error_type] += 1
         if attempt.cost is None:
             self.unpriced += 1
