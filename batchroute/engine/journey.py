@@ -228,9 +228,10 @@ class Journey:
             self._forgive(trail)
         elif verdict is Action.RETRY:
             trail.stay, trail.affordable = model, pool.retries.affordable
-            if trail.tries[model] >= MAX_TRIES_PER_MODEL or sum(trail.tries.values()) >= MAX_TRIES_PER_RECORD:
+            tried = trail.tries.get(model, 0)
+            if tried and (tried >= MAX_TRIES_PER_MODEL or sum(trail.tries.values()) >= MAX_TRIES_PER_RECORD):
                 trail.late += 1
-                trail.tries[model] -= 1  # it may have been down: this one does not count
+                trail.tries[model] = tried - 1  # it may have been down: this one does not count
                 trail.affordable = False
             pool.retries.spend()
             if failure.error_type is ErrorType.OUTPUT_TRUNCATED and trail.request.max_output_tokens:

@@ -6,9 +6,14 @@ import pytest
 from batchroute.core import errors
 from batchroute.core.errors import (
     BatchrouteError,
+    BudgetError,
+    DeadlineError,
+    HungError,
     InputError,
+    InterruptedRunError,
     JobError,
     NoModelError,
+    NoRoomError,
     OutputError,
     OutputLockedError,
     StalledError,
@@ -18,12 +23,18 @@ EXIT_CODES = {
     BatchrouteError: 1,
     JobError: 2,
     StalledError: 4,
+    BudgetError: 4,
+    DeadlineError: 4,
     NoModelError: 5,
     InputError: 65,
     OutputError: 74,
+    NoRoomError: 74,
     OutputLockedError: 75,
+    HungError: 1,
+    InterruptedRunError: 1,
 }
-PLAIN = [one for one in EXIT_CODES if one is not InputError]
+"""Of the classes; an interrupted run carries that of its signal."""
+PLAIN = [one for one in EXIT_CODES if one not in {InputError, InterruptedRunError}]
 
 
 def error_classes() -> set[type[BatchrouteError]]:
@@ -38,12 +49,11 @@ def test_tree_in_the_docstring_is_the_tree_of_classes() -> None:
     drawn = {
         line.strip("│├└─ ").split()[0]: line.split()[2]
         for line in (errors.__doc__ or "").splitlines()
-        if line.startswith(("├", "└"))
+        if line.startswith(("├", "└", "│"))
     }
 
-    assert drawn == {
-        one.__name__: str(code) for one, code in EXIT_CODES.items() if one is not BatchrouteError
-    }
+    told = {**EXIT_CODES, InterruptedRunError: InterruptedRunError("", exit_code=130).exit_code}
+    assert drawn == {one.__name__: str(code) for one, code in told.items() if one is not BatchrouteError}
 
 
 @pytest.mark.parametrize("error", PLAIN)
