@@ -9,7 +9,7 @@ STEP = 0.1
 """What a full window of answers adds, and what a refusal for load takes."""
 NEAR = 0.02
 """Part of the limit that is no longer worth trying for."""
-PATIENT_WINDOWS = 30
+PATIENT_WINDOWS = 20
 """Full windows before another step to where the last refusal came."""
 PATIENT_ANSWERS = 200
 """And no fewer answers than this."""
@@ -21,7 +21,7 @@ class Ramp:
     It begins at four and doubles each time as many have been answered, so that a fast server is at full speed
     within milliseconds and a slow one is not run over. The first refusal for load ends the doubling: a tenth
     less, once for all that were out together; then a tenth more for each full window, half-way to the number
-    that was refused, and only after thirty windows to where the last refusal came. It grows only while it is used. Latency never drives it. Times are seconds.
+    that was refused, and only after twenty windows to where the last refusal came. It grows only while it is used. Latency never drives it. Times are seconds.
     """
 
     def __init__(self, most: int, now: float) -> None:

@@ -47,7 +47,7 @@ def test_exit_codes_are_those_that_cron_lines_depend_on() -> None:
 
 def test_tree_in_the_docstring_is_the_tree_of_classes() -> None:
     drawn = {
-        line.strip("│├└─ ").split()[0]: line.split()[2]
+        line.strip("│├└─ ").split()[0]: line.strip("│├└─ ").split()[1]
         for line in (errors.__doc__ or "").splitlines()
         if line.startswith(("├", "└", "│"))
     }
