@@ -225,14 +225,14 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
     if policy.effect in _UNCOUNTED:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
-        return _last_tried(policy, situation)
+        return _last_tried(policy, outcome, situation)
     soon = situation.affordable and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
     worth_it = outcome.may_retry and (soon or situation.elsewhere is not Elsewhere.NOW)
     if situation.usable and worth_it and situation.tries <= policy.retries:
         return Action.RETRY
     if situation.elsewhere is Elsewhere.NOW:
         return Action.ESCALATE if policy.refused else Action.FAIL_OVER
-    return _nowhere_else(policy, situation, may_retry=outcome.may_retry)
+    return _nowhere_else(policy, outcome, situation)
 
 
 def _paused(situation: Situation) -> Action:
@@ -240,20 +240,22 @@ def _paused(situation: Situation) -> Action:
     return Action.WAIT if patient else Action.FAIL_OVER
 
 
-def _nowhere_else(policy: Policy, situation: Situation, *, may_retry: bool) -> Action:
+def _nowhere_else(policy: Policy, outcome: Failure, situation: Situation) -> Action:
     """The record stays with this model, waits for one to recover, or ends."""
     if policy.dead:
         return Action.WAIT if situation.elsewhere is Elsewhere.LATER else Action.GIVE_UP
-    if may_retry and situation.usable and situation.tries < MAX_TRIES_PER_MODEL:
+    if outcome.may_retry and situation.usable and situation.tries < MAX_TRIES_PER_MODEL:
         return Action.RETRY
     comes_back = not situation.usable and policy.effect is Effect.FAILED
     for_the_next_run = situation.stopping or policy.effect in _DISABLING
     if comes_back or for_the_next_run or situation.elsewhere is Elsewhere.LATER:
         return Action.WAIT
-    return _last_tried(policy, situation)
+    return _last_tried(policy, outcome, situation)
 
 
-def _last_tried(policy: Policy, situation: Situation) -> Action:
-    """A record without a try left ends, unless it may be that its models are down: then it comes back late."""
-    down = policy.effect is Effect.FAILED and situation.doubtful
-    return Action.RETRY if down else Action.GIVE_UP
+def _last_tried(policy: Policy, outcome: Failure, situation: Situation) -> Action:
+    """A record without a try left ends, unless it may be that its models are down: then it comes back late, as long
+    as that costs nothing.
+    """
+    down = policy.effect is Effect.FAILED and outcome.may_retry and situation.doubtful
+    return Action.RETRY if down and not outcome.sent else Action.GIVE_UP

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from batchroute.engine.clock import Clock
-from batchroute.engine.pipeline import Ended, Options
+from batchroute.engine.pipeline import MAX_WAIT_S, Ended, Options
 from batchroute.engine.runs import Connect, run
 from batchroute.job.jobs import Job
 from batchroute.providers.accounts import Account
@@ -58,6 +58,7 @@ async def bring_up_to_date(
     transport: str = "wire",
     concurrency: int = 32,
     connect: Connect = connected,
+    max_wait_s: float = MAX_WAIT_S,
 ) -> Ran:
     """Run a job whose models, each of a provider of its own, are reached at these URLs, in this order."""
     write_records(folder / "in.jsonl", records(count))
@@ -74,7 +75,7 @@ async def bring_up_to_date(
     )
     ended = await run(
         declared,
-        Options(),
+        Options(max_wait_s=max_wait_s),
         clock=Clock(random=Prompt()),
         conclude=lambda ended: ended,
         connect=connect,
@@ -142,7 +143,7 @@ async def test_a_faulty_model_is_left_for_the_next_one(tmp_path: Path, title: st
     assert ("a" in ran.ended.disabled) == (title in DISABLED)
 
 
-@pytest.mark.parametrize("title", [*RETRIED, "A23 no answer", "A74 500, HTML", *ASKED_AGAIN, *BURIED])
+@pytest.mark.parametrize("title", [*RETRIED, "A23 no answer", *ASKED_AGAIN, *BURIED])
 async def test_a_faulty_model_alone_makes_a_dead_letter(tmp_path: Path, title: str) -> None:
     case = CASES[title]
     async with serving(otherwise=case.script) as bad:
@@ -156,6 +157,16 @@ async def test_a_faulty_model_alone_makes_a_dead_letter(tmp_path: Path, title: s
     assert dead["cost_usd"] == ran.ledger["cost_usd"].sum()
     assert case.says in dead["error_message"]
     assert ran.ended.exit_code == 3
+
+
+async def test_a_model_alone_that_may_be_down_is_waited_for_while_that_costs_nothing(tmp_path: Path) -> None:
+    case = CASES["A74 500, HTML"]
+    async with serving(otherwise=case.script) as bad:
+        ran = await bring_up_to_date(tmp_path, {"a": bad.url}, max_wait_s=2.0)
+
+    assert ran.attempts == met(case, "retry retry retry")
+    assert wire_counts(bad) == [3]
+    assert (ran.ended.exit_code, ran.ended.pending, ran.results.height) == (4, 1, 0)
 
 
 @pytest.mark.parametrize("title", ["A61 blocked, 400", "A62 blocked, 200"])
