@@ -105,7 +105,7 @@ def run(
 
 
 def _heed_signals() -> None:
-    """Before and after the run, which listens itself: a terminal that goes away ends nothing, SIGTERM all in order."""
+    """Before and after the run, which listens itself: a terminal that goes away ends nothing, SIGTERM at once."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))

@@ -38,7 +38,14 @@ UNUSUAL = 1.5
 RELIABLE = 0.2
 """Share of the latest requests that may fail of a model that is a witness."""
 
-_TOO_MUCH = frozenset({ErrorType.RATE_LIMITED, ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE})
+_TOO_MUCH = frozenset(
+    {
+        ErrorType.RATE_LIMITED,
+        ErrorType.SLOW_DOWN,
+        ErrorType.TIER_UNAVAILABLE,
+        ErrorType.LOCAL_RESOURCE,
+    }
+)
 """Failures that say that fewer requests at once would do better."""
 
 

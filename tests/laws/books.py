@@ -194,7 +194,10 @@ def _died_justly(counted: Mapping[str, Sequence[ErrorType]], models: Iterable[st
         return True
     return all(
         len(counted.get(model, ())) >= MAX_TRIES_PER_MODEL
-        or any(POLICIES[kind].dead for kind in counted.get(model, ()))
+        or any(
+            POLICIES[kind].dead or kind is ErrorType.UNSUPPORTED_PARAMETER  # of a model that took the job's
+            for kind in counted.get(model, ())
+        )
         for model in models
     )
 
