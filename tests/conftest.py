@@ -1,6 +1,21 @@
 """Examples have no deadline of their own: a busy machine is no failure, and pytest's timeout ends what hangs."""
 
+import signal
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def _signals_mean_afterwards_what_they_meant_before() -> Iterator[None]:
+    """A command that runs within the tests' process changes them for good, and its children would inherit that."""
+    numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)

@@ -73,7 +73,7 @@ def test_a_budget_of_a_run_is_there_again_for_the_next_one(tmp_path: Path) -> No
 
 
 def test_what_is_set_aside_for_others_is_waited_for(tmp_path: Path) -> None:
-    # Room for two upper bounds at a time, and for all answers.
+    # Room for 28 upper bounds at a time, and for all answers.
     ran = play(tmp_path, USUAL, budget={"usd": 0.0044}, count=200, concurrency=200)
     assert (ran.ended.exit_code, ran.ended.succeeded) == (0, 200)
     assert ran.provider.most_in_flight["a"] <= 29

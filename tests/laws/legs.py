@@ -15,6 +15,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import polars as pl
 import pytest
 
+from batchroute.core.errors import InterruptedRunError
 from batchroute.core.responses import Outcome
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Ended, Options
@@ -52,7 +53,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Leg:
-    """One run: how it ended (None: it was cancelled), what it sent, what was seen, and what it left."""
+    """One run: how it ended (None: it was cut off), what it sent, what was seen, and what it left."""
 
     ended: Ended | None
     provider: ScriptedProvider
@@ -162,6 +163,10 @@ def travel(
                     return await going
             except TimeoutError:
                 return None
+            except InterruptedRunError:
+                assert stop is not None
+                assert stop.how == "signals"
+                return None
 
     with (
         _small_numbers(world),
@@ -200,12 +205,14 @@ def _stopping(stop: Stop | None) -> Iterator[None]:
         return
     loop = asyncio.get_running_loop()
     times = [stop.at] if stop.how == "signal" else [stop.at, stop.at + 0.7]
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     timers = [loop.call_later(at, _terminate) for at in times]
     try:
         yield
     finally:
         for timer in timers:
             timer.cancel()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _terminate() -> None:
