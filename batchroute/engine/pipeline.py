@@ -222,7 +222,8 @@ class Pipeline:
                         await self._admit(journeys)
             except TimeoutError:
                 pass  # the grace after a stop is over; what was in flight is entered as cancelled
-            self._deadline = None
+            finally:
+                self._deadline = None
             self._all_walked = True
             self._part_due.set()
 
