@@ -221,7 +221,10 @@ class Store:
             first = None
             if seen[seq]:
                 first = "{}:{}".format(*moved.get(seq, (was_in, was_at)))
-            known.append(Known(seq, _STATE[state], first, request, stale != 0, part))
+            if part is None and first is None:
+                known.append(Known(seq, _STATE[state]))  # as most of those that are to be sent: half the time
+            else:
+                known.append(Known(seq, _STATE[state], first, request, stale != 0, part))
             if first is not None:
                 continue
             seen[seq] = 1
@@ -251,20 +254,20 @@ class Store:
         found = self._find(records) if self._first_seq > 1 else {}
         unknown = [record for record in records if record[0] not in found]
         if unknown:
-            new: list[_Row] = [
-                (seq, int(State.PENDING), file, line, record_id, None, 0, None)
+            new = [
+                (seq, int(State.PENDING), file, line, record_id)
                 for seq, (record_id, file, line) in enumerate(unknown, self._next_seq)
             ]
             with self._transaction():
                 before = self._db.total_changes
                 self._db.executemany(
-                    f"insert or ignore into records({_ROW}) values(?, ?, ?, ?, ?, ?, ?, ?)",
+                    "insert or ignore into records(seq, state, file, line, record_id) values(?, ?, ?, ?, ?)",
                     new,
                 )
                 inserted = self._db.total_changes - before
             self._next_seq += len(new)
             if inserted == len(records):
-                return new
+                return [(*row, None, 0, None) for row in new]
             found |= self._find(unknown)
         return [found[record[0]] for record in records]
 

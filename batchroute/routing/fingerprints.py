@@ -1,6 +1,5 @@
 """What a request asks of whom, in eight bytes: they tell later whether an answer is still the one that is wanted."""
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -20,22 +19,20 @@ class Fingerprints:
 
     def __init__(self, known_as: Mapping[str, object]) -> None:
         self._known_as = known_as
-        self._begun: dict[tuple[str, ...], hashlib.blake2b] = {}
+        self._begun: dict[tuple[tuple[str, ...], bytes], hashlib.blake2b] = {}
 
     def of(self, request: Request, models: tuple[str, ...]) -> int:
         """The fingerprint, signed as SQLite's integers are."""
-        digest = (self._begun.get(models) or self._begin(models)).copy()
+        begun = self._begun.get((models, request.params))
+        digest = self._begin(request, models) if begun is None else begun.copy()
         digest.update(request.messages)
-        digest.update(_sorted(request.params))
         return int.from_bytes(digest.digest(), "little", signed=True)
 
-    def _begin(self, models: tuple[str, ...]) -> hashlib.blake2b:
-        asked = json.dumps([self._known_as[model] for model in models])
-        begun = self._begun[models] = hashlib.blake2b(asked.encode(), digest_size=BYTES)
+    def _begin(self, request: Request, models: tuple[str, ...]) -> hashlib.blake2b:
+        """What the records of a route have in common; kept where the parameters are the job's."""
+        params = json.loads(b"{%b}" % request.params[1:])
+        asked = json.dumps([[self._known_as[model] for model in models], params], sort_keys=True)
+        begun = hashlib.blake2b(asked.encode(), digest_size=BYTES)
+        if not request.own_params:
+            self._begun[models, request.params] = begun.copy()
         return begun
-
-
-@functools.lru_cache(maxsize=64)
-def _sorted(params: bytes) -> bytes:
-    """Parameters in one order. Those of the job are the same for all records."""
-    return json.dumps(json.loads(b"{%b}" % params[1:]), sort_keys=True).encode()

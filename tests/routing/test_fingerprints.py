@@ -52,4 +52,4 @@ def test_a_fingerprint_fits_into_an_integer_of_sqlite(messages: bytes) -> None:
     assert -(2**63) <= of(request(messages), "a") < 2**63
 
 
-TODAY = -2904947140530932228
+TODAY = -4552852200387522472
