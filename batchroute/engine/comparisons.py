@@ -52,8 +52,10 @@ class Comparison:
         return cls(store=store, directory=directory, shape=shape, refresh=refresh, files=files)
 
     def __post_init__(self) -> None:
-        told = self.store.meta(_COMPARED)
-        compared = Compared("") if told is None else msgspec.json.decode(told, type=Compared)
+        try:
+            compared = msgspec.json.decode(self.store.meta(_COMPARED) or "", type=Compared)
+        except msgspec.DecodeError:  # there is none, or it is of another version: all is compared
+            compared = Compared("")
         self._before = compared.files if compared.shape == self.shape else {}
         self._unchanged = {file.name for file in self.files if self._before.get(file.name) == _state(file)}
 

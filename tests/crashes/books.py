@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from batchroute.io.audits import part_findings
+from batchroute.io.manifest import read_manifest
 from batchroute.report.scans import scan_ledger, scan_results
 
 INPUT_TOKENS, OUTPUT_TOKENS = 7, 3
@@ -40,11 +42,18 @@ class Books:
         self._assert_every_request_entered(ledger)
         self._assert_paid_again_at_most_what_was_in_flight(ledger)
         self._assert_sums_agree(results, ledger)
+        self._assert_files_are_as_listed()
 
     def _assert_answered_once(self, results: pl.DataFrame) -> None:
         expected = {(f"r{number}", "succeeded", answer_to(number)) for number in range(self.count)}
         assert results.height == self.count
         assert set(results.select("record_id", "status", "response").iter_rows()) == expected
+
+    def _assert_files_are_as_listed(self) -> None:
+        manifest = read_manifest(self.output)
+        assert manifest is not None
+        assert [part.path for part in manifest.parts() if part.replacement is not None] == []
+        assert part_findings(self.output, manifest) == []
 
     def _assert_every_request_entered(self, ledger: pl.DataFrame) -> None:
         asked = Counter(f"r{record}" for leg in (self.drafts, *self.asked) for record in leg)
