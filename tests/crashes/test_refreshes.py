@@ -30,10 +30,10 @@ def steps(probe: Probe) -> list[str]:
 
 
 def around_replacements(steps: list[str]) -> list[tuple[int, str]]:
-    """From the draft of a replacement to the end of its export; by default those steps alone that others can see."""
+    """From the draft of a replacement to the end of its export; by default those alone that others can see, or nearly."""
     first = steps.index("write .tmp/part-00001.parquet")
     last = len(steps) - steps[::-1].index("rename results/part-00001.parquet")
-    seen = ("rename", "sync results", "write state") if TIMES == 1 else ("",)
+    seen = ("rename", "sync results", "write state", "write .tmp/manifest") if TIMES == 1 else ("",)
     return [
         (number, step)
         for number, step in tried(steps)
