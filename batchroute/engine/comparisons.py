@@ -59,9 +59,9 @@ class Comparison:
         self._before = compared.files if compared.shape == self.shape else {}
         self._unchanged = {file.name for file in self.files if self._before.get(file.name) == _state(file)}
 
-    def looks_at(self, file: str, known: Known) -> bool:
-        """Whether this finished record of a file is to be compared."""
-        return known.answered and known.request is not None and (self.refresh or file not in self._unchanged)
+    def covers(self, file: str) -> bool:
+        """Whether the answered records of a file are to be compared."""
+        return self.refresh or file not in self._unchanged
 
     def differs(self, known: Known, fingerprint: int | None) -> bool:
         """Whether a finished record asks for something else than what it was answered; None: for nothing possible."""

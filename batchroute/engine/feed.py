@@ -81,11 +81,12 @@ class Feed:
         if not records:
             return []
         known = self.store.register([(record.record_id, record.file, record.line) for record in records])
+        compared = self.comparison.covers(records[0].file)
         looked_at = []
         for record, place in zip(records, known, strict=True):
             if place.first is not None:
                 self._bury_duplicate(batch, record, place.first)
-            elif self._is_due(place.state) or self.comparison.looks_at(record.file, place):
+            elif self._is_due(place.state) or (compared and place.comparable):
                 looked_at.append((record, place))
             else:
                 self._skip(place)

@@ -94,6 +94,11 @@ class Known(Struct, frozen=True, gc=False):
     def answered(self) -> bool:
         return self.state is State.SUCCEEDED or self.state is State.DEGRADED
 
+    @property
+    def comparable(self) -> bool:
+        """Whether it has an answer, and it is known to what."""
+        return self.answered and self.request is not None
+
 
 class Group(Struct, array_like=True):
     """One group commit. A result stands with the number of its record."""
