@@ -1,6 +1,7 @@
 """batchroute from Python: load a job, run it, scan what it has written."""
 
 import asyncio
+import datetime as dt
 import gc
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,14 +36,19 @@ def run(
     limit: int | None = None,
     fresh: bool = False,
     retry_failed: bool = True,
+    refresh_changed: bool = False,
+    only: Sequence[str] = (),
+    since: dt.datetime | dt.timedelta | None = None,
     max_wait_s: float = MAX_WAIT_S,
     max_duration_s: float | None = None,
     watch: Watch | None = None,
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
 
-    `overrides` are those of `--set`; `max_wait_s` is how long records may wait for a model while none is answered,
-    and `max_duration_s` how long the run may take, seconds. Raises BatchrouteError when the run cannot start or its output cannot be
+    `overrides` are those of `--set`; `refresh_changed` answers records anew whose request has changed since they
+    were answered; `only`, such as ["route=code"], leaves the others pending; with `since` (a time, or how long ago)
+    only files that were modified then or later are read; `max_wait_s` is how long records may wait for a model while
+    none is answered, and `max_duration_s` how long the run may take, seconds. Raises BatchrouteError when the run cannot start or its output cannot be
     written; any other early end is told by the summary's `exit_code` and `reason`.
     """
     job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
@@ -52,6 +58,9 @@ def run(
         retry_failed=retry_failed,
         max_wait_s=max_wait_s,
         max_duration_s=max_duration_s,
+        refresh_changed=refresh_changed,
+        only=tuple(only),
+        since=since,
     )
     return _run(run_pipeline(job, options, conclude=partial(_summarise, job), watch=watch))
 
@@ -133,6 +142,7 @@ def _summarise(job: Job, ended: Ended) -> Summary:
             degraded=ended.degraded,
             skipped=ended.skipped,
             pending=ended.pending,
+            stale=ended.stale,
         ),
         attempts=total_of(lines, "attempts") or 0,
         failovers=total_of(lines, "failovers") or 0,

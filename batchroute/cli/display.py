@@ -242,6 +242,7 @@ def closing_table(summary: Summary) -> None:
             ("failed", records.failed),
             ("finished before", records.skipped),
             ("pending", records.pending),
+            ("stale", records.stale),
         )
         if count
     ]

@@ -1,10 +1,12 @@
 """Arguments and options that several commands share."""
 
+import datetime as dt
 from pathlib import Path
 
 import click
 
 from batchroute.job.durations import seconds
+from batchroute.job.moments import Since, since
 
 
 class Duration(click.ParamType[float]):
@@ -15,6 +17,25 @@ class Duration(click.ParamType[float]):
     def convert(self, value: float | str, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
             return seconds(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}.", param, ctx)
+
+
+class Moment(click.ParamType[Since]):
+    """A date, a date with a time, or how long ago: 2026-11-20, 2026-11-20T06:00, 24h."""
+
+    name = "moment"
+
+    def convert(
+        self,
+        value: str | dt.datetime | dt.timedelta,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Since:
+        if not isinstance(value, str):
+            return value
+        try:
+            return since(value)
         except ValueError as error:
             self.fail(f"{value!r} {error}.", param, ctx)
 

@@ -4,15 +4,17 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from batchroute.cli.imports import quick_imports
 from batchroute.cli.logs import PlainLog
-from batchroute.cli.options import Duration, job_argument, json_option, overrides_option
+from batchroute.cli.options import Duration, Moment, job_argument, json_option, overrides_option
 from batchroute.cli.streams import dropped_if_unread
 from batchroute.cli.telling import told_as
 from batchroute.io.locks import refuse_if_held
+from batchroute.job.moments import Since
 
 OWNERS_ALONE = 0o077
 """Files 0600, folders 0700, also where the caller's umask would take more away, or less."""
@@ -28,6 +30,26 @@ OWNERS_ALONE = 0o077
     "--fresh", is_flag=True, help="Start over: remove what earlier runs have written, answers included."
 )
 @click.option("--no-retry-failed", is_flag=True, help="Leave records alone that failed in an earlier run.")
+@click.option(
+    "--refresh",
+    type=click.Choice(["changed", "failed"]),
+    help="changed: answer stale records anew, those whose request has changed since they were answered. "
+    "failed: what every run does. Default: stale records are counted and keep their answers.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Answer only records with this route, task or complexity, such as route=code; the others stay pending. "
+    "Repeatable: one value of each key must fit.",
+)
+@click.option(
+    "--since",
+    type=Moment(),
+    metavar="TIME",
+    help="Read only input files that were modified at this time or later: 2026-11-20, 2026-11-20T06:00 (local "
+    "time, or with an offset), or so long ago: 24h.",
+)
 @click.option(
     "--max-wait",
     type=Duration(),
@@ -56,6 +78,9 @@ def run(
     limit: int | None,
     fresh: bool,
     no_retry_failed: bool,
+    refresh: Literal["changed", "failed"] | None,
+    only: tuple[str, ...],
+    since: Since | None,
     max_wait: float,
     max_duration: float | None,
     as_json: bool,
@@ -64,14 +89,19 @@ def run(
 ) -> None:
     """Bring the output directory of JOB up to date with its input.
 
-    Records that are finished are not sent again, failed ones are. Interrupt it as you like: the same command
-    goes on where it stopped, and pays for nothing twice but what was in flight.
+    Records that are finished are not sent again, failed ones are; finished ones whose request has changed are
+    told of. Interrupt it as you like: the same command goes on where it stopped, and pays for nothing twice but
+    what was in flight.
 
     \b
     Exit codes: 0 all records succeeded, 2 usage or job file, 3 finished with failed records,
     4 stopped by the budget, the deadline or --max-wait, 5 no model can serve, 65 input unusable, 74 output I/O error,
     75 another run holds the directory, 130/143 interrupted.
     """
+    if refresh == "failed" and no_retry_failed:
+        raise click.UsageError(
+            "--refresh failed and --no-retry-failed contradict each other. Drop one of them."
+        )
     os.umask(OWNERS_ALONE)
     _heed_signals()
     with told_as(log_format, job.stem) as told:
@@ -89,6 +119,9 @@ def run(
                 limit=limit,
                 fresh=fresh,
                 retry_failed=not no_retry_failed,
+                refresh_changed=refresh == "changed",
+                only=only,
+                since=since,
                 max_wait_s=max_wait,
                 max_duration_s=max_duration,
                 watch=watch,

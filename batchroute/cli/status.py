@@ -18,6 +18,9 @@ from batchroute.cli.options import json_option, output_argument
 def status(output: Path, as_json: bool) -> None:
     """Tell how the output directory OUT stands: its last run, its records by status, its parts.
 
+    Up to date are records with an answer to what they asked when a run last compared them, stale those that ask for
+    something else: run --refresh changed answers them anew.
+
     It reads the manifest only, so it disturbs no run. While a run goes on, it tells how far that had come at
     its latest export: every 25,000 records or so.
     """
@@ -41,6 +44,10 @@ def _lines(standing: "Standing") -> list[str]:
     if standing.records:
         counts = ", ".join(f"{count:,} {word}" for word, count in standing.records.items())
         lines.append(f"records: {counts}")
+        failed, pending = (standing.records.get(word, 0) for word in ("failed", "pending"))
+        lines.append(
+            f"standing: {standing.up_to_date:,} up to date, {standing.stale:,} stale, {failed:,} failed, {pending:,} pending"
+        )
     ailing = [f"{model} {state}" for model, state in standing.models.items() if state != "closed"]
     if ailing:
         lines.append(f"models: {', '.join(ailing)}")

@@ -74,3 +74,5 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     run_id: str
     finished_at: float
     kept: dict[str, Any]
+    fingerprint: int | None = None
+    """Of the request that it answers: tells later whether that is still what the record asks."""

@@ -126,6 +126,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         run_id=attempt.run_id,
         finished_at=finished_at,
         kept=record.kept,
+        fingerprint=record.fingerprint,
     )
 
 

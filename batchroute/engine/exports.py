@@ -4,18 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import polars as pl
 from msgspec import structs
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.results import Result, Status
-from batchroute.io.files import remove
+from batchroute.io.files import place, remove
 from batchroute.io.manifest import Manifest, Part, write_manifest
-from batchroute.io.parts import DEAD_LETTERS, part_path, spent_by_route, write_part
+from batchroute.io.parts import DEAD_LETTERS, draft_replacement, part_path, spent_by_route, write_part
 from batchroute.io.store import Export, Settled, Store
 from batchroute.io.tables import ledger_frame, results_frame
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_Again = dict[int, list[Result]]
+"""Results of records that were asked again, by the number of the part that holds their earlier ones."""
 
 PART_RECORDS = 25_000
 PART_BYTES = 32 << 20
@@ -26,9 +33,10 @@ SLICE_ATTEMPTS = 2_000
 class Exporter:
     """Writes parts and the manifest of one output directory.
 
-    Answered records go into parts that never change. Dead letters may be tried again, so they stay in the
-    store and are projected into one part that is replaced as a whole when a run ends; `retract` takes it away
-    while they are tried again, so that no reader sees a record twice.
+    Answered records go into parts that do not change. Those that were asked again take the places of their earlier
+    answers: the part is replaced as a whole, its replacement being listed before. Dead letters may be tried again,
+    so they stay in the store and are projected into one part that is replaced as a whole when a run ends;
+    `retract` takes it away while they are tried again, so that no reader sees a record twice.
     """
 
     directory: Path
@@ -40,23 +48,48 @@ class Exporter:
         """Move what is in the journal into parts; twice is as good as once. Raises OutputError."""
         export = self.store.begin_export()
         if export is None:
+            if any(part.replacement for part in self.manifest.results):
+                self.relist()  # a crash came between the store and the list
             return
         settled = Settled.empty()
-        results, ledger = await self._frames(export, settled)
+        again: _Again = {}
+        results, ledger = await self._frames(export, settled, again)
         parts = [
             await _written(self.directory, part_path(folder, export.number), frame)
             for folder, frame in (("results", results), ("ledger", ledger))
             if frame.height
         ]
         self._list(parts)
+        parts += [await self._replaced(number, again[number]) for number in sorted(again)]
         self.store.finish_export(export, settled, parts)
+        if again:
+            self._list(parts)
 
-    async def _frames(self, export: Export, settled: Settled) -> tuple[pl.DataFrame, pl.DataFrame]:
+    async def _frames(
+        self, export: Export, settled: Settled, again: _Again
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """What goes into new parts; `again` takes what goes into parts that there are, by their numbers."""
         results, ledger = [results_frame([], self.kept)], [ledger_frame([])]
-        async for answered, attempts in _slices(self.store, export, settled):
+        async for ended, attempts in _slices(self.store, export, settled):
+            reopened = self.store.reopened([seq for seq, _ in ended])
+            for seq, result in ended if reopened else ():
+                if seq in reopened:
+                    again.setdefault(reopened[seq], []).append(result)
+            answered = [
+                result for seq, result in ended if result.status is not Status.FAILED and seq not in reopened
+            ]
             results.append(results_frame(answered, self.kept))
             ledger.append(ledger_frame(attempts))
         return pl.concat(results), pl.concat(ledger)
+
+    async def _replaced(self, number: int, results: list[Result]) -> Part:
+        """Put results into the part of this number, in the places of the earlier ones of the same records."""
+        path = part_path("results", number)
+        listed = await _in_thread(draft_replacement, self.directory, path, results, self.kept)
+        assert listed.replacement is not None
+        self._list([listed])
+        await _in_thread(place, self.directory, path)
+        return Part(path=path, rows=listed.rows, sha256=listed.replacement)
 
     def spent(self) -> dict[str, int]:
         """What all attempts in the parts have cost, picodollars, by route. Raises OutputError."""
@@ -89,6 +122,7 @@ class Exporter:
                 results=(*(part for part in parts if part.path.startswith("results/")), *dead),
                 ledger=tuple(part for part in parts if part.path.startswith("ledger/")),
                 counts={state.name.lower(): count for state, count in self.store.counts().items()},
+                stale=self.store.stale(),
             )
         )
 
@@ -116,8 +150,12 @@ class Exporter:
 
 
 async def _written(directory: Path, path: str, frame: pl.DataFrame) -> Part:
-    """Write a part in a thread, and wait for it even when cancelled: the lock on the directory ends with the run."""
-    writing = asyncio.get_running_loop().run_in_executor(None, write_part, directory, path, frame)
+    return await _in_thread(write_part, directory, path, frame)
+
+
+async def _in_thread(write: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Write in a thread, and wait for it even when cancelled: the lock on the directory ends with the run."""
+    writing = asyncio.get_running_loop().run_in_executor(None, partial(write, *arguments, **named))
     try:
         return await asyncio.shield(writing)
     finally:
@@ -128,12 +166,12 @@ async def _written(directory: Path, path: str, frame: pl.DataFrame) -> Part:
 
 async def _slices(
     store: Store, export: Export, settled: Settled
-) -> AsyncIterator[tuple[list[Result], list[Attempt]]]:
-    """The range as answered results and attempts, some thousand at a time, letting others run in between."""
-    results: list[Result] = []
+) -> AsyncIterator[tuple[list[tuple[int, Result]], list[Attempt]]]:
+    """The range as results and attempts, some thousand at a time, letting others run in between."""
+    results: list[tuple[int, Result]] = []
     attempts: list[Attempt] = []
     for group in store.journal(export):
-        results += [result for _, result in group.results if result.status is not Status.FAILED]
+        results += group.results
         attempts += [attempt for _, attempt in group.ended]
         settled.add(group)
         if len(attempts) >= SLICE_ATTEMPTS:
@@ -144,5 +182,5 @@ async def _slices(
 
 
 def _with(listed: tuple[Part, ...], new: list[Part]) -> tuple[Part, ...]:
-    names = {part.path for part in new}
-    return (*(part for part in listed if part.path not in names), *new)
+    left = {part.path: part for part in new}
+    return (*(left.pop(part.path, part) for part in listed), *left.values())

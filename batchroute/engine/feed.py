@@ -4,25 +4,39 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchroute.core.excerpts import excerpt_of
 from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record
+from batchroute.core.requests import Request
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.comparisons import Comparison
 from batchroute.engine.entries import dead_letter
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.store import Known, State, Store
 from batchroute.routing.classifiers import Classifier
+from batchroute.routing.fingerprints import Fingerprints
 from batchroute.routing.prompts import Prompts
-from batchroute.routing.routes import Router
+from batchroute.routing.routes import Router, RouteRule
+from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
 
 _SKIPPED = {State.SUCCEEDED: Status.SUCCEEDED, State.DEGRADED: Status.DEGRADED, State.FAILED: Status.FAILED}
 RENDERED_AT_ONCE = 256
+
+
+class _Rendered(NamedTuple):
+    """A record with its labels, its route and what was made of it."""
+
+    record: Record
+    known: Known
+    labels: Labels
+    route: RouteRule
+    request: Request | Fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,52 +56,102 @@ class Feed:
     carry: Callable[[Any], Any]
     retry_failed: bool
     soundness: Soundness
+    selection: Selection
+    fingerprints: Fingerprints
+    comparison: Comparison
     _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
     async def take(self, batch: Batch) -> None:
-        """Bring one batch into the backlog. What an earlier run finished is skipped."""
+        """Bring one batch into the backlog. What an earlier run finished is skipped, unless it is to be refreshed."""
         self.tally.read += len(batch)
         self._bad.clear()
-        fresh = self._fresh(batch)
-        if fresh:
-            labels = await asyncio.to_thread(self.classifier.classify, [record for record, _ in fresh])
-            await self._admit(batch, fresh, labels)
+        looked_at = self._looked_at(batch)
+        if looked_at:
+            labels = await asyncio.to_thread(self.classifier.classify, [record for record, _ in looked_at])
+            await self._admit(batch, looked_at, labels)
         self._refuse(batch)
         good = (record.line for record in batch.records if record.line not in self._bad)
         bad = [(line, error_type, message) for line, (error_type, message) in self._bad.items()]
         self.soundness.note(len(batch), bad, next(good, None))
 
-    def _fresh(self, batch: Batch) -> list[tuple[Record, Known]]:
-        """The records that this run has to answer."""
+    def _looked_at(self, batch: Batch) -> list[tuple[Record, Known]]:
+        """The records that this run has to answer, or to compare with what they were answered."""
         records = batch.records
         if not records:
             return []
         known = self.store.register([(record.record_id, record.file, record.line) for record in records])
-        fresh = []
+        compared = self.comparison.covers(records[0].file)
+        looked_at = []
         for record, place in zip(records, known, strict=True):
             if place.first is not None:
                 self._bury_duplicate(batch, record, place.first)
-            elif self._is_due(place.state):
-                fresh.append((record, place))
-        return fresh
+            elif self._is_due(place.state) or (compared and place.comparable):
+                looked_at.append((record, place))
+            else:
+                self._skip(place)
+        return looked_at
 
     def _is_due(self, state: State) -> bool:
-        if state is State.PENDING or (state is State.FAILED and self.retry_failed):
+        return state is State.PENDING or (state is State.FAILED and self.retry_failed)
+
+    def _skip(self, known: Known, *, stale: bool | None = None) -> None:
+        """Leave a finished record as it is; None: it was not compared, so that it stands as it did."""
+        self.tally.skipped[_SKIPPED[known.state]] += 1
+        self.tally.stale += known.stale if stale is None else stale
+
+    async def _admit(self, batch: Batch, some: list[tuple[Record, Known]], labels: list[Labels]) -> None:
+        again: list[_Rendered] = []
+        for start in range(0, len(some), RENDERED_AT_ONCE):
+            stop = start + RENDERED_AT_ONCE
+            for (record, known), label in zip(some[start:stop], labels[start:stop], strict=True):
+                rendered = self._rendered(record, known, label)
+                if rendered is None:
+                    continue
+                if known.answered:
+                    again.append(rendered)
+                else:
+                    self._put(batch, rendered)
+            await asyncio.sleep(0)  # requests in flight go on in between
+        self.comparison.keep()
+        if again:
+            await self.comparison.reopen((each.record.record_id, each.known) for each in again)
+            for each in again:
+                self._put(batch, each)
+
+    def _rendered(self, record: Record, known: Known, labels: Labels) -> _Rendered | None:
+        """The record with its request, if this run is to send it."""
+        route = self.router.route(labels)
+        selected = self.selection.takes(labels, route.name)
+        if not (selected or known.answered):
+            self._leave_out(known)
+            return None
+        request = self.prompts.render(record)
+        rendered = _Rendered(record, known, labels, route, request)
+        if known.answered and not self._is_refreshed(rendered, selected=selected):
+            return None
+        return rendered
+
+    def _is_refreshed(self, rendered: _Rendered, *, selected: bool) -> bool:
+        """Compare a finished record with its answer; whether it is to be sent again. Otherwise it is skipped."""
+        request, known = rendered.request, rendered.known
+        fingerprint = (
+            None if isinstance(request, Fault) else self.fingerprints.of(request, rendered.route.models)
+        )
+        stale = self.comparison.differs(known, fingerprint)
+        if stale and selected and self.comparison.refresh:
             return True
-        self.tally.skipped[_SKIPPED[state]] += 1
+        self._skip(known, stale=stale)
         return False
 
-    async def _admit(self, batch: Batch, fresh: list[tuple[Record, Known]], labels: list[Labels]) -> None:
-        for start in range(0, len(fresh), RENDERED_AT_ONCE):
-            stop = start + RENDERED_AT_ONCE
-            for (record, known), label in zip(fresh[start:stop], labels[start:stop], strict=True):
-                self._render(batch, record, known, label)
-            await asyncio.sleep(0)  # requests in flight go on in between
+    def _leave_out(self, known: Known) -> None:
+        if known.state is State.FAILED:
+            self._skip(known)
+        else:
+            self.tally.left_out += 1
 
-    def _render(self, batch: Batch, record: Record, known: Known, labels: Labels) -> None:
-        route = self.router.route(labels)
-        request = self.prompts.render(record)
+    def _put(self, batch: Batch, rendered: _Rendered) -> None:
+        record, known, labels, route, request = rendered
         if isinstance(request, Fault):
             fault = self._placed(batch, record, request)
             self._bury(known, record.record_id, fault, record=record, labels=labels, route=route.name)
@@ -102,6 +166,7 @@ class Feed:
                 request=request,
                 kept=self._kept(record),
                 carried=self.store.carried(known.seq),
+                fingerprint=self.fingerprints.of(request, route.models),
             )
         )
 
@@ -133,6 +198,8 @@ class Feed:
         name, known = next((name, known) for name, known in registered if known.first is None)
         if self._is_due(known.state):
             self._bury(known, name, fault, record=record)
+        else:
+            self._skip(known)
 
     def _bury(
         self,

@@ -26,12 +26,21 @@ class Opened(NamedTuple):
     source: Source
 
 
-def opened(job: Job) -> Opened:
-    """Raise BatchrouteError for prompts, patterns or input that cannot be used."""
+def opened(job: Job, since: float | None = None) -> Opened:
+    """Raise BatchrouteError for prompts, patterns or input that cannot be used.
+
+    With `since`, seconds since the epoch, the source reads only files that were modified then or later.
+    """
     prompts = Prompts(job.prompt, job.place)
     classifier = Classifier(job.classify, text=_texts(job, prompts))
     columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
-    source = open_source(job.input.path, id_column=job.input.id, columns=columns, batch_records=BATCH_RECORDS)
+    source = open_source(
+        job.input.path,
+        id_column=job.input.id,
+        columns=columns,
+        batch_records=BATCH_RECORDS,
+        since=since,
+    )
     _check_spelled(source, prompts)
     return Opened(prompts, classifier, source)
 

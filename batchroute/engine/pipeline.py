@@ -53,6 +53,7 @@ from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
 from batchroute.job.durations import spelled
+from batchroute.job.moments import Since
 from batchroute.job.notify import Event
 
 LOG = logging.getLogger("batchroute")
@@ -74,7 +75,8 @@ class Options:
     """What a run is asked beyond the job. `limit`: read only the first records; `fresh`: start over.
 
     `max_wait_s`: how long records may wait for a model while none is answered, seconds; `max_duration_s`: how
-    long the run may take.
+    long the run may take. `refresh_changed`: answer stale records anew; `only`: `route=NAME` and its like, of which
+    the others stay pending; `since`: read only files that were modified then or later.
     """
 
     limit: int | None = None
@@ -82,6 +84,9 @@ class Options:
     retry_failed: bool = True
     max_wait_s: float = MAX_WAIT_S
     max_duration_s: float | None = None
+    refresh_changed: bool = False
+    only: tuple[str, ...] = ()
+    since: Since | None = None
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -98,6 +103,8 @@ class Ended(Struct, frozen=True, kw_only=True):
     degraded: int
     skipped: int
     pending: int
+    stale: int
+    """Finished records of the output whose request has changed since they were answered."""
     cost: int
     unpriced: int
     warnings: tuple[str, ...]
@@ -187,7 +194,7 @@ class Pipeline:
         await self._conclude()
         ended = self._ended()
         self._note(
-            "stopped" if ended.pending or self.halt.stopping else "finished",
+            "stopped" if self._waiting() or self.halt.stopping else "finished",
             ended.exit_code,
             self._counts_stored(),
         )
@@ -440,7 +447,9 @@ class Pipeline:
         self._enter_cancelled()
         await self.exporter.export()
         if self._read_all and self.options.limit is None:
-            self.store.forget_places()
+            if self.source.whole:
+                self.store.forget_places()
+            self.feed.comparison.close(whole=self.source.whole)
         await self.exporter.write_dead_letters()
 
     def progress(self) -> Progress:
@@ -488,6 +497,7 @@ class Pipeline:
             degraded=tally.statuses[Status.DEGRADED],
             skipped=tally.skipped.total(),
             pending=self._pending(),
+            stale=self.store.stale(),
             cost=tally.cost,
             unpriced=tally.unpriced,
             warnings=self._all_warnings(),
@@ -500,7 +510,24 @@ class Pipeline:
 
     def _all_warnings(self) -> tuple[str, ...]:
         remark = None if isinstance(self.halt.reason, InputError) else self.feed.soundness.remark()
-        return (*self.warnings, *self.source.remarks(), *((remark,) if remark else ()))
+        remarks = (*self.source.remarks(), remark, self._remark_on_stale(), self._remark_on_left_out())
+        return (*self.warnings, *(remark for remark in remarks if remark))
+
+    def _remark_on_stale(self) -> str | None:
+        stale = self.store.stale()
+        return (
+            f"{stale:,} finished record(s) are stale: what they ask has changed since they were answered. "
+            "--refresh changed answers them anew [stale]"
+            if stale
+            else None
+        )
+
+    def _remark_on_left_out(self) -> str | None:
+        if self.options.since is not None and not self.source.files:
+            return "no file of the input was modified since: nothing was read"
+        if self.options.only and self.tally.read and self.tally.left_out == self.tally.read:
+            return f"--only {' '.join(self.options.only)} took none of the records that were read"
+        return None
 
     def _total(self) -> int:
         rows = 0 if self._read_all or self.options.limit else self.source.rows or 0
@@ -509,14 +536,18 @@ class Pipeline:
     def _pending(self) -> int:
         return self._total() - self.tally.finished - self.tally.skipped.total()
 
+    def _waiting(self) -> int:
+        """The pending records that this run was to answer."""
+        return self._pending() - self.tally.left_out
+
     def _exit_code(self) -> int:
         if self._signal is not None:
             return 128 + self._signal
         if isinstance(self.halt.reason, BatchrouteError):
             return self.halt.reason.exit_code
-        if self._pending() and self.purse.refused:
+        if self._waiting() and self.purse.refused:
             return BudgetError.exit_code
-        if self._pending():
+        if self._waiting():
             return NoModelError.exit_code if self._out() else 1
         failed = self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED]
         return 3 if failed else 0
@@ -524,19 +555,19 @@ class Pipeline:
     def _event(self) -> Event:
         if self._signal is None and isinstance(self.halt.reason, BatchrouteError):
             return self.halt.reason.event
-        if self._pending() and self.purse.refused:
+        if self._waiting() and self.purse.refused:
             return BudgetError.event
         return "failure" if self._exit_code() else "finish"
 
     def _reason(self) -> str | None:
         if self._signal is not None:
             return f"stopped by {self._signal.name}; the same command goes on"
-        if self.halt.reason is None and self._pending() and self.purse.refused:
-            return f"{self._pending()} records wait for a larger budget: {self.purse.shortage() or 'each may cost more than is left'}"
-        if self.halt.reason is None and (out := self._out()) and self._pending():
-            return f"{self._pending()} records wait for a model that is out: {out}; mend that and run again"
-        if self.halt.reason is None and self._pending():
-            return f"{self._pending()} records have no result although all was read: please report this"
+        if self.halt.reason is None and self._waiting() and self.purse.refused:
+            return f"{self._waiting()} records wait for a larger budget: {self.purse.shortage() or 'each may cost more than is left'}"
+        if self.halt.reason is None and (out := self._out()) and self._waiting():
+            return f"{self._waiting()} records wait for a model that is out: {out}; mend that and run again"
+        if self.halt.reason is None and self._waiting():
+            return f"{self._waiting()} records have no result although all was read: please report this"
         return str(self.halt.reason) if self.halt.reason else None
 
     def _out(self) -> str:
@@ -562,7 +593,10 @@ class Pipeline:
             exit_code=exit_code,
             models={model: pool.statistics().state for model, pool in self.pools.items()},
         )
-        self.exporter.update(lambda manifest: structs.replace(manifest, counts=counts, last_run=last_run))
+        stale = self.tally.stale if state == "running" and self.tally.read else self.store.stale()
+        self.exporter.update(
+            lambda manifest: structs.replace(manifest, counts=counts, stale=stale, last_run=last_run)
+        )
 
 
 @asynccontextmanager

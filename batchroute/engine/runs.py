@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
 from batchroute.core.money import PICODOLLARS, Rates
@@ -18,6 +19,7 @@ from batchroute.core.requests import CAPS
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.comparisons import Comparison
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
@@ -39,8 +41,11 @@ from batchroute.io.tables import carried_text, carried_value, kept_types, packed
 from batchroute.job.budgets import picodollars
 from batchroute.job.deadlines import moment
 from batchroute.job.jobs import Job
+from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
+from batchroute.routing.fingerprints import Fingerprints
+from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
 
 FILES_BESIDE_SLOTS = 128
@@ -143,7 +148,9 @@ async def _assemble(
     job: Job, options: Options, clock: Clock, connect: Connect, stack: AsyncExitStack
 ) -> "Pipeline":
     """Open everything that a run needs, cheapest refusals first; the stack closes it."""
-    prompts, classifier, source = opened(job)
+    selection = Selection.of(options.only, job)
+    since = None if options.since is None else epoch(options.since, clock.wall())
+    prompts, classifier, source = opened(job, since)
     if options.fresh or (job.output.path / STARTING_OVER).exists():
         start_over(job.output.path)
     manifest = _own_manifest(job)
@@ -183,6 +190,11 @@ async def _assemble(
         carry=carried_text if source.schema is None else carried_value,
         retry_failed=options.retry_failed,
         soundness=Soundness(bound=job.input.max_bad),
+        selection=selection,
+        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}),
+        comparison=Comparison.of(
+            job.fingerprint(), source.files, store, job.output.path, refresh=options.refresh_changed
+        ),
     )
     return Pipeline(
         run_id=run_id,
@@ -200,7 +212,7 @@ async def _assemble(
         feed=feed,
         purse=purse,
         due_at=_due_at(job, options, clock),
-        warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, manifest, job)),
+        warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
 
@@ -244,7 +256,7 @@ def _heads(job: Job, pools: Mapping[str, Pool]) -> dict[str, int]:
     return heads
 
 
-def _warnings(pools: Mapping[str, Pool], manifest: Manifest, job: Job) -> list[str]:
+def _warnings(pools: Mapping[str, Pool], job: Job) -> list[str]:
     warnings = [
         f"no price is known for {name}: its cost is null. Declare models.{name}.price to have it counted."
         for name, pool in pools.items()
@@ -257,11 +269,6 @@ def _warnings(pools: Mapping[str, Pool], manifest: Manifest, job: Job) -> list[s
         for name, pool in pools.items()
         if pool.spec.hedged and pool.spec.rates is not None and not _capped(job)
     ]
-    if manifest.fingerprint != job.fingerprint():
-        warnings.append(
-            "the job has changed since this output was begun: finished records keep their answers. "
-            "Start over with --fresh to have them all answered anew."
-        )
     return warnings
 
 
@@ -318,7 +325,7 @@ def _own_manifest(job: Job) -> Manifest:
             f"output {job.output.path} holds the results of job {manifest.job!r}, this is {job.job!r}. "
             "Name another output directory, or start over with --fresh."
         )
-    return manifest
+    return structs.replace(manifest, fingerprint=job.fingerprint())
 
 
 def _own_store(job: Job, manifest: Manifest) -> Store:

@@ -40,13 +40,16 @@ class Progress(Struct, frozen=True, kw_only=True):
 class Tally:
     """Counts what this run has read and, as it is committed, what it has finished.
 
-    `skipped` are records that an earlier run had finished; `cost` is what this run has spent, picodollars;
+    `skipped` are records that an earlier run had finished, `stale` those among them that ask for something else by
+    now, `left_out` the pending ones that this run was not asked for; `cost` is what this run has spent, picodollars;
     `unpriced` are the attempts whose cost is unknown, `errors` those that failed, by error type; `failed_over` are the
     finished records that needed a failover.
     """
 
     read: int = 0
     skipped: Counter[Status] = field(default_factory=Counter)
+    stale: int = 0
+    left_out: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     cost: int = 0
     unpriced: int = 0

@@ -20,7 +20,8 @@ ENOUGH_WITNESSES = 2
 class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A record that is ready to be sent: what is left of it once it was read, classified and rendered.
 
-    `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns.
+    `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns,
+    `fingerprint` that of the request.
     """
 
     seq: int
@@ -31,6 +32,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     request: Request
     kept: dict[str, Any]
     carried: Totals = NOTHING_SPENT
+    fingerprint: int | None = None
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ def part_findings(directory: Path, manifest: Manifest) -> list[Finding]:
 def _part_finding(directory: Path, part: Part) -> Finding | None:
     damage, message = Damage.PART_CORRUPT, "is damaged: its SHA-256 is not the one that was listed"
     try:
-        if digest_of(directory / part.path) == part.sha256:
+        if part.may_be(digest_of(directory / part.path)):
             return None
     except FileNotFoundError:
         damage, message = Damage.PART_MISSING, "is missing"
@@ -110,7 +110,7 @@ def leftovers(directory: Path, manifest: Manifest, store: Store) -> list[Finding
 def _unlisted(known: dict[str, Part], listed: dict[str, Part], again: set[str]) -> Iterator[Finding]:
     """The manifest is older than the state, or was changed."""
     for path, part in known.items():
-        if path not in again and listed.get(path) != part:
+        if path not in again and not part.agrees(listed.get(path)):
             yield Finding(
                 path=MANIFEST_NAME,
                 damage=Damage.OUTPUT_INCONSISTENT,

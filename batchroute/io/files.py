@@ -27,6 +27,13 @@ def write_whole(directory: Path, path: str, write: Callable[[Path], object]) -> 
 
     An existing file of that name is replaced. Mode 0600; the folder is made with 0700.
     """
+    digest = draft(directory, path, write)
+    place(directory, path)
+    return digest
+
+
+def draft(directory: Path, path: str, write: Callable[[Path], object]) -> str:
+    """Have a file written and synced under a name that no reader sees; returns its SHA-256. Raises OutputError."""
     target = directory / path
     temporary = directory / TEMPORARY / target.name
     try:
@@ -35,12 +42,19 @@ def write_whole(directory: Path, path: str, write: Callable[[Path], object]) -> 
         temporary.unlink(missing_ok=True)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         write(temporary)
-        digest = _synced(temporary)
-        temporary.rename(target)
+        return _synced(temporary)
+    except OSError as error:
+        raise unwritten(target, error) from error
+
+
+def place(directory: Path, path: str) -> None:
+    """Give a draft its name, in the place of what had it. Raises OutputError."""
+    target = directory / path
+    try:
+        (directory / TEMPORARY / target.name).rename(target)
         _sync_directory(target.parent)
     except OSError as error:
         raise unwritten(target, error) from error
-    return digest
 
 
 def replace_beside(target: Path, content: bytes, mode: int) -> None:

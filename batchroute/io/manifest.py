@@ -13,12 +13,28 @@ MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
 
 
-class Part(Struct, frozen=True, kw_only=True):
-    """One file of the dataset, as the manifest lists it. `path` is relative to the output directory."""
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One file of the dataset, as the manifest lists it. `path` is relative to the output directory.
+
+    `replacement` is the SHA-256 of the file that is just taking its place: until that is listed, it may be either.
+    """
 
     path: str
     rows: int
     sha256: str
+    replacement: str | None = None
+
+    def agrees(self, other: "Part | None") -> bool:
+        """Whether the other one, as it is listed, may be this file."""
+        return (
+            other is not None
+            and (self.path, self.rows) == (other.path, other.rows)
+            and other.may_be(self.sha256)
+        )
+
+    def may_be(self, sha256: str) -> bool:
+        """Whether a file with this SHA-256 is the one listed, or its replacement."""
+        return sha256 in {self.sha256, self.replacement}
 
 
 class LastRun(Struct, frozen=True, kw_only=True):
@@ -36,7 +52,10 @@ class LastRun(Struct, frozen=True, kw_only=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """The dataset: its parts with row counts and SHA-256, and its records by status."""
+    """The dataset: its parts with row counts and SHA-256, and its records by status.
+
+    `stale` are those of the answered ones whose request has changed since; `fingerprint` is the latest run's job's.
+    """
 
     schema_version: int = SCHEMA_VERSION
     job: str
@@ -44,6 +63,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     results: tuple[Part, ...] = ()
     ledger: tuple[Part, ...] = ()
     counts: dict[str, int] = {}
+    stale: int = 0
     last_run: LastRun | None = None
     digest: str = ""
     """SHA-256 of the file with this field empty. Earlier versions wrote none."""

@@ -1,13 +1,22 @@
-"""Finished Parquet files. A part is complete as soon as its name is visible, and never changes afterwards."""
+"""Finished Parquet files. A part is complete as soon as its name is visible.
 
+It never changes afterwards but by being replaced as a whole: when answers in it were asked for again, one rename
+puts the new ones where the old ones were, so that no reader finds a record twice or not at all.
+"""
+
+import hashlib
+import io
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from batchroute.core.errors import OutputError
 from batchroute.core.money import PICODOLLARS
-from batchroute.io.files import unwritten, write_whole
+from batchroute.core.results import Result, Totals
+from batchroute.io.files import draft, place, unwritten
 from batchroute.io.manifest import Manifest, Part
+from batchroute.io.tables import TOTALS_COLUMNS, replaced_rows, totals_by_id
 
 DEAD_LETTERS = "results/part-failed.parquet"
 
@@ -22,15 +31,30 @@ def write_part(directory: Path, path: str, frame: pl.DataFrame) -> Part:
 
     An existing file of that name is replaced. Mode 0600; the folder is made with 0700.
     """
+    part = _draft(directory, path, frame)
+    place(directory, path)
+    return part
 
-    def write(file: Path) -> None:
-        frame.write_parquet(file, compression="zstd", compression_level=1)
 
-    try:
-        digest = write_whole(directory, path, write)
-    except pl.exceptions.PolarsError as error:
-        raise unwritten(directory / path, error) from error
-    return Part(path=path, rows=frame.height, sha256=digest)
+def draft_replacement(
+    directory: Path, path: str, results: Sequence[Result], kept: Mapping[str, pl.DataType]
+) -> Part:
+    """Write what a part is with these results in the place of the earlier ones; `place` replaces it.
+
+    Returns the part as it is, with its replacement. Raises OutputError.
+    """
+    content = _read(directory, path)
+    frame = replaced_rows(pl.read_parquet(io.BytesIO(content)), results, kept)
+    drafted = _draft(directory, path, frame)
+    listed = hashlib.sha256(content).hexdigest()
+    return Part(path=path, rows=frame.height, sha256=listed, replacement=drafted.sha256)
+
+
+def read_totals(directory: Path, path: str, record_ids: Collection[str]) -> dict[str, Totals]:
+    """What the attempts of these records in a part of results add up to. Raises OutputError."""
+    return totals_by_id(
+        pl.read_parquet(io.BytesIO(_read(directory, path)), columns=TOTALS_COLUMNS), record_ids
+    )
 
 
 def spent_by_route(directory: Path, manifest: Manifest) -> dict[str, int]:
@@ -45,3 +69,23 @@ def spent_by_route(directory: Path, manifest: Manifest) -> dict[str, int]:
             f"{directory}: what was spent cannot be read from the ledger: {error}. See `batchroute verify`."
         ) from error
     return {route: int((cost or 0) * PICODOLLARS) for route, cost in sums.iter_rows()}
+
+
+def _draft(directory: Path, path: str, frame: pl.DataFrame) -> Part:
+    def write(file: Path) -> None:
+        frame.write_parquet(file, compression="zstd", compression_level=1)
+
+    try:
+        digest = draft(directory, path, write)
+    except pl.exceptions.PolarsError as error:
+        raise unwritten(directory / path, error) from error
+    return Part(path=path, rows=frame.height, sha256=digest)
+
+
+def _read(directory: Path, path: str) -> bytes:
+    try:
+        return (directory / path).read_bytes()
+    except OSError as error:
+        raise OutputError(
+            f"{directory / path} cannot be read: {error.strerror}. Put it back, then run again."
+        ) from error

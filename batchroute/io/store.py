@@ -27,7 +27,7 @@ from batchroute.core.errors import OutputError
 from batchroute.core.results import Result, Status, Totals
 from batchroute.io.manifest import Part
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STORE_NAME = "state.db"
 MARK_SUFFIX = "-mark"
 """Beside the database stands how far it had surely come: a log that was deleted or an old copy shows against it."""
@@ -37,10 +37,21 @@ _PART = "part:"
 _SCHEMA = """
 create table meta(key text primary key, value text not null) without rowid;
 create table records(seq integer primary key, record_id text not null unique, state integer not null,
-                     file text not null, line integer not null);
+                     file text not null, line integer not null,
+                     request integer, stale integer not null default 0, part integer);
 create table journal(id integer primary key, results integer not null, payload blob not null);
 create table dead_letters(seq integer primary key, payload blob not null);
 create table carried(seq integer primary key, payload blob not null);
+create table reopened(seq integer primary key, part integer not null, totals blob not null);
+"""
+"""`request` is the fingerprint of what an answer answers, `part` the number of the part that holds it. Answered
+records that are asked again stand in `reopened` until their next result is in that part."""
+
+_FROM_1 = """
+alter table records add column request integer;
+alter table records add column stale integer not null default 0;
+alter table records add column part integer;
+create table reopened(seq integer primary key, part integer not null, totals blob not null);
 """
 
 
@@ -57,19 +68,36 @@ STATES = {Status.SUCCEEDED: State.SUCCEEDED, Status.FAILED: State.FAILED, Status
 
 
 _STATE = tuple(State)
-_Row = tuple[int, int, str, int, str]
-"""Of a record: its number, its state, its place and its id."""
+_ROW = "seq, state, file, line, record_id, request, stale, part"
+_Row = tuple[int, int, str, int, str, int | None, int, int | None]
+"""Of a record: its number, its state, its place, its id, and what is known of its answer."""
+_AT_ONCE = 10_000
+"""Values bound to one statement; SQLite takes 32,766."""
 
 
 class Known(Struct, frozen=True, gc=False):
     """What the store says of a record that was just read.
 
-    `first` names the place where its id was read before in this run; then `seq` and `state` are that record's.
+    `first` names the place where its id was read before in this run; then all else is that record's. `request` is
+    the fingerprint that its answer was given for, None where an earlier version kept none; `stale` says that the
+    record asked for something else when it was last compared; `part` is the number of the part with its answer.
     """
 
     seq: int
     state: State
     first: str | None = None
+    request: int | None = None
+    stale: bool = False
+    part: int | None = None
+
+    @property
+    def answered(self) -> bool:
+        return self.state is State.SUCCEEDED or self.state is State.DEGRADED
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it has an answer, and it is known to what."""
+        return self.answered and self.request is not None
 
 
 class Group(Struct, array_like=True):
@@ -112,10 +140,10 @@ class Export(Struct, frozen=True):
 
 
 class Settled(Struct, frozen=True):
-    """What an export changes of the records: their states, and the dead letters among them."""
+    """What an export changes of the records: those that were answered, and the dead letters."""
 
-    states: list[tuple[int, int]]
-    """(state, number), as the update takes them."""
+    answered: list[tuple[int, int | None, int]]
+    """(state, fingerprint, number), as the update takes them."""
     failed: list[tuple[int, Result]]
 
     @classmethod
@@ -123,8 +151,11 @@ class Settled(Struct, frozen=True):
         return cls([], [])
 
     def add(self, group: Group) -> None:
-        self.states.extend((STATES[result.status], seq) for seq, result in group.results)
-        self.failed.extend((seq, result) for seq, result in group.results if result.status is Status.FAILED)
+        for seq, result in group.results:
+            if result.status is Status.FAILED:
+                self.failed.append((seq, result))
+            else:
+                self.answered.append((STATES[result.status], result.fingerprint, seq))
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -152,9 +183,10 @@ class Store:
         self._carried: dict[int, Totals] = {}
         self._carried_to = 0
         self._seen = bytearray()
-        self._counted: tuple[int, dict[State, int]] = (
+        self._counted: tuple[int, dict[State, int], int] = (
             -1,
             {},
+            0,
         )  # as of how many changes; a million takes 0.2 s
         self.unexported = 0
         """Results in the journal that no part holds yet."""
@@ -188,13 +220,19 @@ class Store:
         seen.extend(bytes(max(0, self._next_seq - len(seen))))
         known: list[Known] = []
         moved: dict[int, tuple[str, int]] = {}
-        for (_, file, line), (seq, state, was_in, was_at, _) in zip(records, rows, strict=True):
+        for (_, file, line), (seq, state, was_in, was_at, _, request, stale, part) in zip(
+            records, rows, strict=True
+        ):
+            first = None
             if seen[seq]:
                 first = "{}:{}".format(*moved.get(seq, (was_in, was_at)))
-                known.append(Known(seq, _STATE[state], first))
+            if part is None and first is None:
+                known.append(Known(seq, _STATE[state]))  # as most of those that are to be sent: half the time
+            else:
+                known.append(Known(seq, _STATE[state], first, request, stale != 0, part))
+            if first is not None:
                 continue
             seen[seq] = 1
-            known.append(Known(seq, _STATE[state]))
             if line != was_at or file != was_in:
                 moved[seq] = (file, line)
         if moved:
@@ -211,7 +249,7 @@ class Store:
         if self._due >= self._first_seq:
             return []
         rows: list[_Row] = self._read(
-            "select seq, state, file, line, record_id from records where seq >= ? order by seq limit ?",
+            f"select {_ROW} from records where seq >= ? order by seq limit ?",  # noqa: S608
             (self._due, len(records)),
         )
         return rows if [row[4] for row in rows] == [record[0] for record in records] else []
@@ -234,7 +272,7 @@ class Store:
                 inserted = self._db.total_changes - before
             self._next_seq += len(new)
             if inserted == len(records):
-                return new
+                return [(*row, None, 0, None) for row in new]
             found |= self._find(unknown)
         return [found[record[0]] for record in records]
 
@@ -242,21 +280,62 @@ class Store:
         ids = [record[0] for record in records]  # bound one by one: json_each would end a text at its NUL
         marks = ",".join("?" * len(ids))
         rows: list[_Row] = self._read(
-            f"select seq, state, file, line, record_id from records where record_id in ({marks})",  # noqa: S608
+            f"select {_ROW} from records where record_id in ({marks})",  # noqa: S608
             ids,
         )
         return {row[4]: row for row in rows}
 
     def carried(self, seq: int) -> Totals:
-        """What earlier attempts of this record add up to: those of a run that was stopped, or that failed."""
+        """What earlier attempts of this record add up to: those of a run that was stopped, or that failed, or of
+        an answer that is asked for again.
+        """
         totals = self._carried.get(seq)
-        if totals is None and seq >= self._first_seq:
+        if totals is not None:
+            return totals
+        if seq >= self._first_seq:
             return Totals()
-        if totals is None:
-            with _disk("read", self._path):
-                row = self._db.execute("select payload from dead_letters where seq = ?", (seq,)).fetchone()
-                totals = _decode_result(row[0]).totals if row else Totals()
-        return totals
+        with _disk("read", self._path):
+            if row := self._db.execute("select payload from dead_letters where seq = ?", (seq,)).fetchone():
+                return _decode_result(row[0]).totals
+            row = self._db.execute("select totals from reopened where seq = ?", (seq,)).fetchone()
+            return _decode_totals(row[0]) if row else Totals()
+
+    # Answers that are out of date
+
+    def mark(self, stale: Sequence[int], fresh: Sequence[int]) -> None:
+        """Keep of answered records, by number, whether they ask for something else than what was answered."""
+        if stale or fresh:
+            with self._transaction():
+                changes = [*((1, seq) for seq in stale), *((0, seq) for seq in fresh)]
+                self._db.executemany("update records set stale = ? where seq = ?", changes)
+
+    def reopen(self, records: Sequence[tuple[int, int, Totals]]) -> None:
+        """Let answered records be asked again, each given as its number, its part and what it has cost so far.
+
+        Their answers stand until the next ones are exported into the same parts.
+        """
+        if records:
+            self._any_reopened = True
+            rows = [(seq, part, _encode(totals)) for seq, part, totals in records]
+            with self._transaction():
+                self._db.executemany("insert or replace into reopened values(?, ?, ?)", rows)
+
+    def reopened(self, seqs: Sequence[int]) -> dict[int, int]:
+        """The parts that hold the answers of those among these records that are asked again."""
+        found: dict[int, int] = {}
+        if self._any_reopened:
+            for start in range(0, len(seqs), _AT_ONCE):
+                some = seqs[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                found |= dict(
+                    self._read(f"select seq, part from reopened where seq in ({marks})", some)  # noqa: S608
+                )
+        return found
+
+    def stale(self) -> int:
+        """How many answered records ask for something else by now, as far as they were compared and exported."""
+        self.counts()
+        return self._counted[2]
 
     # The journal
 
@@ -340,7 +419,7 @@ class Store:
         `settled` is what all groups of the range add up to, `parts` are the files that hold it.
         """
         with self._transaction():
-            self._settle(settled)
+            self._settle(settled, export.number)
             self._db.execute("delete from journal where id <= ?", (export.last_id,))
             self._keep_unfinished()
             # The totals kept just now count the whole journal, its rows after this range included.
@@ -353,7 +432,7 @@ class Store:
         self._position = Position(export.number, last if last > export.last_id else 0)
         while self._tail and self._tail[0][0] <= export.last_id:
             self._tail.popleft()
-        self.unexported -= len(settled.states)
+        self.unexported -= len(settled.answered) + len(settled.failed)
         self.unexported_bytes = 0
 
     def parts(self) -> list[Part]:
@@ -387,14 +466,24 @@ class Store:
                 for key, text in changed.items():
                     self._set_meta(key, text)
 
-    def _settle(self, settled: Settled) -> None:
-        self._db.executemany("update records set state = ? where seq = ?", settled.states)
+    def _settle(self, settled: Settled, number: int) -> None:
+        """A record that was asked again in vain stays as it was: its answer still stands in its part."""
+        again = self.reopened([*(seq for _, _, seq in settled.answered), *(seq for seq, _ in settled.failed)])
+        dead = [(seq, result) for seq, result in settled.failed if seq not in again]
+        self._db.executemany(
+            f"update records set state = ?, request = ?, stale = 0, part = coalesce(part, {number}) where seq = ?",  # noqa: S608
+            settled.answered,
+        )
+        self._db.executemany(
+            "update records set state = ? where seq = ?", [(State.FAILED, seq) for seq, _ in dead]
+        )
+        self._db.executemany("delete from reopened where seq = ?", [(seq,) for seq in again])
         self._db.execute(
             "delete from dead_letters where (select state from records r where r.seq = dead_letters.seq) in (?, ?)",
             (State.SUCCEEDED, State.DEGRADED),
         )
-        failed = [(seq, _encode(result)) for seq, result in settled.failed]
-        self._db.executemany("insert or replace into dead_letters values(?, ?)", failed)
+        letters = [(seq, _encode(result)) for seq, result in dead]
+        self._db.executemany("insert or replace into dead_letters values(?, ?)", letters)
 
     def _keep_unfinished(self) -> None:
         self._db.execute("delete from carried")
@@ -415,10 +504,20 @@ class Store:
             # cross: dead letters are few, and are looked at first
             "select seq from dead_letters cross join records using (seq) where record_id = file || ':' || line"
         )
-        gone = [(seq,) for (seq,) in places if seq >= len(self._seen) or not self._seen[seq]]
+        gone = self._unseen(places)
         with self._transaction():
             self._db.executemany("delete from dead_letters where seq = ?", gone)
             self._db.executemany("delete from records where seq = ?", gone)
+
+    def forgive_vanished(self) -> None:
+        """Take for up to date what the whole input, now read, does not have any more: it asks for nothing else."""
+        if vanished := self._unseen(self._read("select seq from records where stale")):
+            with self._transaction():
+                self._db.executemany("update records set stale = 0 where seq = ?", vanished)
+
+    def _unseen(self, rows: Sequence[tuple[int]]) -> list[tuple[int]]:
+        """Those of these numbers that were not read since the store was opened."""
+        return [(seq,) for (seq,) in rows if seq >= len(self._seen) or not self._seen[seq]]
 
     def dead_letters(self) -> Iterator[Result]:
         """Every failed record's result, in the order of their numbers; those still in the journal left out.
@@ -435,8 +534,12 @@ class Store:
         until then it stands as it did before.
         """
         if self._counted[0] != self._db.total_changes:
-            found = dict(self._read("select state, count(*) from records group by state"))
-            self._counted = self._db.total_changes, {state: found.get(state, 0) for state in State}
+            counts, stale = dict.fromkeys(State, 0), 0
+            found = self._read("select state, stale, count(*) from records group by state, stale")
+            for state, is_stale, count in found:
+                counts[_STATE[state]] += count
+                stale += count if is_stale else 0
+            self._counted = self._db.total_changes, counts, stale
         return self._counted[1].copy()
 
     # The rest
@@ -491,6 +594,7 @@ class Store:
     def _recover(self) -> None:
         """Fold what the journal holds back into memory, as it stood at the last commit."""
         self._carried_to = int(self.meta("carried_to") or 0)
+        self._any_reopened = bool(self._read("select 1 from reopened limit 1"))
         finished: list[tuple[int, int]] = []
         with _disk("read", self._path):
             for seq, payload in self._db.execute("select seq, payload from carried"):
@@ -502,7 +606,11 @@ class Store:
                 finished += [(STATES[result.status], seq) for seq, result in group.results]
         self._carried_to = 0
         with self._transaction():
-            self._db.executemany("update records set state = ? where seq = ?", finished)
+            self._db.executemany(
+                # what was asked again in vain keeps its answer
+                f"update records set state = ?1 where seq = ?2 and not (?1 = {State.FAILED:d} and part notnull)",  # noqa: S608
+                finished,
+            )
 
 
 def short(path: Path, what: str) -> OutputError:
@@ -577,6 +685,9 @@ def _open(path: Path) -> sqlite3.Connection:
             db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
         version = db.execute("pragma user_version").fetchone()[0]
         found = db.execute("pragma quick_check(1)").fetchone()[0]  # 0.3 s at a million records
+        if found == "ok" and version == 1:
+            db.executescript(f"begin; {_FROM_1} pragma user_version = {SCHEMA_VERSION}; commit;")
+            version = SCHEMA_VERSION
     if found != "ok":
         db.close()
         raise OutputError(f"{path}: {found}. {_DAMAGED}", code="state_corrupt")

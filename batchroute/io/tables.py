@@ -4,7 +4,7 @@ import datetime as dt
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from batchroute.core.attempts import Attempt
 from batchroute.core.errors import OutputError
 from batchroute.core.responses import Usage
-from batchroute.core.results import Result, Totals
+from batchroute.core.results import Result, Status, Totals
 
 COST = pl.Decimal(38, 12)
 TIME = pl.Datetime("us", "UTC")
@@ -113,6 +113,59 @@ def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) ->
         _carried(name, kind, [values.get(name) for values in columns["kept"]]) for name, kind in kept.items()
     ]
     return frame.with_columns(carried) if carried else frame
+
+
+TOTALS_COLUMNS = [
+    "record_id",
+    "attempts",
+    "failovers",
+    "escalations",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+]
+
+
+def totals_by_id(rows: pl.DataFrame, record_ids: Collection[str]) -> dict[str, Totals]:
+    """What the attempts of these records add up to, as rows of results tell it; ids that are not there left out."""
+    wanted = rows.filter(pl.col("record_id").is_in(list(record_ids))).select(TOTALS_COLUMNS)
+    return {
+        record_id: Totals(
+            attempts=attempts,
+            failovers=failovers,
+            escalations=escalations,
+            input_tokens=read,
+            output_tokens=written,
+            cost=None if cost is None else int(cost / _UNITS["cost_usd"]),
+        )
+        for record_id, attempts, failovers, escalations, read, written, cost in wanted.iter_rows()
+    }
+
+
+def replaced_rows(
+    rows: pl.DataFrame, results: Sequence[Result], kept: Mapping[str, pl.DataType]
+) -> pl.DataFrame:
+    """Rows of results with the later ones of the same records in the places of the earlier ones.
+
+    Of one that was asked again in vain only the totals are new: its answer stands. Columns that only one of the
+    two runs kept stay, with nulls.
+    """
+    new = results_frame(results, kept)
+    answered = new.filter(pl.col("status") != Status.FAILED.value)
+    in_vain = new.filter(pl.col("status") == Status.FAILED.value).select(TOTALS_COLUMNS)
+    places = rows.select("record_id").with_row_index("place")
+    standing = _with_totals(rows.join(answered, on="record_id", how="anti"), in_vain)
+    both = pl.concat([standing, answered], how="diagonal_relaxed")
+    return both.join(places, on="record_id").sort("place").drop("place")
+
+
+def _with_totals(rows: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
+    """The rows, those among them that there are totals for with these."""
+    if totals.is_empty():
+        return rows
+    untouched = rows.join(totals, on="record_id", how="anti")
+    touched = rows.drop(TOTALS_COLUMNS[1:]).join(totals, on="record_id")
+    return pl.concat([untouched, touched.select(rows.columns)])
 
 
 class _Untold(Struct):

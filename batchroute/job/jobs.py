@@ -388,6 +388,11 @@ class Job(Spec):
         """The name by which the provider knows a declared model."""
         return self.models[model].model or model
 
+    def known_as(self, model: str) -> tuple[str, str | None, str]:
+        """What a declared model is, whatever the job calls it: the kind and URL of its provider, and its name there."""
+        provider = self.providers[self.models[model].provider]
+        return provider.kind, provider.base_url, self.provider_model(model)
+
     def fingerprint(self) -> str:
         """SHA-256 in hex of all that shapes the answers: never a key, a limit, a price or a path."""
         shape = {

@@ -23,8 +23,9 @@ class Standing(Struct, frozen=True, kw_only=True):
     """An output directory at a moment.
 
     `state` is new (no run has begun), running, interrupted (a run ended without saying how), or what the last
-    run said of itself: finished or stopped. `records` counts the input's records by status. Times are ISO
-    8601, UTC, `models` the health of each as the last run saw it (closed is healthy), and None where no run has begun; `exit_code` is None until the last run has said it.
+    run said of itself: finished or stopped. `records` counts the input's records by status; of those that were
+    answered, `stale` ask for something else by now, as far as runs have compared them, and the rest are
+    `up_to_date`. Times are ISO 8601, UTC, `models` the health of each as the last run saw it (closed is healthy), and None where no run has begun; `exit_code` is None until the last run has said it.
     """
 
     job: str
@@ -34,6 +35,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     updated_at: str | None
     exit_code: int | None
     records: dict[str, int]
+    up_to_date: int
+    stale: int
     models: dict[str, str]
     parts: Tables
     rows: Tables
@@ -56,6 +59,7 @@ def read_standing(directory: Path) -> Standing:
 def standing_of(manifest: Manifest, *, running: bool) -> Standing:
     """What a manifest says, given whether a run holds its directory now."""
     last = manifest.last_run
+    answered = sum(manifest.counts.get(status, 0) for status in ("succeeded", "degraded"))
     return Standing(
         job=manifest.job,
         state=_state(last, running=running),
@@ -64,6 +68,8 @@ def standing_of(manifest: Manifest, *, running: bool) -> Standing:
         updated_at=last.updated_at if last else None,
         exit_code=last.exit_code if last and not running else None,
         records=manifest.counts,
+        up_to_date=max(0, answered - manifest.stale),
+        stale=manifest.stale,
         models=last.models if last else {},
         parts=Tables(results=len(manifest.results), ledger=len(manifest.ledger)),
         rows=Tables(

@@ -9,7 +9,10 @@ from msgspec import Struct
 
 
 class Records(Struct, frozen=True, kw_only=True):
-    """Records of the input. `skipped` were finished by an earlier run; `pending` wait for the next one."""
+    """Records of the input. `skipped` were finished by an earlier run; `pending` wait for the next one.
+
+    `stale` are all finished records of the output whose request has changed since they were answered.
+    """
 
     total: int
     succeeded: int
@@ -17,6 +20,7 @@ class Records(Struct, frozen=True, kw_only=True):
     degraded: int
     skipped: int
     pending: int
+    stale: int = 0
 
 
 class RouteLine(Struct, frozen=True, kw_only=True):

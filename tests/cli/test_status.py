@@ -111,6 +111,8 @@ def test_json_has_the_documented_keys(tmp_path: Path) -> None:
         "run_id": ran["run_id"],
         "exit_code": 0,
         "records": {"pending": 0, "succeeded": 3, "failed": 0, "degraded": 0},
+        "up_to_date": 3,
+        "stale": 0,
         "models": {"small": "closed", "large": "closed"},
         "parts": {"results": 1, "ledger": 1},
         "rows": {"results": 3, "ledger": 3},
@@ -118,13 +120,14 @@ def test_json_has_the_documented_keys(tmp_path: Path) -> None:
 
 
 def test_a_person_is_told_the_same(tmp_path: Path) -> None:
-    write_manifest(tmp_path, manifest())
+    write_manifest(tmp_path, manifest(stale=40))
     ran = batchroute("status", tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.splitlines() == [
         "job nightly: finished",
         f"last run r1, started {ENDED.started_at}, updated {ENDED.updated_at}, exit code 0",
         "records: 0 pending, 1,240 succeeded, 10 failed, 0 degraded",
+        "standing: 1,200 up to date, 40 stale, 10 failed, 0 pending",
         "results: 1,250 rows in 2 part(s)",
         "ledger: 1,300 rows in 1 part(s)",
     ]

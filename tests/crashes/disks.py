@@ -48,17 +48,17 @@ class Probe:
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
-    def tried(self, *faults: tuple[int, int, int]) -> Report:
+    def tried(self, *faults: tuple[int, int, int], refreshing: bool = False) -> Report:
         """Runs that meet these faults in turn, then one that meets none, then the books."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(Case(faults=faults)) + b"\n")
+        self._process.stdin.write(msgspec.json.encode(Case(faults=faults, refreshing=refreshing)) + b"\n")
         self._process.stdin.flush()
         return msgspec.json.decode(self._process.stdout.readline(), type=Report)
 
-    def steps(self) -> list[str]:
+    def steps(self, *, refreshing: bool = False) -> list[str]:
         """What a run that meets no fault does on the disk, step by step."""
-        return self.tried((WATCH, 0, 0)).steps
+        return self.tried((WATCH, 0, 0), refreshing=refreshing).steps
 
 
 @contextmanager

@@ -27,10 +27,13 @@ from batchroute.engine.pipeline import Ended, Options
 from batchroute.engine.runs import run
 from tests.builders import job, model, records, write_records
 from tests.crashes.books import INPUT_TOKENS, OUTPUT_TOKENS, Books, answer_to
+from tests.crashes.readers import look
 from tests.fakes import ScriptedProvider, Sent, answer, virtual_clock
 from tests.virtual_clock import VirtualClockLoop, throttlers_on_loop_time
 
 COUNT, SLOTS, PART_RECORDS = 5, 2, 3
+DRAFTS = 99
+"""The number of the run before all others."""
 LATENCY_S, SLOW_S = 0.1, 25.0
 SLOW = 3
 """The record whose answer is long in coming."""
@@ -39,9 +42,13 @@ ENDED, EXITED, REFUSED, BROKEN = 0, 70, 74, 1
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """What befalls the disk, one element a run: which mode, at which step, with which errno."""
+    """What befalls the disk, one element a run: which mode, at which step, with which errno.
+
+    `refreshing`: a run has answered all records before, all of which but the last said something else then.
+    """
 
     faults: tuple[tuple[int, int, int], ...]
+    refreshing: bool = False
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -82,16 +89,36 @@ def main(folder: Path) -> None:
 def _tried(folder: Path, case: Case) -> Report:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    if case.refreshing:
+        drafts = [{**each, "text": f"draft of {each['text']}"} for each in records(COUNT - 1)]
+        write_records(folder / "in.jsonl", [*drafts, *records(COUNT)[-1:]])
+        _forked(partial(_run, folder, DRAFTS, None))
     write_records(folder / "in.jsonl", records(COUNT))
     exits, lingered = [], []
     for number, fault in enumerate(case.faults):
         exits.append(_forked(partial(_run, folder, number, fault)))
+        if case.refreshing:
+            _forked(partial(_look, folder))
         took = folder / f"lingered-{number}"
         lingered.append(float(took.read_text()) if took.exists() else None)
     exits.append(_forked(partial(_run_and_check, folder, len(case.faults))))
     wrong = (folder / "wrong").read_text() if (folder / "wrong").exists() else None
     steps = (folder / "steps-0").read_text().splitlines()
     return Report(exits=exits, lingered_s=lingered, steps=steps, wrong=wrong)
+
+
+def _look(folder: Path) -> int:
+    """Whoever reads the answers between two runs finds all of them, each once."""
+    try:
+        assert look(folder / "out") == COUNT
+    except Exception:  # noqa: BLE001  it is told
+        _note_wrong(folder)
+    return ENDED
+
+
+def _note_wrong(folder: Path) -> None:
+    with (folder / "wrong").open("a") as wrong:
+        wrong.write(traceback.format_exc())
 
 
 def _forked(body: Callable[[], int]) -> int:
@@ -134,7 +161,9 @@ async def _started(folder: Path, asked: int, number: int) -> Ended:
     def answered(sent: Sent) -> tuple[float, Outcome]:
         record = int(str(sent.request.messages).partition("question ")[2].split('"')[0].split("'")[0])
         os.write(asked, b"%d\n" % record)
-        said: Response = answer(answer_to(record), input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS)
+        draft = "draft of " if b"draft" in sent.request.messages else ""
+        text = draft + answer_to(record)
+        said: Response = answer(text, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS)
         return SLOW_S if record == SLOW else LATENCY_S, said
 
     provider = ScriptedProvider({"m": answered})
@@ -142,7 +171,7 @@ async def _started(folder: Path, asked: int, number: int) -> Ended:
     declared = job(folder, models={"m": model(**limits)}, routes={"default": {"models": ["m"]}})
     return await run(
         declared,
-        Options(),
+        Options(refresh_changed=True),
         clock=virtual_clock(number),
         connect=provider.connect,
         conclude=lambda ended: ended,
@@ -154,15 +183,20 @@ def _run_and_check(folder: Path, number: int) -> int:
     if _run(folder, number, None) != ENDED:
         return REFUSED
     runs = number + 1
-    asked = [
-        [int(line) for line in (folder / f"asked-{number}").read_text().split()] for number in range(runs)
-    ]
+    asked = [_asked(folder, number) for number in range(runs)]
+    books = Books(output=folder / "out", count=COUNT, slots=SLOTS, asked=asked, drafts=_asked(folder, DRAFTS))
     try:
-        Books(output=folder / "out", count=COUNT, slots=SLOTS, asked=asked).assert_balanced()
+        books.assert_balanced()
     except Exception:  # noqa: BLE001  it is told
-        (folder / "wrong").write_text(traceback.format_exc())
+        _note_wrong(folder)
         return BROKEN
     return ENDED
+
+
+def _asked(folder: Path, number: int) -> list[int]:
+    """What the provider was asked in a run, if there was one."""
+    told = folder / f"asked-{number}"
+    return [int(line) for line in told.read_text().split()] if told.exists() else []
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def _read_until_told(line: Connection, output: Path) -> None:
     while not line.poll(INTERVAL_S):
         looks += 1
         try:
-            rows = _look(output)
+            rows = look(output)
         except Exception as error:  # noqa: BLE001  whatever it is, a reader must not see it
             complaints.append(repr(error))
             continue
@@ -55,7 +55,7 @@ def _read_until_told(line: Connection, output: Path) -> None:
     line.send((looks, most_rows, complaints[:COMPLAINTS_KEPT]))
 
 
-def _look(output: Path) -> int:
+def look(output: Path) -> int:
     """Read the results by their names, then all that the manifest lists. Returns the rows of the results."""
     rows = 0
     if parts := sorted((output / "results").glob("part-*.parquet")):
@@ -66,6 +66,6 @@ def _look(output: Path) -> int:
     manifest = read_manifest(output)
     for part in (*manifest.results, *manifest.ledger) if manifest else ():
         content = (output / part.path).read_bytes()
-        assert hashlib.sha256(content).hexdigest() == part.sha256, f"{part.path} is not what is listed"
+        assert part.may_be(hashlib.sha256(content).hexdigest()), f"{part.path} is not what is listed"
         assert pl.read_parquet(content).height == part.rows, f"{part.path} has other rows than are listed"
     return rows

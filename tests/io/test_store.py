@@ -7,7 +7,9 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
+import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -286,7 +288,7 @@ def used(store: Store) -> Iterator[Callable[[], object]]:
     yield lambda: store.carried(1)
     yield lambda: store.commit(Group([], [], [(2, result("r1"))]))
     yield store.begin_export
-    yield lambda: store.finish_export(Export(10**6, 9), Settled([(1, 1)], [(1, result("r0"))]))
+    yield lambda: store.finish_export(Export(10**6, 9), Settled([(1, None, 1)], [(1, result("r0"))]))
     yield store.forget_places
     yield lambda: list(store.dead_letters())
     yield store.counts
@@ -385,3 +387,86 @@ def test_a_state_that_cannot_be_opened_is_told_with_the_remedy(tmp_path: Path) -
     (tmp_path / "state.db").mkdir()
     with pytest.raises(OutputError, match=r"state\.db.*run again"):
         Store(tmp_path)
+
+
+# Answers that are asked for again
+
+
+def answered(store: Store, *record_ids: str) -> None:
+    for known, record_id in zip(store.register(places(*record_ids)), record_ids, strict=True):
+        store.commit(
+            Group([], [(known.seq, attempt(record_id))], [(known.seq, result(record_id, fingerprint=7))])
+        )
+    exported(store)
+
+
+def test_an_answer_is_known_by_its_fingerprint_and_its_part(tmp_path: Path) -> None:
+    with closing(Store(tmp_path)) as store:
+        answered(store, "x", "y")
+    with closing(Store(tmp_path)) as store:
+        known = store.register(places("x", "y"))
+        assert [(each.request, each.part, each.stale) for each in known] == [(7, 1, False)] * 2
+        store.mark(stale=[1, 2], fresh=[])
+        store.mark(stale=[], fresh=[2])
+        assert store.stale() == 1
+    with closing(Store(tmp_path)) as store:
+        assert [each.stale for each in store.register(places("x", "y"))] == [True, False]
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED])
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_record_that_is_asked_again_counts_on_and_never_becomes_a_dead_letter(
+    tmp_path: Path, status: Status, crashed: bool
+) -> None:
+    with closing(Store(tmp_path)) as store:
+        answered(store, "x")
+    store = Store(tmp_path)
+    [known] = store.register(places("x"))
+    spent = Totals(attempts=1, input_tokens=10, output_tokens=5, cost=20_000_000)
+    store.reopen([(known.seq, 1, spent)])
+    store.commit(Group([], [(known.seq, attempt("x", attempt=2, verdict="retry"))], []))
+    if crashed:
+        del store
+        store = Store(tmp_path)
+    assert store.carried(known.seq).attempts == 2
+
+    again = result("x", status=status, fingerprint=8)
+    store.commit(Group([], [(known.seq, attempt("x", attempt=3))], [(known.seq, again)]))
+    if crashed:
+        del store
+        store = Store(tmp_path)
+    assert store.reopened([known.seq]) == {known.seq: 1}
+    exported(store)
+    assert store.reopened([known.seq]) == {}
+    assert store.counts()[State.SUCCEEDED] == 1
+    assert list(store.dead_letters()) == []
+    store.close()
+    with closing(Store(tmp_path)) as store:
+        [known] = store.register(places("x"))
+        assert (known.part, known.request) == (1, 8 if status is Status.SUCCEEDED else 7)
+
+
+def test_a_state_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    """It knew of no fingerprints, and its journal's results have a field less."""
+    db = sqlite3.connect(tmp_path / "state.db")
+    db.executescript("""
+        create table meta(key text primary key, value text not null) without rowid;
+        create table records(seq integer primary key, record_id text not null unique, state integer not null,
+                             file text not null, line integer not null);
+        create table journal(id integer primary key, results integer not null, payload blob not null);
+        create table dead_letters(seq integer primary key, payload blob not null);
+        create table carried(seq integer primary key, payload blob not null);
+        insert into records values(1, 'x', 1, 'in.jsonl', 1), (2, 'y', 0, 'in.jsonl', 2);
+        pragma user_version = 1;
+    """)
+    fields = msgspec.to_builtins(result("y"))[:-1]
+    payload = msgspec.msgpack.encode([[], [], [[2, fields]]])
+    with db:
+        db.execute("insert into journal(results, payload) values(1, ?)", (zstandard.compress(payload),))
+    db.close()
+
+    for _ in range(2):
+        with closing(Store(tmp_path)) as store:
+            known = store.register(places("x", "y"))
+            assert [(each.state, each.request) for each in known] == [(State.SUCCEEDED, None)] * 2
+            assert store.unexported == 1

@@ -57,6 +57,10 @@ class SourceFile(Struct, frozen=True, kw_only=True):
             return False
         return status.st_size > self.size or self.unchanged(status)
 
+    def modified_since(self, moment: float) -> bool:
+        """Whether it was last modified at this moment (seconds since the epoch) or later."""
+        return self.identity.mtime_ns >= moment * 1e9
+
     def has_grown(self) -> bool:
         """Whether there is more in it now."""
         status = _status(str(self.path))

@@ -35,7 +35,8 @@ class Statistics(Struct, frozen=True, kw_only=True):
 class Source:
     """Where records are read from. It may be read more than once, by one reader at a time.
 
-    `rows` and `schema` are known when every file is Parquet, else None; `warnings` are sentences for people.
+    `files` are those that are read; of the others only what all have in common is known. `rows` and `schema` are
+    known when every file is Parquet, else None; `warnings` are sentences for people.
     """
 
     def __init__(
@@ -46,13 +47,17 @@ class Source:
         id_column: str | None,
         batch_records: int,
         warnings: tuple[str, ...] = (),
+        since: float | None = None,
     ) -> None:
+        whole = len(tables) == len(files)
+        self.schema = next(iter(tables.values())).schema if whole else None
+        self.whole = since is None
+        """Whether all files are read."""
+        files = tuple(file for file in files if since is None or file.modified_since(since))
         self.files = files
         self.warnings = warnings
         self.bytes_total = sum(file.size for file in files)
-        whole = len(tables) == len(files)
-        self.rows = sum(table.rows for table in tables.values()) if whole else None
-        self.schema = next(iter(tables.values())).schema if whole else None
+        self.rows = sum(tables[file.name].rows for file in files) if whole else None
         self._tables = tables
         self._identifier = identifier(id_column)
         self._batch_records = batch_records
@@ -108,12 +113,18 @@ class Source:
 
 
 def open_source(
-    path: str, *, id_column: str | None, columns: frozenset[str] | None, batch_records: int = 4096
+    path: str,
+    *,
+    id_column: str | None,
+    columns: frozenset[str] | None,
+    batch_records: int = 4096,
+    since: float | None = None,
 ) -> Source:
     """Find the files of a path (a file, a folder or a glob), check what they hold, and read Parquet footers.
 
     `columns` are those to read from Parquet beside the id, None for all; JSONL records keep all their fields.
-    `batch_records` is the most that a batch holds. Raises InputError, whose code tells what is unusable.
+    `batch_records` is the most that a batch holds. With `since`, seconds since the epoch, only files that were last
+    modified then or later are read. Raises InputError, whose code tells what is unusable.
     """
     listing = list_files(path)
     for file in listing.files:
@@ -128,6 +139,7 @@ def open_source(
         id_column=id_column,
         batch_records=batch_records,
         warnings=_warnings(listing.foreign, listing.files),
+        since=since,
     )
 
 

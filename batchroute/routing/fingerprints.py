@@ -1,0 +1,38 @@
+"""What a request asks of whom, in eight bytes: they tell later whether an answer is still the one that is wanted."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from batchroute.core.requests import Request
+
+BYTES = 8
+
+
+class Fingerprints:
+    """Fingerprints of requests on the way to the models of their route.
+
+    Two are equal when the messages, the parameters (in any order) and the models that are tried (as their providers
+    know them, in order) are. What routes and models are called in the job, and which labels a record has, is no
+    matter: it changes no answer. `known_as` tells of every declared model what it is.
+    """
+
+    def __init__(self, known_as: Mapping[str, object]) -> None:
+        self._known_as = known_as
+        self._begun: dict[tuple[tuple[str, ...], bytes], hashlib.blake2b] = {}
+
+    def of(self, request: Request, models: tuple[str, ...]) -> int:
+        """The fingerprint, signed as SQLite's integers are."""
+        begun = self._begun.get((models, request.params))
+        digest = self._begin(request, models) if begun is None else begun.copy()
+        digest.update(request.messages)
+        return int.from_bytes(digest.digest(), "little", signed=True)
+
+    def _begin(self, request: Request, models: tuple[str, ...]) -> hashlib.blake2b:
+        """What the records of a route have in common; kept where the parameters are the job's."""
+        params = json.loads(b"{%b}" % request.params[1:])
+        asked = json.dumps([[self._known_as[model] for model in models], params], sort_keys=True)
+        begun = hashlib.blake2b(asked.encode(), digest_size=BYTES)
+        if not request.own_params:
+            self._begun[models, request.params] = begun.copy()
+        return begun
