@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from batchroute.core.errors import InputError
@@ -25,12 +26,22 @@ class Opened(NamedTuple):
     source: Source
 
 
-def opened(job: Job) -> Opened:
-    """Raise BatchrouteError for prompts, patterns or input that cannot be used."""
+def opened(job: Job, spool: Path | None = None) -> Opened:
+    """Raise BatchrouteError for prompts, patterns or input that cannot be used.
+
+    `spool` is the folder for copies of objects while they are read; by default where temporary files go.
+    """
     prompts = Prompts(job.prompt, job.place)
     classifier = Classifier(job.classify, text=_texts(job, prompts))
     columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
-    source = open_source(job.input.path, id_column=job.input.id, columns=columns, batch_records=BATCH_RECORDS)
+    source = open_source(
+        job.input.path,
+        id_column=job.input.id,
+        columns=columns,
+        batch_records=BATCH_RECORDS,
+        storage=job.input.storage_options,
+        spool=spool,
+    )
     _check_spelled(source, prompts)
     return Opened(prompts, classifier, source)
 

@@ -140,7 +140,7 @@ async def _assemble(
     job: Job, options: Options, clock: Clock, connect: Connect, stack: AsyncExitStack
 ) -> "Pipeline":
     """Open everything that a run needs, cheapest refusals first; the stack closes it."""
-    prompts, classifier, source = opened(job)
+    prompts, classifier, source = opened(job, spool=job.output.path / TEMPORARY)
     if options.fresh or (job.output.path / STARTING_OVER).exists():
         start_over(job.output.path)
     manifest = _own_manifest(job)
