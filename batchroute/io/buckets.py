@@ -7,8 +7,8 @@ import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Final
+from os import SEEK_END
+from typing import Any, BinaryIO, Final
 
 import tenacity
 from msgspec import Struct
@@ -108,8 +108,13 @@ class Bucket:
         """So many bytes of the object as it was listed: CHANGED where it is another one by now."""
         if not length:
             return b""
-        with self._told(stored.key):
-            content: bytes = _again()(self._range, stored, start, length)
+        try:
+            with self._told(stored.key):
+                content: bytes = _again()(self._range, stored, start, length)
+        except StorageError as error:
+            if error.trouble is Trouble.MISSING:
+                raise StorageError(self.url(stored.key), Trouble.CHANGED, "it is gone") from None
+            raise
         if len(content) != length:
             raise StorageError(self.url(stored.key), Trouble.CHANGED, "its size is another")
         return content
@@ -146,18 +151,17 @@ class Bucket:
             raise
         return True
 
-    def put(self, key: str, file: Path, sha256: str, notes: Mapping[str, str]) -> None:
-        """Write a file of at most 5 GB as one object: all of it or nothing, and refused where it has another SHA-256.
+    def put(self, key: str, body: BinaryIO, sha256: str, notes: Mapping[str, str]) -> None:
+        """Write at most 5 GB as one object: all of it or nothing, and refused where it has another SHA-256.
 
-        Raises OSError where the file cannot be read.
+        Raises OSError where the body cannot be read.
         """
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-        with file.open("rb") as body, self._told(key):
+        with self._told(key):
             answer = self._client.put_object(
                 Bucket=self.name, Key=key, Body=body, ChecksumSHA256=checksum, Metadata=dict(notes)
             )
-            size = body.seek(0, 2)
-        written = self.head(key)
+        size, written = body.seek(0, SEEK_END), self.head(key)
         if answer.get("ChecksumSHA256", checksum) != checksum or written is None or written.size != size:
             raise StorageError(self.url(key), Trouble.CHANGED, "it is not what was written")
 
