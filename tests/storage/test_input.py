@@ -18,7 +18,7 @@ from batchroute.job.storage import StorageOptions
 from tests.builders import records
 from tests.cli.jobs import write_job
 from tests.cli.processes import batchroute, summary
-from tests.storage.servers import KEY_ID, SECRET, Storage, client, moto
+from tests.storage.servers import KEY_ID, SECRET, Gate, Storage, client, moto
 
 
 def lines(found: list[dict[str, Any]]) -> bytes:
@@ -126,6 +126,20 @@ def test_damaged_parquet_is_told_from_a_storage_that_fails(storage: Storage) -> 
     with pytest.raises(InputError) as caught:
         opened(storage, "in.parquet")
     assert caught.value.code == "parquet_bad"
+
+
+def test_what_polars_repeats_of_a_failing_storage_is_not_told(storage: Storage, gate: Gate) -> None:
+    storage.put("in.parquet", table(records(100)))
+    # The first look at the head is boto3's, the second one is polars' own.
+    gate.on = lambda method, _path: 403 if method == "GET" and len(gate.of("GET")) > 2 else None
+    storage.url = gate.url
+
+    with pytest.raises(
+        InputError, match=r"^in\.parquet cannot be read from s3://\S+: PermissionError"
+    ) as caught:
+        opened(storage, "in.parquet")
+    assert caught.value.code == "input_io"
+    assert KEY_ID not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["in.jsonl", "in.parquet"])

@@ -1,7 +1,7 @@
 """Files of a source that are objects: which there are, their bytes, and that they are still the same ones."""
 
-import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,24 +56,29 @@ class Place(Struct, frozen=True):
             return self.bucket.polars_options()
 
     def bring(self, folder: Path, unwanted: threading.Event) -> Path:
-        """A copy in a file of this folder, for whoever removes it; not all of it once it is `unwanted`.
+        """A copy in a new file of this folder, for whoever removes it; nothing is left of one that became `unwanted`.
 
         Raises NoRoomError where it would fill the disk, OutputError where it cannot be written.
         """
-        version = hashlib.sha256(f"{self.url} {self.stored.etag}".encode()).hexdigest()[:16]
-        target = folder / f"object-{version}{PurePosixPath(self.stored.key).suffix}"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._check_room(folder)
-            target.unlink(missing_ok=True)
-            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            descriptor, path = tempfile.mkstemp(
+                dir=folder, prefix="object-", suffix=PurePosixPath(self.stored.key).suffix
+            )
+            copy = Path(path)
             try:
                 self._fill(descriptor, unwanted)
+            except BaseException:
+                copy.unlink()
+                raise
             finally:
                 os.close(descriptor)
+            if unwanted.is_set():
+                copy.unlink()
         except OSError as error:
-            raise unwritten(target, error) from error
-        return target
+            raise unwritten(folder, error) from error
+        return copy
 
     def _fill(self, descriptor: int, unwanted: threading.Event) -> None:
         def piece(start: int) -> None:

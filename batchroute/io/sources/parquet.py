@@ -2,7 +2,6 @@
 
 import asyncio
 import difflib
-import re
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
@@ -36,7 +35,7 @@ _SMALL_OBJECT = 32 << 20
 
 Each slice that polars reads there brings whole row groups over again, and nothing holds it to one version of it.
 """
-_OF_STORAGE = re.compile(r"object.?store|Generic \S+ error|error sending request|HTTP", re.IGNORECASE)
+_OF_STORAGE = "object-store error"  # how polars begins, in OSErrors as a rule
 _HELD_BYTES = 64 << 20
 """Bytes of values that one slice, and one batch, should come to. A few kilobytes of Parquet may stand for
 gigabytes of text, so slices begin short and grow as their values turn out to be small.
@@ -131,7 +130,7 @@ def _footer(file: SourceFile) -> tuple[dict[str, pl.DataType], int]:
         scan = _scan(file)
         schema = dict(scan.collect_schema())
         return schema, int(scan.select(pl.len()).collect().item())
-    except _POLARS_ERRORS as error:
+    except (*_POLARS_ERRORS, OSError) as error:
         _refuse_unread(file, error)
         said = _first_line(error)
         if "more than one occurrence" in said or isinstance(error, pl.exceptions.DuplicateError):
@@ -170,7 +169,7 @@ def _read_slice(file: SourceFile, table: Table, start: int, rows: int) -> pl.Dat
     columns = cs.by_name(*table.schema) if table.schema else pl.first()
     try:
         return _scan(file).slice(start, rows).select(columns).collect(engine="in-memory")
-    except _POLARS_ERRORS as error:
+    except (*_POLARS_ERRORS, OSError) as error:
         _refuse_unread(file, error)
         raise _bad_page(file.name, error) from error
 
@@ -267,13 +266,18 @@ def _first_line(error: BaseException) -> str:
 
 
 def _refuse_unread(file: SourceFile, error: BaseException) -> None:
-    """Raise InputError where it was not the object but its storage that let polars down.
+    """Raise where it was not what the file holds that let polars down: for an object InputError.
 
-    What polars tells of that repeats the answer of the server, which may hold a credential.
+    What polars tells of a storage that fails repeats the answer of the server, which may hold a credential.
     """
-    if file.place is not None and _OF_STORAGE.search(str(error)):
+    if file.place is None:
+        if isinstance(error, OSError):
+            raise error
+    elif isinstance(error, OSError) or _OF_STORAGE in str(error):
         _check_same(file)
-        raise InputError(f"{file.name} cannot be read from {file.place.url}", code="input_io") from None
+        raise InputError(
+            f"{file.name} cannot be read from {file.place.url}: {type(error).__name__}", code="input_io"
+        ) from None
 
 
 def _check_same(file: SourceFile) -> None:
