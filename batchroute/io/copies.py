@@ -75,27 +75,27 @@ class DatasetCopy:
 
         What was copied before stays, and the next time goes on from there. One thread at a time does it.
         """
-        with self._writing, suppress(_GivenUp):
-            manifest = _manifest_in(self._directory)
+        with self._writing, suppress(_GivenUp), _readable():
+            manifest = (self._directory / MANIFEST_NAME).read_bytes()
             wanted = _wanted(self._directory, manifest)
             there = self._found()
             for path in [path for path, sha256 in there.items() if wanted.get(path) != sha256]:
                 self._remove(path)
                 del there[path]
             for path in [path for path in wanted if path not in there]:
+                there[path] = (
+                    None  # it may be there even when its writing fails, and then it is removed first
+                )
                 self._put(path, wanted[path])
                 there[path] = wanted[path]
             self._write(MANIFEST_NAME, BytesIO(manifest), hashlib.sha256(manifest).hexdigest())
 
     def _put(self, path: str, sha256: str) -> None:
         file = self._directory / path
-        try:
-            if digest_of(file) != sha256:
-                raise OutputError(f"{file} is not what the manifest says it is.")
-            with file.open("rb") as body:
-                self._write(path, body, sha256)
-        except OSError as error:
-            raise OutputError(f"{file}: {error}. Allow it to be read, then run again.") from error
+        if digest_of(file) != sha256:
+            raise OutputError(f"{file} is not what the manifest says it is. `batchroute verify` tells more.")
+        with file.open("rb") as body:
+            self._write(path, body, sha256)
 
     def _remove(self, path: str) -> None:
         self._go_on_unless_given_up()
@@ -138,21 +138,24 @@ class DatasetCopy:
         if owner == self._job and not self._unseen:
             return
         whose = f"a copy of job {owner!r}" if owner else "files that batchroute has not written"
+        remedy = "Name another prefix, or empty this one"
         if owner == self._job:
             whose = f"a copy of this job, of which {self._directory} knows nothing"
+            remedy = "Name another prefix, or replace it with --fresh"
         raise OutputError(
-            f"{self.url} holds {whose} ({path}). Name another prefix, empty this one, or start over with --fresh "
-            "if it is of no use any more (copy_foreign).",
+            f"output.copy_to: {self.url} holds {whose} ({path}). {remedy} (copy_foreign).",
             code="copy_foreign",
         )
 
 
-def _manifest_in(directory: Path) -> bytes:
+@contextmanager
+def _readable() -> Iterator[None]:
+    """A file of the dataset that cannot be read is an OutputError."""
     try:
-        return (directory / MANIFEST_NAME).read_bytes()
+        yield
     except OSError as error:
         raise OutputError(
-            f"{directory / MANIFEST_NAME}: {error}. Allow it to be read, then run again."
+            f"{error.filename}: {error.strerror}. Allow it to be read, then run again."
         ) from error
 
 
