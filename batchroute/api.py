@@ -62,7 +62,11 @@ def run(
         only=tuple(only),
         since=since,
     )
-    return _run(run_pipeline(job, options, conclude=partial(_summarise, job), watch=watch))
+    return _run(
+        run_pipeline(
+            job, options, sum_up=partial(_sum_up, job), conclude=partial(_summarise, job), watch=watch
+        )
+    )
 
 
 def _run(pipeline: Coroutine[Any, Any, Summary]) -> Summary:
@@ -118,12 +122,20 @@ def _tuned_interpreter() -> Iterator[None]:
             gc.unfreeze()
 
 
-def _summarise(job: Job, ended: Ended) -> Summary:
-    """Write the routes, and sum up what this run did. Raises OutputError."""
+def _sum_up(job: Job, ended: Ended) -> None:
+    """Write the routes. Raises OutputError."""
+    write_routes(job.output.path, _baseline(job, ended))
+
+
+def _baseline(job: Job, ended: Ended) -> Rates | None:
     price = model_price(job, job.baseline, ended.started_at.date()) if job.baseline else None
-    baseline = Rates.of(price) if price else None
+    return Rates.of(price) if price else None
+
+
+def _summarise(job: Job, ended: Ended) -> Summary:
+    """Sum up what this run did. Raises OutputError."""
+    baseline = _baseline(job, ended)
     directory = job.output.path
-    write_routes(directory, baseline)
     of_this_run = pl.col("run_id") == ended.run_id
     table = routes_of_parts([part.filter(of_this_run) for part in ledger_parts(directory)], baseline)
     lines = route_lines(table)

@@ -13,7 +13,7 @@ from tests.cli.jobs import write_job
 COMMAND = ("-m", "batchroute.cli.main")
 
 # 0.03 to 0.5 s each, measured 2026-11: whoever asks for help or completes a word need not wait for them
-HEAVY = {"asyncio", "genai_prices", "openai", "polars", "pydantic", "rich"}
+HEAVY = {"asyncio", "boto3", "genai_prices", "openai", "polars", "pydantic", "rich"}
 
 
 def imported_by(*arguments: str, **environment: str) -> set[str]:
@@ -34,6 +34,10 @@ def test_import_of_the_package_is_light() -> None:
 
     assert "batchroute" in imported
     assert imported & HEAVY == set()
+
+
+def test_object_storage_is_not_imported_where_nobody_uses_it() -> None:
+    assert imported_by("-c", "import batchroute.api") & {"boto3", "botocore"} == set()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]], ids=" ".join)

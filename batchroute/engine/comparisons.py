@@ -21,8 +21,8 @@ class Compared(Struct, frozen=True):
     """What was compared whole the last time: for which job, and which files as they were then."""
 
     shape: str
-    files: dict[str, tuple[int, int, int]] = {}
-    """Size, time of the last change (nanoseconds since the epoch) and inode, by name."""
+    files: dict[str, tuple[int | str, ...]] = {}
+    """The version of each, by name."""
 
 
 @dataclass(kw_only=True)
@@ -57,7 +57,7 @@ class Comparison:
         except msgspec.DecodeError:  # there is none, or it is of another version: all is compared
             compared = Compared("")
         self._before = compared.files if compared.shape == self.shape else {}
-        self._unchanged = {file.name for file in self.files if self._before.get(file.name) == _state(file)}
+        self._unchanged = {file.name for file in self.files if self._before.get(file.name) == file.version}
 
     def covers(self, file: str) -> bool:
         """Whether the answered records of a file are to be compared."""
@@ -91,14 +91,10 @@ class Comparison:
         """All of the files were read: what is as it is now need not be compared again. `whole`: they are the input."""
         if whole:
             self.store.forgive_vanished()
-        files = {file.name: _state(file) for file in self.files}
+        files = {file.name: file.version for file in self.files}
         compared = Compared(self.shape, files if whole else {**self._before, **files})
         self.store.describe(**{_COMPARED: msgspec.json.encode(compared).decode()})
 
 
 def _spent(spent: dict[str, Totals], record_id: str) -> Totals:
     return spent.get(record_id, NOTHING_SPENT)
-
-
-def _state(file: SourceFile) -> tuple[int, int, int]:
-    return file.size, file.identity.mtime_ns, file.identity.inode

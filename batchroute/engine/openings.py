@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from batchroute.core.errors import InputError, JobError
@@ -26,10 +27,11 @@ class Opened(NamedTuple):
     source: Source
 
 
-def opened(job: Job, since: float | None = None) -> Opened:
+def opened(job: Job, *, since: float | None = None, spool: Path | None = None) -> Opened:
     """Raise BatchrouteError for prompts, patterns or input that cannot be used.
 
-    With `since`, seconds since the epoch, the source reads only files that were modified then or later.
+    With `since`, seconds since the epoch, the source reads only files that were modified then or later. `spool` is
+    the folder for copies of objects while they are read; by default where temporary files go.
     """
     prompts = Prompts(job.prompt, job.place)
     classifier = Classifier(job.classify, text=_texts(job, prompts))
@@ -40,6 +42,8 @@ def opened(job: Job, since: float | None = None) -> Opened:
         columns=columns,
         batch_records=BATCH_RECORDS,
         since=since,
+        storage=job.input.storage_options,
+        spool=spool,
     )
     _check_spelled(source, prompts)
     return Opened(prompts, classifier, source)

@@ -142,6 +142,8 @@ class Pipeline:
     due_at: float | None
     """When the run has to be done, by the wall clock."""
     warnings: tuple[str, ...]
+    exported: Callable[[], None] = lambda: None
+    """Called when more parts are finished while the run goes on."""
     _part_due: asyncio.Event = field(default_factory=asyncio.Event)
     _read_all: bool = False
     _all_walked: bool = False
@@ -309,6 +311,7 @@ class Pipeline:
                 with self._stopping_when_broken():
                     await self.exporter.export()
                     self._note("running", None, self._counts_so_far())
+                    self.exported()
                 if self._broken is not None:
                     return
 

@@ -20,6 +20,7 @@ from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
+from batchroute.engine.copying import Copying
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
@@ -60,6 +61,7 @@ async def run(
     options: Options = Options(),  # noqa: B008  frozen
     *,
     conclude: Callable[[Ended], T],
+    sum_up: Callable[[Ended], object] = lambda _: None,
     clock: Clock | None = None,
     connect: Connect = connected,
     watch: Watch | None = None,
@@ -67,8 +69,9 @@ async def run(
     """Bring the job's output directory up to date with its input.
 
     Raises BatchrouteError for what prevents the run from starting, or damages its output; what stops it in
-    between is told by how it ended. Of that `conclude` makes what is returned: everything is closed then, but the
-    directory still held, so that it may read and write there. `watch` is called about twice a second.
+    between is told by how it ended. `sum_up` writes what else belongs to the output, `conclude` makes of the end what is
+    returned: everything is closed then, but the directory still held. In between the output is copied, where it is to
+    be. `watch` is called about twice a second.
     """
     clock = clock or Clock()
     _open_files_for(job)
@@ -79,11 +82,36 @@ async def run(
                 watches.append(notices.watch)
             with _measured(job, clock, watches) as measured:
                 async with AsyncExitStack() as stack:
+                    copying = await _copying(job, options, stack)
                     pipeline = await _assemble(job, options, clock, connect, stack)
+                    if copying is not None:
+                        pipeline.exported = copying.due
                     ended = await pipeline.run(_all(watches))
+                sum_up(ended)
+                if copying is not None:
+                    ended = _noted(await copying.finished(ended), pipeline.exporter)
                 measured(ended.exit_code, pipeline.progress())
             await notices.ended(ended)
             return conclude(ended)
+
+
+async def _copying(job: Job, options: Options, stack: AsyncExitStack) -> Copying | None:
+    """What copies the output, ready and allowed to; None where there is to be no copy."""
+    if job.output.copy_to is None:
+        return None
+    fresh = options.fresh or (job.output.path / STARTING_OVER).exists()
+    copying = Copying(job, job.output.copy_to, fresh=fresh)
+    await copying.check()
+    return stack.enter_context(copying)
+
+
+def _noted(ended: Ended, exporter: Exporter) -> Ended:
+    """How the run has ended after all, also in the manifest."""
+    last_run = exporter.manifest.last_run
+    if last_run is not None and last_run.exit_code != ended.exit_code:
+        noted = structs.replace(last_run, exit_code=ended.exit_code)
+        exporter.update(lambda manifest: structs.replace(manifest, last_run=noted))
+    return ended
 
 
 @contextmanager
@@ -150,7 +178,7 @@ async def _assemble(
     """Open everything that a run needs, cheapest refusals first; the stack closes it."""
     selection = Selection.of(options.only, job)
     since = None if options.since is None else epoch(options.since, clock.wall())
-    prompts, classifier, source = opened(job, since)
+    prompts, classifier, source = opened(job, since=since, spool=job.output.path / TEMPORARY)
     if options.fresh or (job.output.path / STARTING_OVER).exists():
         start_over(job.output.path)
     manifest = _own_manifest(job)

@@ -10,11 +10,13 @@ from typing import Final
 
 from batchroute.job.documents import Node
 from batchroute.job.problems import KeyPath, Problem, split
+from batchroute.job.storage import SECRET_OPTIONS
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\})?")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_KEYS: Final = frozenset({"api_key", "headers", "proxy"})
 _SECRET_URLS: Final = frozenset({"webhook", "ping"})
+_STORED: Final = "storage_options"
 
 
 def expanded(root: Node, environ: Mapping[str, str]) -> tuple[Node, tuple[Problem, ...]]:
@@ -28,7 +30,14 @@ def is_secret(path: KeyPath) -> bool:
     """Whether the value at this path is one that nobody may see."""
     if path[:1] == ("notify",):
         return len(path) > 1 and path[1] in _SECRET_URLS
+    if in_storage_options(path):
+        return len(path) > 2 and path[2] in SECRET_OPTIONS
     return len(path) > 2 and path[0] == "providers" and path[2] in _SECRET_KEYS
+
+
+def in_storage_options(path: KeyPath) -> bool:
+    """Whether the value at this path tells how to reach object storage."""
+    return path[:1] in {("input",), ("output",)} and path[1:2] == (_STORED,)
 
 
 def leaves(node: Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
@@ -101,12 +110,12 @@ def _name(match: re.Match[str]) -> str:
 def _leaks(root: Node) -> Iterator[Problem]:
     """A variable that holds a key has no business outside its provider, nor the URL of a webhook elsewhere."""
     used = [(path, node) for path, node in leaves(root) if node.variables]
-    for home, whose in (("providers", "a provider"), ("notify", "notify")):
-        secrets = [node.variables for path, node in used if path[0] == home and is_secret(path)]
+    for home, whose in (("providers", "a provider"), ("notify", "notify"), (_STORED, "object storage")):
+        secrets = [node.variables for path, node in used if _home(path) == home and is_secret(path)]
         keys = frozenset[str]().union(*secrets)
         for path, node in used:
             shared = sorted(node.variables & keys)
-            if shared and path[0] != home:
+            if shared and _home(path) != home:
                 reason = f"uses {shared[0]}, which holds a key or another secret of {whose}"
                 yield Problem(
                     mark=node.mark,
@@ -115,3 +124,8 @@ def _leaks(root: Node) -> Iterator[Problem]:
                     remedy="Use another variable here",
                     code="env_not_allowed",
                 )
+
+
+def _home(path: KeyPath) -> str | int:
+    """Where a secret belongs: the two mappings of storage options are one home, as input and output may share it."""
+    return _STORED if in_storage_options(path) else path[0]

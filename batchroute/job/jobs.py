@@ -29,6 +29,7 @@ from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.simulation import Simulation
 from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
 from batchroute.job.stages import Stage
+from batchroute.job.storage import SCHEME, ObjectUrl, StorageOptions
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
@@ -71,7 +72,11 @@ class Input(Spec):
     """Where the records come from."""
 
     path: PathText = Field(
-        description="A .jsonl, .jsonl.gz, .jsonl.zst or .parquet file, a directory or a glob; relative to the job file."
+        description="A .jsonl, .jsonl.gz, .jsonl.zst or .parquet file, a directory or a glob; relative to the job file. "
+        "Or the same in object storage: s3://bucket/prefix/*.parquet."
+    )
+    storage_options: StorageOptions = Field(
+        default_factory=StorageOptions, description="How to reach the object storage that path names."
     )
     id: Text | None = Field(
         default=None,
@@ -85,6 +90,12 @@ class Input(Spec):
         description="The share of records that cannot be sent, 0 to 1, above which the run stops. Default: 0.5.",
     )
 
+    @model_validator(mode="after")
+    def _storage_is_used(self) -> Self:
+        if self.storage_options != StorageOptions() and not self.path.startswith(SCHEME):
+            raise ValueError("has storage_options without a path in object storage. Remove them")
+        return self
+
 
 class Output(Spec):
     """Where results, ledger and manifest go."""
@@ -93,10 +104,23 @@ class Output(Spec):
     keep: Annotated[tuple[Text, ...], Listed, AfterValidator(distinct), AfterValidator(_not_ours)] = Field(
         default=(), description="Input columns to carry into the results."
     )
+    copy_to: ObjectUrl | None = Field(
+        default=None,
+        description="Object storage that finished parts are copied to, such as s3://bucket/prefix.",
+    )
+    storage_options: StorageOptions = Field(
+        default_factory=StorageOptions, description="How to reach the object storage that copy_to names."
+    )
     metrics: Annotated[LocalPath, AfterValidator(_collected)] | None = Field(
         default=None,
         description="A .prom file for the textfile collector of Prometheus' node_exporter; relative to the job file.",
     )
+
+    @model_validator(mode="after")
+    def _storage_is_used(self) -> Self:
+        if self.storage_options != StorageOptions() and self.copy_to is None:
+            raise ValueError("has storage_options without copy_to. Remove them, or add copy_to")
+        return self
 
 
 class Message(Spec):

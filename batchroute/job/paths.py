@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, ValidationInfo, WithJsonSchema
 
+from batchroute.job.storage import SCHEME, object_url
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -33,12 +35,20 @@ def _absolute(path: str, info: ValidationInfo) -> str:
     return info.context.absolute(path) if isinstance(info.context, Origin) else path
 
 
+def _absolute_or_object(path: str, info: ValidationInfo) -> str:
+    if path.startswith(SCHEME):
+        return object_url(path)
+    if "://" in path:
+        raise ValueError("must be a path on this machine or s3://bucket/key. Bring the files here first")
+    return _absolute(path, info)
+
+
 def _path(value: Any, info: ValidationInfo) -> Any:
     return Path(_absolute(value, info)) if isinstance(value, str) and value else value
 
 
-PathText: TypeAlias = Annotated[str, StringConstraints(min_length=1), AfterValidator(_absolute)]
-"""A path or a glob as text; absolute in a loaded job."""
+PathText: TypeAlias = Annotated[str, StringConstraints(min_length=1), AfterValidator(_absolute_or_object)]
+"""A path or a glob as text, absolute in a loaded job; or one in object storage, `s3://bucket/key`."""
 
 LocalPath: TypeAlias = Annotated[
     Path, BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})

@@ -13,11 +13,12 @@ from typing import Final, TypeAlias
 
 from batchroute.job.addresses import is_loopback, looks_real
 from batchroute.job.documents import Node
-from batchroute.job.environment import is_secret, leaves
+from batchroute.job.environment import in_storage_options, is_secret, leaves
 from batchroute.job.key_files import readable_by_others
 from batchroute.job.paths import Origin
 from batchroute.job.problems import KeyPath, Problem, dotted, nearest
 from batchroute.job.simulation import SHIPPED_MODELS
+from batchroute.job.storage import SCHEME
 
 DEFAULT: Final = "default"
 _ROUTE: Final = "job_route_unreachable"
@@ -233,19 +234,28 @@ def _verb(names: list[str]) -> str:
 
 def _overlap(root: Node, origin: Origin) -> Iterator[Problem]:
     """An output that lies in the input, or the other way round, would be read as input by the next run."""
-    written, read = root.find("output", "path"), root.find("input", "path")
-    if not (written and read and written.text() and read.text()):
-        return
-    target, source = (PurePath(origin.absolute(str(node.text()))) for node in (written, read))
-    if _meet(target, source) or _meet(_real(target), _real(source)):
-        yield Problem(
-            mark=written.mark,
-            path=("output", "path"),
-            reason="equals, contains or lies in input.path",
-            got=written.shown(),
-            remedy="Choose a directory of its own",
-            code="output_overlaps_input",
-        )
+    read = root.find("input", "path")
+    for key in ("path", "copy_to"):
+        written = root.find("output", key)
+        if not (written and read and written.text() and read.text()):
+            continue
+        if _same_place(str(written.text()), str(read.text()), origin):
+            yield Problem(
+                mark=written.mark,
+                path=("output", key),
+                reason="equals, contains or lies in input.path",
+                got=written.shown(),
+                remedy="Choose a directory of its own",
+                code="output_overlaps_input",
+            )
+
+
+def _same_place(written: str, read: str, origin: Origin) -> bool:
+    stored = [text.startswith(SCHEME) for text in (written, read)]
+    if any(stored):
+        return all(stored) and _meet(PurePath(written), PurePath(read))
+    target, source = (PurePath(origin.absolute(text)) for text in (written, read))
+    return _meet(target, source) or _meet(_real(target), _real(source))
 
 
 def _real(path: PurePath) -> PurePath:
@@ -292,6 +302,8 @@ def _is_key(path: KeyPath, literal: str) -> bool:
     """A proxy is a secret by its password, a header also by its name, a key by its looks, a webhook as a whole."""
     if path[0] == "notify":
         return not _is_local(literal)
+    if in_storage_options(path):
+        return looks_real(literal)
     if path[2] == "proxy":
         return "@" in literal
     named = path[2] == "api_key" or _SECRET_HEADER.search(str(path[-1]))

@@ -67,6 +67,7 @@ def secrets_of(job: Job) -> tuple[str, ...]:
     given = [secret for spec in job.providers.values() for secret in secrets_of_provider(spec)]
     urls = [] if job.notify is None else [job.notify.webhook, job.notify.ping]
     given += [word for url in urls if url is not None for word in secrets_of_url(url.get_secret_value())]
+    given += [*job.input.storage_options.secrets(), *job.output.storage_options.secrets()]
     return tuple(secret for secret in given if len(secret) >= 2 * _PREFIX)
 
 

@@ -373,3 +373,37 @@ def test_only_files_that_were_modified_since_are_read(tmp_path: Path) -> None:
     assert (done.ended.exit_code, done.ended.total) == (0, 0)
     assert any("nothing was read" in warning for warning in done.ended.warnings)
     assert ran(tmp_path, input=source).ended.stale == 1  # a run without it reads all, and compares
+
+
+# With a budget
+
+
+def test_a_refresh_that_no_money_is_left_for_keeps_the_answers_and_goes_on_when_there_is(
+    tmp_path: Path,
+) -> None:
+    answered(tmp_path)
+    change(tmp_path, 1, 3)
+    done = ran(tmp_path, options=REFRESH, budget={"usd": 0.0001})
+    assert (done.ended.exit_code, done.ended.pending, done.ended.stale) == (4, 2, 2)
+    assert (done.provider.log, set(responses(done).values())) == ([], {"old"})
+
+    done = ran(tmp_path, options=REFRESH, budget={"usd": 0.01})
+    assert (done.ended.exit_code, done.ended.succeeded, done.ended.stale) == (0, 2, 0)
+    assert_books_balance(done)
+
+
+def test_an_answer_that_is_too_dear_to_refresh_stays(tmp_path: Path) -> None:
+    answered(tmp_path)
+    change(tmp_path, 1)
+    done = ran(tmp_path, options=REFRESH, budget={"per_record_usd": 0.00001})
+    assert (done.ended.exit_code, done.ended.failed, done.ended.stale) == (3, 1, 1)
+    assert (done.provider.log, responses(done)["r1"]) == ([], "old")
+
+
+def test_records_that_were_left_out_wait_for_no_budget(tmp_path: Path) -> None:
+    mixed(tmp_path)
+    done = ran(
+        tmp_path, options=Options(only=("route=code",)), budget={"per_route": {"code": 0.00001}}, **ROUTES
+    )
+    assert (done.ended.exit_code, done.ended.event, done.ended.pending) == (4, "budget", 5)
+    assert "2 records wait for a larger budget" in str(done.ended.reason)

@@ -29,7 +29,7 @@ DEAD = "question 7"
 PARTS = ("results/part-00001.parquet", "results/part-failed.parquet", "ledger/part-00001.parquet")
 
 
-def run_once(folder: Path, *, retry_failed: bool = True) -> Ran:
+def run_once(folder: Path, *, retry_failed: bool = True, refresh: bool = False) -> Ran:
     """Thirty records, one of which is refused for good."""
 
     def script(sent: Sent) -> tuple[float, Outcome]:
@@ -37,7 +37,8 @@ def run_once(folder: Path, *, retry_failed: bool = True) -> Ran:
         return 0.1, failure(ErrorType.BAD_REQUEST) if refused else answer()
 
     scripts = {"a": script, "b": always(answer())}
-    return run_virtually(folder, scripts=scripts, options=Options(retry_failed=retry_failed))
+    options = Options(retry_failed=retry_failed, refresh_changed=refresh)
+    return run_virtually(folder, scripts=scripts, options=options)
 
 
 @pytest.fixture
@@ -48,6 +49,24 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run_once(tmp_path)
     write_routes(tmp_path / "out", None)
     return tmp_path
+
+
+@pytest.fixture
+def refreshed(dataset: Path) -> Path:
+    """The same after a refresh: one answer is another one, one is stale still, as its record was refused."""
+    texts = {"r3": "another question", "r5": f"{DEAD} again"}
+    write_records(
+        dataset / "in.jsonl",
+        [{**each, "text": texts.get(each["id"], each["text"])} for each in records(COUNT)],
+    )
+    before = {name: content for name, content in files(dataset).items() if name.startswith("results/part-0")}
+    ended = run_once(dataset, refresh=True).ended
+    assert (ended.succeeded, ended.failed, ended.stale) == (1, 2, 1)
+    after = files(dataset)
+    assert before.keys() == {name for name in after if name.startswith("results/part-0")}
+    assert [name for name in before if before[name] != after[name]] != []
+    write_routes(dataset / "out", None)
+    return dataset
 
 
 def looked(folder: Path, *, repair: bool = False) -> Verified:
@@ -282,3 +301,56 @@ def test_parts_are_read_by_whoever_reads_parquet_after_a_repair(dataset: Path) -
     (dataset / "out" / MANIFEST_NAME).unlink()
     looked(dataset, repair=True)
     assert pl.read_parquet(dataset / "out/results/part-*.parquet")["record_id"].n_unique() == COUNT
+
+
+# After a refresh, which has replaced parts
+
+
+def test_a_refreshed_dataset_is_sound(refreshed: Path) -> None:
+    before = files(refreshed)
+    assert looked(refreshed, repair=True).findings == []
+    assert files(refreshed) == before
+
+
+def test_a_manifest_that_was_lost_after_a_refresh_lists_what_it_did(refreshed: Path) -> None:
+    listed = read_manifest(refreshed / "out")
+    (refreshed / "out" / MANIFEST_NAME).unlink()
+    assert looked(refreshed, repair=True).findings == []
+    repaired = read_manifest(refreshed / "out")
+    assert listed is not None
+    assert repaired is not None
+    assert {part.path: part for part in repaired.parts()} == {part.path: part for part in listed.parts()}
+    assert (repaired.counts, repaired.stale) == (listed.counts, 1)
+
+
+def test_a_part_that_was_put_back_after_a_refresh_is_damaged(refreshed: Path) -> None:
+    """Its rows are as many, and none of them is damaged: only its SHA-256 tells."""
+    part = "results/part-00001.parquet"
+    rows = pl.read_parquet(refreshed / "out" / part).with_columns(response=pl.lit("an old answer"))
+    rows.write_parquet(refreshed / "out" / part)
+    assert [(found.path, found.damage) for found in looked(refreshed).findings] == [(part, "part_corrupt")]
+    with pytest.raises(OutputError, match="part_corrupt"):
+        run_once(refreshed)
+
+
+@pytest.mark.parametrize("earlier", [STORE_NAME, MANIFEST_NAME])
+def test_what_is_older_than_a_refresh_is_noticed_and_only_the_manifest_can_be_mended(
+    dataset: Path, earlier: str, request: pytest.FixtureRequest
+) -> None:
+    kept = (dataset / "out" / earlier).read_bytes()
+    request.getfixturevalue("refreshed")
+    (dataset / "out" / earlier).write_bytes(kept)
+    (dataset / "out/state.db-mark").unlink()
+    with pytest.raises(OutputError):
+        run_once(dataset)
+
+    before = files(dataset)
+    seen = looked(dataset, repair=True)
+    after = files(dataset)
+    assert {name for name in before if before[name] != after[name]} <= {MANIFEST_NAME, "routes.parquet"}
+    if earlier == MANIFEST_NAME:
+        assert seen.findings == []
+        assert run_once(dataset, retry_failed=False).provider.log == []
+    else:
+        assert "state_short" in {found.damage for found in seen.damaged}
+        assert after[MANIFEST_NAME] == before[MANIFEST_NAME]

@@ -186,10 +186,34 @@ BAD_VALUES = [
         "output: {path: 5}\n", "1:16: output.path: must be a path (got 5)", 'quotes: "5"', id="path-type"
     ),
     pytest.param(
-        "input: {path: s3://bucket/a.jsonl}\n",
-        "1:15: input.path: must be a path on this machine",
+        "input: {path: gs://bucket/a.jsonl}\n",
+        "1:15: input.path: must be a path on this machine or s3://bucket/key",
         "Bring",
         id="remote",
+    ),
+    pytest.param(
+        "input: {path: s3://Bucket/a.jsonl}\n", "1:15: input.path: must name a bucket", "Write", id="bucket"
+    ),
+    pytest.param(
+        "input: {path: s3://bucket//a.jsonl}\n", "1:15: input.path: has a key", "Write", id="object-key"
+    ),
+    pytest.param(
+        "input: {path: a.jsonl, storage_options: {aws_region: eu-central-1}}\n",
+        "1:8: input: has storage_options without a path in object storage",
+        "Remove",
+        id="storage-unused",
+    ),
+    pytest.param(
+        "input: {path: s3://bucket/a.jsonl, storage_options: {aws_access_key_id: EMPTY}}\n",
+        "1:53: input.storage_options: needs both aws_access_key_id and aws_secret_access_key",
+        "Add",
+        id="storage-half",
+    ),
+    pytest.param(
+        "output: {path: out, copy_to: /backup}\n",
+        "1:30: output.copy_to: must name a bucket",
+        "Write",
+        id="copy-to",
     ),
     pytest.param('input: {path: ""}\n', '1:15: input.path: must not be empty (got "")', "", id="empty-path"),
     pytest.param('input: {path: "a\\0b"}\n', "1:15: input.path: must not hold a NUL", "", id="nul-path"),

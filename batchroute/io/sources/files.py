@@ -11,6 +11,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from batchroute.core.errors import InputError
+from batchroute.io.sources.objects import Place, list_objects
+from batchroute.job.storage import SCHEME, StorageOptions
 
 
 class Kind(StrEnum):
@@ -41,34 +43,57 @@ class Identity(Struct, frozen=True):
     inode: int
     mtime_ns: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Identity":
+        return cls(status.st_dev, status.st_ino, status.st_mtime_ns)
+
 
 class SourceFile(Struct, frozen=True, kw_only=True):
-    """One file as it was when the source was opened; `name` is relative to the files' common folder."""
+    """One file or object as it was when the source was opened; `name` is relative to the files' common folder.
+
+    An object has a `place`, whose ETag tells which one it is; its `path` is its key, or where a copy of it is.
+    """
 
     path: Path
     name: str
     kind: Kind
     size: int
-    identity: Identity
+    identity: Identity | None
+    place: Place | None = None
 
     def holds(self, status: os.stat_result) -> bool:
         """Whether the bytes that were there at opening can still be there: the file may only have grown."""
+        if self.identity is None:
+            return False
         if (status.st_dev, status.st_ino) != (self.identity.device, self.identity.inode):
             return False
         return status.st_size > self.size or self.unchanged(status)
 
+    @property
+    def version(self) -> tuple[int | str, ...]:
+        """What becomes another one when the file is written to or replaced, the object replaced."""
+        if self.place is not None:
+            return self.size, self.place.stored.etag
+        assert self.identity is not None
+        return self.size, self.identity.mtime_ns, self.identity.inode
+
     def modified_since(self, moment: float) -> bool:
-        """Whether it was last modified at this moment (seconds since the epoch) or later."""
+        """Whether it was last modified at this moment (seconds since the epoch) or later; an object, stored."""
+        if self.place is not None:
+            return self.place.stored.modified >= moment
+        assert self.identity is not None
         return self.identity.mtime_ns >= moment * 1e9
 
     def has_grown(self) -> bool:
-        """Whether there is more in it now."""
+        """Whether there is more in it now. An object never grows: it is replaced."""
+        if self.place is not None:
+            return False
         status = _status(str(self.path))
         return status is not None and status.st_size > self.size
 
     def unchanged(self, status: os.stat_result) -> bool:
         """Whether it is the same file, of the same size, last written at the same time."""
-        return (status.st_size, Identity(status.st_dev, status.st_ino, status.st_mtime_ns)) == (
+        return (status.st_size, Identity.of(status)) == (
             self.size,
             self.identity,
         )
@@ -81,12 +106,15 @@ class Listing(Struct, frozen=True):
     foreign: tuple[str, ...]
 
 
-def list_files(path: str) -> Listing:
+def list_files(path: str, options: StorageOptions | None = None) -> Listing:
     """Find what a path stands for: a file, a folder's data files (not recursive) or the matches of a glob.
 
-    Hidden names (`.`, `_`) are skipped in folders. Raises InputError: input_missing, input_unreadable,
-    input_not_regular, input_duplicate_file, input_format.
+    Hidden names (`.`, `_`) are skipped in folders. `s3://bucket/key` is looked for in object storage, which `options`
+    tell how to reach. Raises InputError: input_missing, input_unreadable, input_not_regular, input_duplicate_file,
+    input_format, and input_io where the storage fails; JobError where what speaks to it is not installed.
     """
+    if path.startswith(SCHEME):
+        return _objects(path, options or StorageOptions())
     status = _status(path)
     if status is None:
         # Path.glob refuses absolute patterns.
@@ -147,6 +175,23 @@ def _nothing(path: str, foreign: tuple[str, ...]) -> InputError:
     )
 
 
+def _objects(url: str, options: StorageOptions) -> Listing:
+    places = [(Path(place.stored.key), place) for place in list_objects(url, options)]
+    data = [(path, place) for path, place in places if kind_of(path) is not None]
+    foreign = tuple(shown(path.name) for path, _ in places if kind_of(path) is None)
+    if not data:
+        raise _nothing(url, foreign)
+    parent = os.path.commonpath([Path("/", path).parent for path, _ in data])
+    return Listing(tuple(_object(path, place, parent) for path, place in data), foreign)
+
+
+def _object(path: Path, place: Place, parent: str) -> SourceFile:
+    kind = kind_of(path)
+    assert kind is not None
+    name = shown(str(Path("/", path).relative_to(parent)))
+    return SourceFile(path=path, name=name, kind=kind, size=place.stored.size, identity=None, place=place)
+
+
 def _files(paths: list[Path]) -> tuple[SourceFile, ...]:
     parent = os.path.commonpath([path.absolute().parent for path in paths])
     files = tuple(_file(path, parent) for path in paths)
@@ -168,13 +213,13 @@ def _file(path: Path, parent: str) -> SourceFile:
         raise InputError(
             f"{name} has a suffix that is not read. Convert it to {SUFFIXES}", code="input_format"
         )
-    identity = Identity(status.st_dev, status.st_ino, status.st_mtime_ns)
-    return SourceFile(path=path, name=name, kind=kind, size=status.st_size, identity=identity)
+    return SourceFile(path=path, name=name, kind=kind, size=status.st_size, identity=Identity.of(status))
 
 
 def _refuse_twins(files: Iterable[SourceFile]) -> None:
     seen: dict[tuple[int, int], str] = {}
     for file in files:
+        assert file.identity is not None
         first = seen.setdefault((file.identity.device, file.identity.inode), file.name)
         if first is not file.name:
             raise InputError(

@@ -8,8 +8,10 @@ import msgspec
 from batchroute.core.errors import InputError
 from batchroute.io.sources.compression import is_gzip, is_zstd, members
 from batchroute.io.sources.files import Kind, SourceFile, unreadable
+from batchroute.io.sources.objects import Place
 
 _HEAD = 64 << 10
+_FOOT = 4
 _STEP = 1 << 10
 _SMALLEST_PARQUET = 12
 _SIGNATURES = {
@@ -34,19 +36,30 @@ _BOM = b"\xef\xbb\xbf"
 
 def check_format(file: SourceFile) -> None:
     """Read the head of a file. Raises InputError: input_unreadable, input_format, encoding_utf16,
-    json_array_file, json_pretty_file, line_bare_cr, compressed_bad, parquet_bad, parquet_encrypted.
+    json_array_file, json_pretty_file, line_bare_cr, compressed_bad, parquet_bad, parquet_encrypted; of an object
+    also input_changed, input_io.
     """
-    try:
-        with file.path.open("rb") as stream:
-            head = stream.read(_HEAD)
-            stream.seek(max(0, file.size - 4))
-            foot = stream.read(4)
-    except OSError as error:
-        raise unreadable(file.name, error) from error
+    head, foot = _ends(file) if file.place is None else _object_ends(file.place)
     if file.kind is Kind.PARQUET:
         _check_parquet(file, head, foot)
     else:
         _check_text(file, *_plain_head(file, head))
+
+
+def _ends(file: SourceFile) -> tuple[bytes, bytes]:
+    try:
+        with file.path.open("rb") as stream:
+            head = stream.read(_HEAD)
+            stream.seek(max(0, file.size - _FOOT))
+            return head, stream.read(_FOOT)
+    except OSError as error:
+        raise unreadable(file.name, error) from error
+
+
+def _object_ends(place: Place) -> tuple[bytes, bytes]:
+    size = place.stored.size
+    head = place.read(0, min(_HEAD, size))
+    return head, head[-_FOOT:] if size <= _HEAD else place.read(size - _FOOT, _FOOT)
 
 
 def _check_parquet(file: SourceFile, head: bytes, foot: bytes) -> None:

@@ -16,6 +16,7 @@ from batchroute.io.sources.decoding import BOM, decode_lines
 from batchroute.io.sources.files import Kind, SourceFile
 from batchroute.io.sources.ids import Identifier
 from batchroute.io.sources.lines import Line, Splitter
+from batchroute.io.sources.objects import PIECE, Place
 
 BLOCK = 1 << 20
 _MAX_HELD = 4 << 20
@@ -119,7 +120,8 @@ async def _lines(file: SourceFile) -> AsyncGenerator[_Lines, None]:
 async def _pieces(file: SourceFile) -> AsyncGenerator[_Block, None]:
     """Plain bytes. Decompression leaves the event loop alone: zlib and zstd release the interpreter."""
     compressed = members(file)
-    async with aclosing(_blocks(file)) as blocks:
+    blocks_of = _blocks(file) if file.place is None else _object_blocks(file.place)
+    async with aclosing(blocks_of) as blocks:
         async for block in blocks:
             if compressed is None:
                 yield block
@@ -150,6 +152,15 @@ async def _blocks(file: SourceFile) -> AsyncGenerator[_Block, None]:
         _check_same(file, file.path.stat())
     except OSError as error:
         raise damaged(file, error) from error
+
+
+async def _object_blocks(place: Place) -> AsyncGenerator[_Block, None]:
+    """The bytes of one version of an object, part after part: a slow reader keeps no connection open."""
+    for start in range(0, place.stored.size, PIECE):
+        part = await asyncio.to_thread(place.read, start, min(PIECE, place.stored.size - start))
+        for at in range(0, len(part), BLOCK):
+            block = part[at : at + BLOCK]
+            yield _Block(block, start + at + len(block))
 
 
 async def _end_of_hole(stream: Any, position: int, end: int) -> int:

@@ -2,7 +2,9 @@
 
 import asyncio
 import difflib
+import threading
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,14 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import polars.selectors as cs
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from batchroute.core.errors import InputError
 from batchroute.core.records import Batch, Fault, Record, Reject
 from batchroute.io.sources.chunks import Chunk, changed
-from batchroute.io.sources.files import SourceFile
+from batchroute.io.sources.files import Identity, SourceFile
 from batchroute.io.sources.ids import Identifier, identifier
+from batchroute.io.sources.objects import Place
 
 # A panic in polars is a BaseException, which `except Exception` would let through.
 _POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -26,6 +29,13 @@ _SLICE_BYTES = 8 << 20
 """Compressed bytes that one slice may stand for: wide rows make shorter slices."""
 _FIRST_ROWS = 256
 _GROWTH = 8
+_LOOK_ROWS = 1_000
+_SMALL_OBJECT = 32 << 20
+"""Bytes of an object that is copied at once; of a larger one the first rows are read where it is, for a look at it.
+
+Each slice that polars reads there brings whole row groups over again, and nothing holds it to one version of it.
+"""
+_OF_STORAGE = "object-store error"  # how polars begins, in OSErrors as a rule
 _HELD_BYTES = 64 << 20
 """Bytes of values that one slice, and one batch, should come to. A few kilobytes of Parquet may stand for
 gigabytes of text, so slices begin short and grow as their values turn out to be small.
@@ -53,22 +63,42 @@ def open_table(file: SourceFile, id_column: str | None, columns: frozenset[str] 
     return Table(rows=rows, schema={name: schema[name] for name in schema if name in used}, identifier=named)
 
 
-async def read_parquet(file: SourceFile, table: Table, batch_records: int) -> AsyncGenerator[Chunk, None]:
-    """Read one file. Raises InputError: input_changed, parquet_page."""
-    _check_same(file)
+async def read_parquet(
+    file: SourceFile, table: Table, batch_records: int, spool: Path
+) -> AsyncGenerator[Chunk, None]:
+    """Read one file; an object through a copy of it in the folder `spool`, save for the first rows of a large one.
+
+    Raises InputError: input_changed, parquet_page; of an object also input_io, and NoRoomError or OutputError where
+    there is no place for the copy.
+    """
+    await asyncio.to_thread(_check_same, file)
     most = _most_rows(file, table)
-    rows, wanted = 0, min(_FIRST_ROWS, most)
-    while rows < table.rows:
-        part = await asyncio.to_thread(_read_slice, file, table, rows, wanted)
-        if not part.height:
-            raise changed(file)
-        affordable = max(1, _HELD_BYTES * part.height // max(1, _value_bytes(part)))
-        for frame in part.iter_slices(min(batch_records, affordable)):
-            batch = _batch(frame, file.name, rows + 1, table)
-            rows += frame.height
-            yield Chunk(batch=batch, bytes_read=file.size * rows // table.rows)
-        wanted = min(most, affordable, wanted * _GROWTH)
-    _check_same(file)
+    rows, wanted = 0, min(_FIRST_ROWS if file.place is None else _LOOK_ROWS, most)
+    with ExitStack() as copies:
+        while rows < table.rows:
+            if file.place is not None and (rows or file.size <= _SMALL_OBJECT):
+                file = await _brought(file, file.place, spool)
+                copies.callback(file.path.unlink, missing_ok=True)
+            part = await asyncio.to_thread(_read_slice, file, table, rows, wanted)
+            if not part.height:
+                raise changed(file)
+            affordable = max(1, _HELD_BYTES * part.height // max(1, _value_bytes(part)))
+            for frame in part.iter_slices(min(batch_records, affordable)):
+                batch = _batch(frame, file.name, rows + 1, table)
+                rows += frame.height
+                yield Chunk(batch=batch, bytes_read=file.size * rows // table.rows)
+            wanted = min(most, affordable, wanted * _GROWTH)
+        await asyncio.to_thread(_check_same, file)
+
+
+async def _brought(file: SourceFile, place: Place, spool: Path) -> SourceFile:
+    """The file with a copy of the object in its place."""
+    unwanted = threading.Event()
+    try:
+        path = await asyncio.to_thread(place.bring, spool, unwanted)
+    finally:
+        unwanted.set()
+    return structs.replace(file, path=path, identity=Identity.of(path.stat()), place=None)
 
 
 def _most_rows(file: SourceFile, table: Table) -> int:
@@ -83,16 +113,25 @@ def _value_bytes(frame: pl.DataFrame) -> int:
     return int(frame.estimated_size()) + sum(sizes)
 
 
-def _scan(path: Path) -> pl.LazyFrame:
-    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+def _scan(file: SourceFile) -> pl.LazyFrame:
+    if file.place is None:
+        return pl.scan_parquet(file.path, glob=False, hive_partitioning=False)
+    return pl.scan_parquet(
+        file.place.url,
+        glob=False,
+        hive_partitioning=False,
+        storage_options=file.place.polars_options(),
+        credential_provider=None,
+    )
 
 
 def _footer(file: SourceFile) -> tuple[dict[str, pl.DataType], int]:
     try:
-        scan = _scan(file.path)
+        scan = _scan(file)
         schema = dict(scan.collect_schema())
         return schema, int(scan.select(pl.len()).collect().item())
-    except _POLARS_ERRORS as error:
+    except (*_POLARS_ERRORS, OSError) as error:
+        _refuse_unread(file, error)
         said = _first_line(error)
         if "more than one occurrence" in said or isinstance(error, pl.exceptions.DuplicateError):
             raise InputError(f"{file.name} names a column twice: {said}", code="column_ambiguous") from error
@@ -129,8 +168,9 @@ def _read_slice(file: SourceFile, table: Table, start: int, rows: int) -> pl.Dat
     # With no column at all rows could not be counted, so one is read for its length.
     columns = cs.by_name(*table.schema) if table.schema else pl.first()
     try:
-        return _scan(file.path).slice(start, rows).select(columns).collect(engine="in-memory")
-    except _POLARS_ERRORS as error:
+        return _scan(file).slice(start, rows).select(columns).collect(engine="in-memory")
+    except (*_POLARS_ERRORS, OSError) as error:
+        _refuse_unread(file, error)
         raise _bad_page(file.name, error) from error
 
 
@@ -225,9 +265,24 @@ def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0][:200]
 
 
+def _refuse_unread(file: SourceFile, error: BaseException) -> None:
+    """Raise where it was not what the file holds that let polars down: for an object InputError.
+
+    What polars tells of a storage that fails repeats the answer of the server, which may hold a credential.
+    """
+    if file.place is None:
+        if isinstance(error, OSError):
+            raise error
+    elif isinstance(error, OSError) or _OF_STORAGE in str(error):
+        _check_same(file)
+        raise InputError(
+            f"{file.name} cannot be read from {file.place.url}: {type(error).__name__}", code="input_io"
+        ) from None
+
+
 def _check_same(file: SourceFile) -> None:
     try:
-        same = file.unchanged(file.path.stat())
+        same = file.unchanged(file.path.stat()) if file.place is None else file.place.unchanged()
     except OSError:
         same = False
     if not same:

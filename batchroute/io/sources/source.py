@@ -1,8 +1,12 @@
 """The source of a job: files in order, read as one stream of batches."""
 
-from collections.abc import AsyncGenerator, Sequence
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct, structs
 
@@ -14,6 +18,10 @@ from batchroute.io.sources.formats import check_format
 from batchroute.io.sources.ids import identifier
 from batchroute.io.sources.jsonl import read_jsonl
 from batchroute.io.sources.parquet import Table, open_table, read_parquet
+from batchroute.job.storage import StorageOptions
+
+_AT_ONCE = 8
+T = TypeVar("T")
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
@@ -46,6 +54,7 @@ class Source:
         *,
         id_column: str | None,
         batch_records: int,
+        spool: Path,
         warnings: tuple[str, ...] = (),
         since: float | None = None,
     ) -> None:
@@ -61,6 +70,7 @@ class Source:
         self._tables = tables
         self._identifier = identifier(id_column)
         self._batch_records = batch_records
+        self._spool = spool
         self._statistics = Statistics()
 
     def __repr__(self) -> str:
@@ -108,7 +118,7 @@ class Source:
 
     def _read(self, file: SourceFile) -> AsyncGenerator[Chunk, None]:
         if file.kind is Kind.PARQUET:
-            return read_parquet(file, self._tables[file.name], self._batch_records)
+            return read_parquet(file, self._tables[file.name], self._batch_records, self._spool)
         return read_jsonl(file, self._identifier, self._batch_records)
 
 
@@ -119,28 +129,40 @@ def open_source(
     columns: frozenset[str] | None,
     batch_records: int = 4096,
     since: float | None = None,
+    storage: StorageOptions | None = None,
+    spool: Path | None = None,
 ) -> Source:
     """Find the files of a path (a file, a folder or a glob), check what they hold, and read Parquet footers.
 
     `columns` are those to read from Parquet beside the id, None for all; JSONL records keep all their fields.
     `batch_records` is the most that a batch holds. With `since`, seconds since the epoch, only files that were last
-    modified then or later are read. Raises InputError, whose code tells what is unusable.
+    modified then or later are read. `storage` tells how to reach a path in object storage; Parquet objects are copied
+    to the folder `spool` while they are read, one at a time; by default where temporary files go. Raises InputError,
+    whose code tells what is unusable, and JobError where what speaks to object storage is not installed.
     """
-    listing = list_files(path)
-    for file in listing.files:
-        check_format(file)
-    tables = {
-        file.name: open_table(file, id_column, columns) for file in listing.files if file.kind is Kind.PARQUET
-    }
+    listing = list_files(path, storage)
+    _for_each(check_format, listing.files)
+    parquet = [file for file in listing.files if file.kind is Kind.PARQUET]
+    opened = _for_each(lambda file: open_table(file, id_column, columns), parquet)
+    tables = {file.name: table for file, table in zip(parquet, opened, strict=True)}
     _check_agreement(tables)
     return Source(
         listing.files,
         tables,
         id_column=id_column,
         batch_records=batch_records,
+        spool=spool or Path(tempfile.gettempdir()),
         warnings=_warnings(listing.foreign, listing.files),
         since=since,
     )
+
+
+def _for_each(look: Callable[[SourceFile], T], files: Sequence[SourceFile]) -> list[T]:
+    """A look at every file, in their order; at several objects at once, as each one takes its time on the network."""
+    if not any(file.place is not None for file in files):
+        return [look(file) for file in files]
+    with ThreadPoolExecutor(_AT_ONCE) as lookers:
+        return list(lookers.map(look, files))
 
 
 def _after(statistics: Statistics, chunk: Chunk, bytes_before: int) -> Statistics:
