@@ -317,7 +317,6 @@ class Pipeline:
                 check_room(self.exporter.directory)
         except NoRoomError as error:
             self.halt.stop(error)
-            self._end_within(GRACE_S)
 
     async def _stop_in_time(self) -> None:
         """Send nothing more once it would not be back by the deadline; what is still out then is cut off."""

@@ -247,6 +247,10 @@ class Pool:
         """How long an attempt may take: as declared, or `hurried`, as is usual for this model."""
         return self._patience.timeout_s if hurried else self.spec.timeout_s
 
+    def hedge_after_s(self) -> float | None:
+        """When a second request may be sent if the first has no answer, in seconds; None: not at all."""
+        return self._patience.slow_s if self.spec.hedged and self.hedges.affordable else None
+
     def statistics(self) -> PoolStatistics:
         now = self.clock.now()
         state = self._breaker.state(now)
@@ -264,10 +268,6 @@ class Pool:
         )
 
     # What the pool does with slots
-
-    def hedge_after_s(self) -> float | None:
-        """When a second request may be sent if the first has no answer, in seconds; None: not at all."""
-        return self._patience.slow_s if self.spec.hedged and self.hedges.affordable else None
 
     def take(self, slot: Slot) -> bool:
         """Grant the slot at once if nothing stands in the way and nobody waits."""
@@ -422,11 +422,11 @@ class Pool:
         if gently:
             self._ramp.slow_down(slot.number, self.started)
         elif not (slot.borne or self.pause_s):
-            now = self.clock.now()
-            alone = self._ramp.limit == 1
-            helps = (
-                self._allowance.refused(now) if alone else self._ramp.refused(slot.number, self.started, now)
-            )
+            now, bearable = self.clock.now(), self._refusals.bearable
+            if self._ramp.limit == 1:
+                helps = self._allowance.refused(now, bearable=bearable)
+            else:
+                helps = self._ramp.refused(slot.number, self.started, now, bearable=bearable)
             if not helps:
                 self._refusals.bear()
 

@@ -13,8 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
-from batchroute.core.money import PICODOLLARS, Rates
-from batchroute.core.requests import CAPS
+from batchroute.core.money import Rates, picodollars
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
@@ -23,7 +22,7 @@ from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
 from batchroute.engine.notices import announced
-from batchroute.engine.openings import check_bounded, model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import capped, check_bounded, model_price, opened, prompt_warnings, router
 from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
@@ -36,7 +35,6 @@ from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
 from batchroute.io.store import STORE_NAME, Store
 from batchroute.io.tables import carried_text, carried_value, kept_types, packed_types
-from batchroute.job.budgets import picodollars
 from batchroute.job.deadlines import moment
 from batchroute.job.jobs import Job
 from batchroute.providers.connections import connected
@@ -208,11 +206,15 @@ def _allotment(job: Job) -> Allotment:
     budget = job.budget
     if budget is None:
         return Allotment()
+    total, run, record = (
+        None if amount is None else picodollars(amount)
+        for amount in (budget.usd, budget.per_run_usd, budget.per_record_usd)
+    )
     return Allotment(
-        total=picodollars(budget.usd),
-        run=picodollars(budget.per_run_usd),
-        record=picodollars(budget.per_record_usd),
-        routes={route: int(amount * PICODOLLARS) for route, amount in budget.per_route.items()},
+        total=total,
+        run=run,
+        record=record,
+        routes={route: picodollars(amount) for route, amount in budget.per_route.items()},
     )
 
 
@@ -255,7 +257,7 @@ def _warnings(pools: Mapping[str, Pool], manifest: Manifest, job: Job) -> list[s
         f"{name}: hedge has no effect without a limit of the output: declare prompt.params.max_tokens, "
         "or what a second request costs would be unknown."
         for name, pool in pools.items()
-        if pool.spec.hedged and pool.spec.rates is not None and not _capped(job)
+        if pool.spec.hedged and pool.spec.rates is not None and not (job.prompt.body or capped(job))
     ]
     if manifest.fingerprint != job.fingerprint():
         warnings.append(
@@ -263,11 +265,6 @@ def _warnings(pools: Mapping[str, Pool], manifest: Manifest, job: Job) -> list[s
             "Start over with --fresh to have them all answered anew."
         )
     return warnings
-
-
-def _capped(job: Job) -> bool:
-    """Whether every request has a limit of its output, as far as the job tells."""
-    return job.prompt.body is not None or any(name in job.prompt.params for name in CAPS)
 
 
 def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:

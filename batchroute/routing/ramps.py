@@ -21,7 +21,8 @@ class Ramp:
     It begins at four and doubles each time as many have been answered, so that a fast server is at full speed
     within milliseconds and a slow one is not run over. The first refusal for load ends the doubling: a tenth
     less, once for all that were out together; then a tenth more for each full window, half-way to the number
-    that was refused, and only after twenty windows to where the last refusal came. It grows only while it is used. Latency never drives it. Times are seconds.
+    that was refused, and only after twenty windows to where the last refusal came. It grows only while it is
+    used. Latency never drives it. Times are seconds.
     """
 
     def __init__(self, most: int, now: float) -> None:
@@ -66,15 +67,16 @@ class Ramp:
             self._set(self.limit + step)
             self._ceiling = self.limit + 2 * step
 
-    def refused(self, number: int, started: int, now: float) -> bool:
+    def refused(self, number: int, started: int, now: float, *, bearable: bool) -> bool:
         """Note that request `number` was refused for load, `started` having been sent by now.
 
-        False: half as many were refused as often, so that their number is not the reason; it grows back.
+        False: half as many were refused as often, and refusals are `bearable`, so that the number is not the reason;
+        it grows back.
         """
         if number < self._burst_ends or not self._answering:
             return True
         limit, before = self.limit, self._trial.before
-        if self._trial.in_vain(limit, now):
+        if self._trial.in_vain(limit, now) and bearable:
             self._ceiling = math.inf
             self._doubles_to = before
             return False
