@@ -15,8 +15,9 @@ import polars as pl
 import uvloop
 
 from batchroute.core.money import Rates
+from batchroute.engine.endings import Ended
 from batchroute.engine.openings import model_price
-from batchroute.engine.pipeline import MAX_WAIT_S, Ended, Options, Watch
+from batchroute.engine.pipeline import MAX_WAIT_S, Options, Watch
 from batchroute.engine.runs import run as run_pipeline
 from batchroute.job.jobs import Job
 from batchroute.job.loading import load_job

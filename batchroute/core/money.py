@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from batchroute.core.responses import Usage
 
-PICODOLLARS = 10**12
 _PER_TOKEN = 10**6  # USD per million tokens, times this, is picodollars per token
 
 
@@ -70,9 +69,14 @@ class Rates(Struct, frozen=True, kw_only=True):
         )
 
 
-def usd(picodollars: int) -> Decimal:
+def usd(amount: int) -> Decimal:
     """Exact USD of an integer of picodollars."""
-    return Decimal(picodollars).scaleb(-12)
+    return Decimal(amount).scaleb(-12)
+
+
+def picodollars(amount: Decimal) -> int:
+    """An amount in USD as costs are counted; what is finer than that is cut off."""
+    return int(amount.scaleb(12))
 
 
 def _per_token(price: Decimal) -> int:

@@ -93,6 +93,6 @@ class Allowance:
         """A request was answered."""
         self._tempo.answered(now)
 
-    def refused(self, now: float) -> bool:
+    def refused(self, now: float, *, bearable: bool) -> bool:
         """A request was refused though no other was out: they start too fast, unless it proves false."""
-        return self._tempo.refused(now)
+        return self._tempo.refused(now, bearable=bearable)

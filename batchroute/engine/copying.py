@@ -9,7 +9,7 @@ from typing import Final, Self
 from msgspec import structs
 
 from batchroute.core.errors import OutputError
-from batchroute.engine.pipeline import Ended
+from batchroute.engine.endings import Ended
 from batchroute.io.buckets import StorageError
 from batchroute.io.copies import DatasetCopy
 from batchroute.io.manifest import MANIFEST_NAME

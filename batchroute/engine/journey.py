@@ -80,10 +80,10 @@ class Journey:
 
     async def _afforded(self, trail: Trail, pool: Pool) -> Action | None:
         """One request within the budget; None when nothing was sent."""
-        if not self.purse.bounded and self.purse.allotment.record is None:
+        if not self.purse.bounded:
             return await self._attempt(trail, pool)
         most = trail.reserved = self._most(trail, pool)
-        if not self.purse.affords(trail.totals.cost or 0, self.requests.most(trail, pool)):
+        if not self.purse.affords(trail.totals.cost or 0, most):
             trail.spent |= {pool.spec.model}
             trail.too_dear, trail.stay = True, None
             return None
@@ -96,13 +96,18 @@ class Journey:
             self.purse.give_back(trail.record.route, most)
 
     def _most(self, trail: Trail, pool: Pool) -> int:
-        """What has to be set aside for the request: more once the model was found to be dearer."""
-        return self.requests.most(trail, pool) if self.purse.bounded else 0
+        """What has to be set aside for the request: more once the model was found to be dearer.
+
+        Every model of a job with a budget has a price, and every request a limit of its output.
+        """
+        return self.requests.most(trail, pool) or 0
 
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
         async with pool.slot(trail.request.estimated_tokens(), trail.record.seq) as slot:
-            if not slot.granted or self.halt.stopping or trail.reserved < self._most(trail, pool):
+            if not slot.granted or self.halt.stopping:
+                return None
+            if self.purse.bounded and trail.reserved < self._most(trail, pool):
                 return None
             exchange = await self.requests.send(trail, pool, slot)
             if exchange.outrun is not None:

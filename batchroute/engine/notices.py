@@ -20,7 +20,7 @@ from msgspec import Struct
 from batchroute.core.errors import BatchrouteError, InterruptedRunError
 from batchroute.core.money import usd
 from batchroute.engine.clock import Clock
-from batchroute.engine.pipeline import Ended
+from batchroute.engine.endings import Ended
 from batchroute.engine.tally import Progress
 from batchroute.job.jobs import Job
 from batchroute.job.notify import Event, Notify

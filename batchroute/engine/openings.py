@@ -87,6 +87,11 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
     )
 
 
+def capped(job: Job) -> bool:
+    """Whether the job limits the output of every request."""
+    return any(name in job.prompt.params for name in CAPS)
+
+
 def check_bounded(job: Job, unpriced: Sequence[str]) -> None:
     """Refuse a job with a budget where the most that a request can cost is unknown. Raises JobError."""
     if job.budget is None:
@@ -96,7 +101,7 @@ def check_bounded(job: Job, unpriced: Sequence[str]) -> None:
             f"there is a budget, and no price is known for {', '.join(unpriced)}. "
             f"Declare models.{unpriced[0]}.price, or take it off the routes [job_price]"
         )
-    if not any(name in job.prompt.params for name in CAPS):
+    if not capped(job):
         raise JobError(
             "there is a budget, and the length of an answer has no limit. "
             "Declare prompt.params.max_tokens [job_no_output_cap]"

@@ -145,7 +145,8 @@ class Pool:
         self.provider = provider
         self.clock = clock
         self._changed = changed
-        self._in_flight = 0
+        self.in_flight = 0
+        """Requests that are out."""
         self._waiting: list[tuple[int, int, Slot]] = []
         self._came = itertools.count()
         self._pacer = Pacer(spec.rpm, clock.now) if spec.rpm else None
@@ -214,7 +215,7 @@ class Pool:
     @property
     def in_order(self) -> bool:
         """Whether it works on requests, however slowly: neither ejected nor paused, nor are all of them refused."""
-        busy = self._in_flight > 0 or bool(self._waiting)
+        busy = self.in_flight > 0 or bool(self._waiting)
         return busy and not (self.ejected or self.disabled or self.pause_s or self._refused_since is not None)
 
     @property
@@ -247,13 +248,17 @@ class Pool:
         """How long an attempt may take: as declared, or `hurried`, as is usual for this model."""
         return self._patience.timeout_s if hurried else self.spec.timeout_s
 
+    def hedge_after_s(self) -> float | None:
+        """When a second request may be sent if the first has no answer, in seconds; None: not at all."""
+        return self._patience.slow_s if self.spec.hedged and self.hedges.affordable else None
+
     def statistics(self) -> PoolStatistics:
         now = self.clock.now()
         state = self._breaker.state(now)
         paused = state is State.CLOSED and self._paused_until > now
         return PoolStatistics(
             model=self.spec.model,
-            in_flight=self._in_flight,
+            in_flight=self.in_flight,
             limit=self._ramp.limit,
             waiting=len(self._waiting),
             attempts=self._attempts,
@@ -264,10 +269,6 @@ class Pool:
         )
 
     # What the pool does with slots
-
-    def hedge_after_s(self) -> float | None:
-        """When a second request may be sent if the first has no answer, in seconds; None: not at all."""
-        return self._patience.slow_s if self.spec.hedged and self.hedges.affordable else None
 
     def take(self, slot: Slot) -> bool:
         """Grant the slot at once if nothing stands in the way and nobody waits."""
@@ -290,12 +291,12 @@ class Pool:
 
     def give_back(self, slot: Slot) -> None:
         slot.granted = False
-        self._in_flight -= 1
+        self.in_flight -= 1
         if slot.probe:
             slot.probe = False
             self._breaker.abandon_probe()
             self._changed()
-        if self._in_flight == 0:
+        if self.in_flight == 0:
             self._condemn()
         self._grant()
 
@@ -318,7 +319,7 @@ class Pool:
         slot.probe = self._breaker.start()
         slot.number = self.started
         self.started += 1
-        self._in_flight += 1
+        self.in_flight += 1
         if self._pacer is not None:
             self._permits -= 1
             if self._kept_permit:
@@ -327,7 +328,7 @@ class Pool:
         slot.reservation = self._allowance.start(slot.tokens, self.clock.now())
 
     def _may_start(self) -> bool:
-        if self._in_flight >= self._ramp.limit:
+        if self.in_flight >= self._ramp.limit:
             return False
         if not (self._pacer or self._paused_until or self._allowance.limited):
             return self._breaker.admits(0.0) if not self.ejected else self._breaker.admits(self.clock.now())
@@ -422,11 +423,11 @@ class Pool:
         if gently:
             self._ramp.slow_down(slot.number, self.started)
         elif not (slot.borne or self.pause_s):
-            now = self.clock.now()
-            alone = self._ramp.limit == 1
-            helps = (
-                self._allowance.refused(now) if alone else self._ramp.refused(slot.number, self.started, now)
-            )
+            now, bearable = self.clock.now(), self._refusals.bearable
+            if self._ramp.limit == 1:
+                helps = self._allowance.refused(now, bearable=bearable)
+            else:
+                helps = self._ramp.refused(slot.number, self.started, now, bearable=bearable)
             if not helps:
                 self._refusals.bear()
 
@@ -436,7 +437,7 @@ class Pool:
         self._refused_since = None
         self.answered = max(self.answered, slot.number + 1)
         self._refusals.answered()
-        self._ramp.answered(self._in_flight)
+        self._ramp.answered(self.in_flight)
         self.retries.earn()
         self.hedges.earn()
         if self._trial is not None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from batchroute.core.money import usd
+
 
 class Allotment(Struct, frozen=True, kw_only=True):
     """The most that may be spent, in picodollars; None where nothing is set.
@@ -77,8 +79,8 @@ class Purse:
 
     @property
     def bounded(self) -> bool:
-        """Whether a request has to be reserved for at all."""
-        return bool(self._common or self._routes)
+        """Whether anything at all is limited."""
+        return bool(self._common or self._routes) or self.allotment.record is not None
 
     def affords(self, spent: int, amount: int) -> bool:
         """Whether a record that has cost so much may cost so much more."""
@@ -176,4 +178,4 @@ class Purse:
 
 
 def _usd(amount: int) -> str:
-    return f"${amount / 10**12:,.6f}".rstrip("0").rstrip(".")
+    return f"${usd(amount):,.6f}".rstrip("0").rstrip(".")

@@ -115,15 +115,12 @@ class Requests:
             started_at=self.clock.wall(),
             queued_s=slot.queued_s,
             model_state="half_open" if slot.probe else "closed",
-            cost=self._most(trail, pool),
+            cost=self.most(trail, pool),
         )
         return Sent(slot, attempt, self.clock.now())
 
-    def most(self, trail: Trail, pool: Pool) -> int:
-        """The most that this request can cost, picodollars. Every model of a job with a budget has a bound."""
-        return self._most(trail, pool) or 0
-
-    def _most(self, trail: Trail, pool: Pool) -> int | None:
+    def most(self, trail: Trail, pool: Pool) -> int | None:
+        """The most that this request can cost, picodollars; None where it has no bound or no price."""
         bound = entries.upper_bound(trail.request, pool.spec.rates)
         return bound if bound is None or pool.dearness == 1 else int(bound * pool.dearness) + 1
 

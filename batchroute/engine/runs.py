@@ -14,22 +14,23 @@ import msgspec
 from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
-from batchroute.core.money import PICODOLLARS, Rates
-from batchroute.core.requests import CAPS
+from batchroute.core.money import Rates, picodollars
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.copying import Copying
+from batchroute.engine.endings import Ended
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
 from batchroute.engine.notices import announced
-from batchroute.engine.openings import check_bounded, model_price, opened, prompt_warnings, router
-from batchroute.engine.pipeline import Ended, Options, Pipeline, Watch
+from batchroute.engine.openings import capped, check_bounded, model_price, opened, prompt_warnings, router
+from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
+from batchroute.engine.stops import Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
@@ -39,7 +40,6 @@ from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
 from batchroute.io.store import STORE_NAME, Store
 from batchroute.io.tables import carried_text, carried_value, kept_types, packed_types
-from batchroute.job.budgets import picodollars
 from batchroute.job.deadlines import moment
 from batchroute.job.jobs import Job
 from batchroute.job.moments import epoch
@@ -239,7 +239,16 @@ async def _assemble(
         backlog=backlog,
         feed=feed,
         purse=purse,
-        due_at=_due_at(job, options, clock),
+        stops=Stops(
+            halt=halt,
+            pools=pools,
+            tally=tally,
+            window=window,
+            clock=clock,
+            directory=exporter.directory,
+            max_wait_s=options.max_wait_s,
+            due_at=_due_at(job, options, clock),
+        ),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
@@ -248,11 +257,15 @@ def _allotment(job: Job) -> Allotment:
     budget = job.budget
     if budget is None:
         return Allotment()
+    total, run, record = (
+        None if amount is None else picodollars(amount)
+        for amount in (budget.usd, budget.per_run_usd, budget.per_record_usd)
+    )
     return Allotment(
-        total=picodollars(budget.usd),
-        run=picodollars(budget.per_run_usd),
-        record=picodollars(budget.per_record_usd),
-        routes={route: int(amount * PICODOLLARS) for route, amount in budget.per_route.items()},
+        total=total,
+        run=run,
+        record=record,
+        routes={route: picodollars(amount) for route, amount in budget.per_route.items()},
     )
 
 
@@ -295,14 +308,9 @@ def _warnings(pools: Mapping[str, Pool], job: Job) -> list[str]:
         f"{name}: hedge has no effect without a limit of the output: declare prompt.params.max_tokens, "
         "or what a second request costs would be unknown."
         for name, pool in pools.items()
-        if pool.spec.hedged and pool.spec.rates is not None and not _capped(job)
+        if pool.spec.hedged and pool.spec.rates is not None and not (job.prompt.body or capped(job))
     ]
     return warnings
-
-
-def _capped(job: Job) -> bool:
-    """Whether every request has a limit of its output, as far as the job tells."""
-    return job.prompt.body is not None or any(name in job.prompt.params for name in CAPS)
 
 
 def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,9 +13,12 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 def listening(heard: Callable[[signal.Signals], None], asked: Callable[[], None]) -> Iterator[None]:
     """Call `heard` in the running event loop for every SIGINT and SIGTERM, `asked` for SIGUSR1.
 
-    SIGHUP is nothing: the terminal went away, and the run goes on. Only in the main thread; afterwards signals
-    mean again what they meant before.
+    SIGHUP is nothing: the terminal went away, and the run goes on. Afterwards signals mean again what they meant
+    before. They reach only the main thread; a run in another one is stopped by its caller.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     loop = asyncio.get_running_loop()
     numbers = (*STOPPING, signal.SIGHUP, signal.SIGUSR1)
     before = {number: signal.getsignal(number) for number in numbers}

@@ -1,12 +1,20 @@
 """Where everything stands: the stacks of all coroutines and threads, without a single value of theirs."""
 
 import asyncio
+import logging
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+LOG = logging.getLogger("batchroute")
+
+
+def tell_stacks() -> None:
+    """Log where everything stands."""
+    LOG.warning("%s", stacks(), extra={"event": "stacks"})
 
 
 def stacks() -> str:

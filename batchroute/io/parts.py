@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from batchroute.core.errors import OutputError
-from batchroute.core.money import PICODOLLARS
+from batchroute.core.money import picodollars
 from batchroute.core.results import Result, Totals
 from batchroute.io.files import draft, place, unwritten
 from batchroute.io.manifest import Manifest, Part
@@ -68,7 +68,7 @@ def spent_by_route(directory: Path, manifest: Manifest) -> dict[str, int]:
         raise OutputError(
             f"{directory}: what was spent cannot be read from the ledger: {error}. See `batchroute verify`."
         ) from error
-    return {route: int((cost or 0) * PICODOLLARS) for route, cost in sums.iter_rows()}
+    return {route: 0 if cost is None else picodollars(cost) for route, cost in sums.iter_rows()}
 
 
 def _draft(directory: Path, path: str, frame: pl.DataFrame) -> Part:

@@ -5,7 +5,6 @@ from typing import Annotated, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from batchroute.core.money import PICODOLLARS
 from batchroute.job.spec import Key, Spec, as_written
 
 Money: TypeAlias = Annotated[
@@ -34,8 +33,3 @@ class Budget(Spec):
         if not (self.usd or self.per_run_usd or self.per_record_usd or self.per_route):
             raise ValueError("names no amount. Write usd: 25, or remove it")
         return self
-
-
-def picodollars(amount: Decimal | None) -> int | None:
-    """An amount as costs are counted."""
-    return None if amount is None else int(amount * PICODOLLARS)

@@ -20,7 +20,7 @@ class Patience:
     A percentile of a histogram with bins 9 % wide, in which old answers count half after each few thousand
     new ones. An attempt that ran into it counts as one that took twice as long, and doubles it until it is computed
     anew, so that a model that slows down as a whole is given more time instead of being given up. A record is
-    hurried only the first time it is tried: one that needs long gets the declared time after that.
+    hurried only until it ran into it once: one that needs long gets the declared time after that.
     """
 
     def __init__(self, declared_s: float) -> None:

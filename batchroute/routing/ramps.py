@@ -20,8 +20,9 @@ class Ramp:
 
     It begins at four and doubles each time as many have been answered, so that a fast server is at full speed
     within milliseconds and a slow one is not run over. The first refusal for load ends the doubling: a tenth
-    less, once for all that were out together; then a tenth more for each full window, half-way to the number
-    that was refused, and only after twenty windows to where the last refusal came. It grows only while it is used. Latency never drives it. Times are seconds.
+    less, half where many are refused, once for all that were out together; then a tenth more for each full
+    window, half-way to the number that was refused, and only after twenty windows to where the last refusal
+    came. It grows only while it is used. Latency never drives it. Times are seconds.
     """
 
     def __init__(self, most: int, now: float) -> None:
@@ -66,19 +67,20 @@ class Ramp:
             self._set(self.limit + step)
             self._ceiling = self.limit + 2 * step
 
-    def refused(self, number: int, started: int, now: float) -> bool:
+    def refused(self, number: int, started: int, now: float, *, bearable: bool) -> bool:
         """Note that request `number` was refused for load, `started` having been sent by now.
 
-        False: half as many were refused as often, so that their number is not the reason; it grows back.
+        False: half as many were refused as often, and refusals are `bearable`, so that the number is not the reason;
+        it grows back.
         """
         if number < self._burst_ends or not self._answering:
             return True
         limit, before = self.limit, self._trial.before
-        if self._trial.in_vain(limit, now):
+        if self._trial.in_vain(limit, now) and bearable:
             self._ceiling = math.inf
             self._doubles_to = before
             return False
-        self._give_way(number, started, 1 - STEP)
+        self._give_way(number, started, 1 - STEP if bearable else 0.5)
         self._ceiling = limit
         self._patience = PATIENT_WINDOWS
         return True

@@ -49,11 +49,15 @@ class Refusals:
         """Whether so many are refused that the model needs a rest."""
         return self._share > max(ALARMING, self._borne)
 
+    @property
+    def bearable(self) -> bool:
+        """Whether so few are refused that it may be no matter of load."""
+        return self._share <= MOST_BORNE
+
     def bear(self) -> None:
         """Fewer requests changed nothing: as many refusals, and some more, are borne from now on."""
-        if self._share <= MOST_BORNE:
-            self._borne = 2 * self._share
-            self._answers = 0
+        self._borne = 2 * self._share
+        self._answers = 0
 
 
 class Trial:

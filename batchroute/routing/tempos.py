@@ -52,15 +52,16 @@ class Tempo:
             self._step = min(LONGEST_STEP, 2 * self._step)
         self._since, self._answers = now, 0
 
-    def refused(self, now: float) -> bool:
+    def refused(self, now: float, *, bearable: bool) -> bool:
         """Note a refusal: less than was tried, and no less than half of it.
 
-        False: half as fast was refused as often, so that the speed is not the reason; it is free again.
+        False: half as fast was refused as often, and refusals are `bearable`, so that the speed is not the reason;
+        it is free again.
         """
         if self.per_s is None and self._trial.answers < ENOUGH:
             return True
         lately = self._trial.lately(now)
-        if self._trial.in_vain(self.per_s or lately, now):
+        if self._trial.in_vain(self.per_s or lately, now) and bearable:
             self.per_s = None
             return False
         self.per_s = LESS * min(self.per_s, max(lately, self.per_s / 2)) if self.per_s else lately

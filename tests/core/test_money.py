@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from batchroute.core.money import PICODOLLARS, Price, Rates, Threshold, usd
+from batchroute.core.money import Price, Rates, Threshold, picodollars, usd
 from batchroute.core.responses import Usage
 
 DAY = Price(
@@ -69,7 +69,7 @@ def test_cost_is_what_a_person_computes(price: Price, tokens: Usage, dollars: st
     [
         (0, "0"),
         (1, "0.000000000001"),
-        (PICODOLLARS, "1"),
+        (10**12, "1"),
         (-150_000, "-0.00000015"),
         (123_456_789_012_345_678_901, "123456789.012345678901"),
     ],
@@ -208,3 +208,8 @@ def test_reasoning_is_never_paid_twice(price: Price, tokens: Usage, reasoning: i
 @given(st.integers(-(10**27), 10**27))
 def test_dollars_lose_no_picodollar(picodollars: int) -> None:
     assert int(usd(picodollars).scaleb(12)) == picodollars
+
+
+@pytest.mark.parametrize("amount", [0, 1, 10**12, 10**21 + 1])
+def test_an_amount_in_usd_is_counted_as_the_picodollars_that_it_was(amount: int) -> None:
+    assert picodollars(usd(amount)) == amount

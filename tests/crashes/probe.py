@@ -23,7 +23,8 @@ from msgspec import Struct
 from batchroute.core.errors import OutputError
 from batchroute.core.responses import Outcome, Response
 from batchroute.engine import pipeline
-from batchroute.engine.pipeline import Ended, Options
+from batchroute.engine.endings import Ended
+from batchroute.engine.pipeline import Options
 from batchroute.engine.runs import run
 from tests.builders import job, model, records, write_records
 from tests.crashes.books import INPUT_TOKENS, OUTPUT_TOKENS, Books, answer_to

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from batchroute.engine.pipeline import Ended, Options, Watch
+from batchroute.engine.endings import Ended
+from batchroute.engine.pipeline import Options, Watch
 from batchroute.engine.runs import run
 from batchroute.report.scans import scan_ledger, scan_results
 from tests import virtual_clock

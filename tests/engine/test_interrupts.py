@@ -10,8 +10,9 @@ import pytest
 
 from batchroute.core.errors import InterruptedRunError
 from batchroute.engine.clock import Clock
+from batchroute.engine.endings import Ended
 from batchroute.engine.exports import Exporter
-from batchroute.engine.pipeline import Ended, Options
+from batchroute.engine.pipeline import Options
 from batchroute.engine.runs import _assemble
 from tests.builders import job, records, write_records
 from tests.fakes import ScriptedProvider, always, answer

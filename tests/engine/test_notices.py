@@ -13,8 +13,8 @@ import pytest
 
 from batchroute.core.errors import BatchrouteError, InputError, OutputError
 from batchroute.core.responses import ErrorType
+from batchroute.engine.endings import Ended
 from batchroute.engine.notices import Notices, announced, below, slack
-from batchroute.engine.pipeline import Ended
 from batchroute.job.jobs import Job
 from tests import virtual_clock
 from tests.builders import job, model, records, write_records

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from batchroute.engine.clock import Clock
-from batchroute.engine.pipeline import MAX_WAIT_S, Ended, Options
+from batchroute.engine.endings import Ended
+from batchroute.engine.pipeline import MAX_WAIT_S, Options
 from batchroute.engine.runs import Connect, run
 from batchroute.job.jobs import Job
 from batchroute.providers.accounts import Account

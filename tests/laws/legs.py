@@ -18,7 +18,8 @@ import pytest
 from batchroute.core.errors import InterruptedRunError
 from batchroute.core.responses import Outcome
 from batchroute.engine import pipeline
-from batchroute.engine.pipeline import Ended, Options
+from batchroute.engine.endings import Ended
+from batchroute.engine.pipeline import Options
 from batchroute.engine.runs import run
 from batchroute.engine.tally import Progress
 from batchroute.io import spools

@@ -24,7 +24,7 @@ class Server:
                 self.ramp.answered(window)
             else:
                 self.refused += 1
-                self.ramp.refused(number, self.started, self.now)
+                self.ramp.refused(number, self.started, self.now, bearable=True)
 
     def rounds(self, count: int) -> None:
         for _ in range(count):
@@ -79,11 +79,11 @@ def test_a_burst_of_refusals_counts_once() -> None:
         ramp.answered(100)
     assert ramp.limit == 64
     for number in range(10, 74):
-        ramp.refused(number, started=74, now=1.0)
+        ramp.refused(number, started=74, now=1.0, bearable=True)
 
     assert ramp.limit == 57
     ramp.answered(57)
-    ramp.refused(74, started=80, now=1.0)
+    ramp.refused(74, started=80, now=1.0, bearable=True)
     assert ramp.limit == 51
 
 
@@ -133,7 +133,7 @@ def test_one_request_is_always_let_out() -> None:
     ramp = Ramp(100, 0.0)
     for number in range(100):
         ramp.answered(1)
-        ramp.refused(number, started=number + 1, now=number)
+        ramp.refused(number, started=number + 1, now=number, bearable=True)
 
     assert ramp.limit == 1
 
@@ -154,7 +154,7 @@ def test_refusals_that_half_as_many_requests_get_as_well_are_not_for_their_numbe
         for _ in range(ramp.limit):
             ramp.answered(ramp.limit)
         if now > 6:
-            helped.append(ramp.refused(started, started, now))
+            helped.append(ramp.refused(started, started, now, bearable=True))
     before = ramp.limit
     for _ in range(2 * before):
         ramp.answered(ramp.limit)
@@ -164,10 +164,24 @@ def test_refusals_that_half_as_many_requests_get_as_well_are_not_for_their_numbe
     assert ramp.limit >= 2 * before
 
 
+def test_where_most_are_refused_half_is_kept_whether_less_helps_or_not() -> None:
+    ramp = Ramp(64, 0.0)
+    for _ in range(200):
+        ramp.answered(ramp.limit)
+    limits = [ramp.limit]
+    for second in range(1, 8):
+        for _ in range(ramp.limit):
+            ramp.answered(1)
+        assert ramp.refused(1000 * second, 1000 * second, float(second), bearable=False)
+        limits.append(ramp.limit)
+
+    assert limits == [64, 32, 16, 8, 4, 2, 1, 1]
+
+
 def test_a_provider_that_answers_nothing_tells_nothing_of_the_number() -> None:
     server = Server(most=64)
     server.rounds(5)
     for number in range(server.started, server.started + 1000):
-        server.ramp.refused(number, number + 1, now=9.0)
+        server.ramp.refused(number, number + 1, now=9.0, bearable=True)
 
     assert server.ramp.limit == 57

@@ -29,7 +29,7 @@ class Server:
             else:
                 self.now += 0.5  # a pause
                 self.refused += 1
-                self.tempo.refused(self.now)
+                self.tempo.refused(self.now, bearable=True)
 
 
 def test_nothing_is_held_back_before_a_refusal() -> None:
@@ -67,7 +67,7 @@ def test_it_does_not_grow_while_it_is_not_used() -> None:
     tempo = Tempo(0.0)
     for second in range(30):
         tempo.answered(second)
-    tempo.refused(30.0)
+    tempo.refused(30.0, bearable=True)
     before = tempo.per_s
     for second in range(500):
         tempo.answered(30.0 + 10.0 * second)
@@ -82,7 +82,7 @@ def test_refusals_that_half_the_speed_gets_as_well_are_not_for_the_speed() -> No
         for _ in range(25):  # one in twenty-six, whatever the speed
             now += 1 / (tempo.per_s or 10.0)
             tempo.answered(now)
-        helped.append(tempo.refused(now))
+        helped.append(tempo.refused(now, bearable=True))
 
     assert not helped[-1]
     assert tempo.per_s is None
