@@ -18,6 +18,12 @@ MEASURES: dict[str, Measure] = {
     "memory": lambda url, asked: measures.memory(
         url, counts=asked.memory_records, concurrency=asked.concurrency
     ),
+    "durability": lambda url, asked: measures.durability(
+        url, count=asked.records, concurrency=asked.concurrency
+    ),
+    "resume": lambda url, asked: measures.resume(
+        url, count=max(asked.memory_records), concurrency=asked.concurrency
+    ),
     "classification": lambda _url, _asked: measures.classification(),
     "start-up": lambda url, _asked: measures.start_up(url),
     "limits": lambda _url, asked: pressure.limits(per_minute=[600, 6_000, 60_000], seconds=asked.seconds),

@@ -15,6 +15,8 @@ from tests.benchmarks import bare_loop
 from tests.benchmarks.children import CommandError, Finished, finish_python
 from tests.benchmarks.workloads import Workload, one_model, records
 
+COMMAND = "batchroute.cli.main"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -36,6 +38,7 @@ class RunReport(msgspec.Struct):
 
     records: RunRecords
     duration_s: float
+    attempts: int = 0
 
 
 def end_to_end(url: str, *, count: int, concurrency: int, requests: int) -> list[Figure]:
@@ -90,20 +93,51 @@ def start_up(url: str, *, rounds: int = 5) -> list[Figure]:
     ]
 
 
+def durability(url: str, *, count: int, concurrency: int, rounds: int = 3) -> list[Figure]:
+    """Whole runs that see to it that the disk is written beside such that do not: the fastest of some rounds each."""
+    durable, undurable = list[float](), list[float]()
+    for _ in range(rounds):
+        for module, walls in ((COMMAND, durable), ("tests.benchmarks.undurable", undurable)):
+            finished, _ = run_job(url, count=count, concurrency=concurrency, module=module)
+            walls.append(finished.took.wall_s)
+    return [
+        Figure("batchroute run", count / min(durable), "records/s"),
+        Figure("batchroute run without fsync", count / min(undurable), "records/s"),
+        Figure("cost of durability", min(durable) / min(undurable) - 1, "", "<= 0.1"),
+    ]
+
+
+def resume(url: str, *, count: int, concurrency: int) -> list[Figure]:
+    """The same command once more when all is finished."""
+    with tempfile.TemporaryDirectory() as folder:
+        workload = Workload(Path(folder), count, url, one_model(concurrency))
+        run_workload(workload)
+        again = [_batchroute("run", str(workload.job), "--json") for _ in range(3)]
+        verified = _batchroute("verify", str(workload.output), "--json")
+    reports = [msgspec.json.decode(each.stdout, type=RunReport) for each in again]
+    return [
+        Figure(f"resume of {count:,} finished records", min(r.duration_s for r in reports), "s", "<= 5"),
+        Figure("resume, whole command", min(each.took.wall_s for each in again), "s"),
+        Figure("resume, peak memory", max(each.took.peak_mib for each in again), "MiB", "<= 300"),
+        Figure("requests that it sent", sum(r.attempts for r in reports), "", "0"),
+        Figure("batchroute verify", verified.took.wall_s, "s"),
+    ]
+
+
 def bare(url: str, *, requests: int, concurrency: int, client: str = "pyreqwest") -> bare_loop.Pace:
     finished = finish_python("-m", "tests.benchmarks.bare_loop", url, str(requests), str(concurrency), client)
     return msgspec.json.decode(finished.stdout, type=bare_loop.Pace)
 
 
-def run_job(url: str, *, count: int, concurrency: int) -> tuple[Finished, RunReport]:
+def run_job(url: str, *, count: int, concurrency: int, module: str = COMMAND) -> tuple[Finished, RunReport]:
     """Run a generated job over one model in a new folder. Raises what `run_workload` raises."""
     with tempfile.TemporaryDirectory() as folder:
-        return run_workload(Workload(Path(folder), count, url, one_model(concurrency)))
+        return run_workload(Workload(Path(folder), count, url, one_model(concurrency)), module=module)
 
 
-def run_workload(workload: Workload) -> tuple[Finished, RunReport]:
+def run_workload(workload: Workload, *, module: str = COMMAND) -> tuple[Finished, RunReport]:
     """Write it and run it as a command. Raises CommandError unless every record succeeded."""
-    finished = _batchroute("run", str(workload.write().job), "--json")
+    finished = finish_python("-m", module, "run", str(workload.write().job), "--json")
     report = msgspec.json.decode(finished.stdout, type=RunReport)
     if not report.records.total == report.records.succeeded == workload.records:
         raise CommandError(f"{workload.records} records, but the run tells {report}")
@@ -111,7 +145,7 @@ def run_workload(workload: Workload) -> tuple[Finished, RunReport]:
 
 
 def _batchroute(*arguments: str) -> Finished:
-    return finish_python("-m", "batchroute.cli.main", *arguments)
+    return finish_python("-m", COMMAND, *arguments)
 
 
 def _text(batch: Sequence[Record]) -> list[str | None]:

@@ -18,7 +18,16 @@ from batchroute.job.loading import load_job
 from tests.benchmarks.__main__ import MEASURES, parser, table
 from tests.benchmarks.bare_loop import CLIENTS, Completion
 from tests.benchmarks.children import CommandError, cores_allowed, finish_python, pinned
-from tests.benchmarks.measures import Figure, bare, classification, end_to_end, memory, start_up
+from tests.benchmarks.measures import (
+    Figure,
+    bare,
+    classification,
+    durability,
+    end_to_end,
+    memory,
+    resume,
+    start_up,
+)
 from tests.benchmarks.stand_ins import MODEL, StandIn, nginx, simulator, stand_in
 from tests.benchmarks.workloads import Workload, one_model, texts
 
@@ -182,3 +191,14 @@ def test_commands_start_quickly(fastest: StandIn) -> None:
 
     assert found["batchroute --help"] < 0.3
     assert found["a job of 20 records"] < 3
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(600)
+def test_durability_and_a_resume_cost_little(fastest: StandIn) -> None:
+    found = values(durability(fastest.url, count=50_000, concurrency=64))
+    found |= values(resume(fastest.url, count=200_000, concurrency=64))
+
+    assert found["cost of durability"] <= 0.2
+    assert found["resume of 200,000 finished records"] <= 5
+    assert found["requests that it sent"] == 0
