@@ -1,4 +1,4 @@
-"""One server for all tests of a file, a bucket for each."""
+"""One server for all tests, a bucket for each."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -10,7 +10,7 @@ from tests.storage.servers import ALONE, KEY_ID, OURS, SECRET, Gate, Storage, mo
 _NUMBERS = count(1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with moto(tmp_path_factory.mktemp("moto")) as url:
         yield url

@@ -44,6 +44,22 @@ def moto(folder: Path, **environ: str) -> Iterator[str]:
         server.wait()
 
 
+@contextmanager
+def guarded(server: str) -> Iterator[None]:
+    """Let the server look at the keys of requests (getmoto/moto, docs/iam, 5.2), which it does not do by itself."""
+    _let_pass(server, "0")
+    try:
+        yield
+    finally:
+        _let_pass(server, "inf")
+
+
+def _let_pass(server: str, requests: str) -> None:
+    with closing(http.client.HTTPConnection(server.removeprefix("http://"), timeout=PATIENCE_S)) as line:
+        line.request("POST", "/moto-api/reset-auth", requests)
+        assert line.getresponse().status == 200
+
+
 def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while server.poll() is None and time.monotonic() < deadline:

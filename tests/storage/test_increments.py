@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ import polars as pl
 import pytest
 
 from batchroute.api import run
+from batchroute.engine.comparisons import Comparison
+from batchroute.engine.openings import opened
+from batchroute.io.store import Store
+from batchroute.job.jobs import Job
+from batchroute.job.loading import load_job
 from batchroute.report.summary import Summary
 from tests.builders import records
 from tests.cli.jobs import write_job
@@ -43,26 +49,34 @@ def test_a_new_object_is_answered_and_a_changed_one_is_stale_until_it_is_refresh
     assert done(run(job)) == (0, 20, 0)
 
     storage.put(f"in/tuesday.{suffix}", content(tuesday))
-    assert done(run(job)) == (0, 10, 0)
+    storage.put(f"in/monday.{suffix}", content(asking(3, "another question", of=monday)))
+    assert done(run(job)) == (0, 10, 1)
 
-    # As long as before, so that nothing but the ETag tells.
-    storage.put(f"in/monday.{suffix}", content(asking(3, "Question 3", of=monday)))
-    assert done(run(job)) == (0, 0, 1)
-    assert done(run(job)) == (0, 0, 1)  # not compared again, but still known
+    storage.remove(f"in/tuesday.{suffix}")
     assert done(run(job, refresh_changed=True)) == (0, 1, 0)
     results = pl.read_parquet(tmp_path / "out/results/*.parquet")
     assert (results.height, results["record_id"].n_unique()) == (30, 30)
 
-    storage.remove(f"in/tuesday.{suffix}")
-    assert done(run(job, refresh_changed=True)) == (0, 0, 0)
 
-
-def test_an_object_that_was_stored_again_as_it_is_is_no_changed_one(storage: Storage, tmp_path: Path) -> None:
-    job = job_over(storage, tmp_path, "in.jsonl")
-    storage.put("in.jsonl", FORMATS["in.jsonl"](records(5)))
+def test_an_object_is_compared_again_when_it_is_another_one(storage: Storage, tmp_path: Path) -> None:
+    job = load_job(job_over(storage, tmp_path, "in.jsonl"))
+    before, after = (FORMATS["in.jsonl"](asking(3, what, of=records(5))) for what in ("before", "after "))
+    assert len(before) == len(after)  # so that the ETag alone tells
+    storage.put("in.jsonl", before)
     run(job)
-    storage.put("in.jsonl", FORMATS["in.jsonl"](records(5)))
-    assert done(run(job)) == (0, 0, 0)
+
+    assert not compared(job)
+    storage.put("in.jsonl", before)
+    assert not compared(job)
+    storage.put("in.jsonl", after)
+    assert compared(job)
+
+
+def compared(job: Job) -> bool:
+    """Whether the next run would compare the answered records of in.jsonl."""
+    files, out = opened(job).source.files, job.output.path
+    with closing(Store(out)) as store:
+        return Comparison.of(job.fingerprint(), files, store, out, refresh=False).covers("in.jsonl")
 
 
 def test_only_objects_that_were_stored_since_are_read(storage: Storage, tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from batchroute.io.sources.source import Source, open_source
 from batchroute.job.storage import StorageOptions
 from tests.builders import records
 from tests.cli.jobs import write_job
-from tests.cli.processes import batchroute, summary
-from tests.storage.servers import KEY_ID, SECRET, Gate, Storage, client, moto
+from tests.storage.servers import KEY_ID, SECRET, Gate, Storage, client, guarded
 
 
 def lines(found: list[dict[str, Any]]) -> bytes:
@@ -198,12 +197,9 @@ def test_a_run_reads_a_mixed_prefix_and_is_resumed(storage: Storage, tmp_path: P
     path = {"path": f"s3://{storage.bucket}/in/*", "id": "id", "storage_options": storage.options}
     job = write_job(tmp_path, input=path)
 
-    begun = run(job, limit=30)
-    ran = batchroute("run", job, "--json")
-    again = run(job)
+    ran = [run(job, limit=30), run(job), run(job)]
 
-    assert (begun.exit_code, ran.returncode, again.exit_code) == (0, 0, 0), ran.stderr
-    assert (begun.attempts, summary(ran)["attempts"], again.attempts) == (30, 30, 0)
+    assert [(each.exit_code, each.attempts) for each in ran] == [(0, 30), (0, 30), (0, 0)]
     results = pl.read_parquet(tmp_path / "out/results/*.parquet")
     assert sorted(results["record_id"]) == sorted(record["id"] for record in found)
     assert list((tmp_path / "out/.tmp").iterdir()) == []
@@ -231,25 +227,30 @@ def test_no_credentials_at_all_are_refused(storage: Storage) -> None:
 
 
 async def test_wrong_credentials_are_refused_and_right_ones_of_the_chain_are_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with moto(tmp_path, INITIAL_NO_AUTH_ACTION_COUNT="5") as url:
-        users = client(url, "iam")
-        users.create_user(UserName="u")
-        allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
-        users.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(allowed))
-        key = users.create_access_key(UserName="u")["AccessKey"]
-        storage = Storage(url, "guarded")
-        storage.put("in.parquet", table(records(5)))  # the fifth action; from here on keys are looked at
+    storage.put("in.parquet", table(records(5)))
+    key_id, secret = user_of(storage)
+    with guarded(storage.url):
+        with pytest.raises(InputError, match="Check the credentials") as refused:
+            opened(storage, "in.parquet")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key_id)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        options = StorageOptions(aws_endpoint_url=storage.url)
         here = f"s3://{storage.bucket}/in.parquet"
-        path = {"path": here, "id": "id", "storage_options": storage.options}
-        refused = batchroute("run", write_job(tmp_path, input=path))
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-        options = StorageOptions(aws_endpoint_url=url)
         found = await ids(open_source(here, id_column="id", columns=frozenset({"text"}), storage=options))
 
-    assert refused.returncode == 65
-    assert "access is refused (InvalidAccessKeyId). Check the credentials" in refused.stderr
-    assert KEY_ID not in refused.stderr
+    assert (refused.value.code, refused.value.exit_code) == ("input_unreadable", 65)
+    assert "access is refused (InvalidAccessKeyId)" in str(refused.value)
+    assert KEY_ID not in str(refused.value)
     assert found == ["r0", "r1", "r2", "r3", "r4"]
+
+
+def user_of(storage: Storage) -> tuple[str, str]:
+    """The key and its secret of somebody who may do all."""
+    users = client(storage.url, "iam")
+    users.create_user(UserName="u")
+    allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    users.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(allowed))
+    key = users.create_access_key(UserName="u")["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"]
