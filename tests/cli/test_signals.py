@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 
 from tests.cli.jobs import write_job
@@ -96,8 +97,8 @@ def test_a_terminal_that_goes_away_ends_nothing(tmp_path: Path) -> None:
     )  # fmt: skip
     os.close(writer)
     os.close(reader)
-    journal = tmp_path / "out/state.db-wal"
-    while not journal.exists():
+    simulators = psutil.Process(process.pid).children
+    while not any(os.getsid(child.pid) == child.pid for child in simulators()):
         assert process.poll() is None
     for _ in range(20):
         os.killpg(process.pid, signal.SIGHUP)
