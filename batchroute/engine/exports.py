@@ -52,7 +52,7 @@ class Exporter:
         self.store.finish_export(export, settled, parts)
 
     async def _frames(self, export: Export, settled: Settled) -> tuple[pl.DataFrame, pl.DataFrame]:
-        results, ledger = [results_frame([], self.kept)], [ledger_frame([])]
+        results, ledger = list[pl.DataFrame](), list[pl.DataFrame]()
         async for answered, attempts in _slices(self.store, export, settled):
             results.append(results_frame(answered, self.kept))
             ledger.append(ledger_frame(attempts))
@@ -129,7 +129,10 @@ async def _written(directory: Path, path: str, frame: pl.DataFrame) -> Part:
 async def _slices(
     store: Store, export: Export, settled: Settled
 ) -> AsyncIterator[tuple[list[Result], list[Attempt]]]:
-    """The range as answered results and attempts, some thousand at a time, letting others run in between."""
+    """The range as answered results and attempts, some thousand at a time, letting others run in between.
+
+    At least one pair, if an empty one.
+    """
     results: list[Result] = []
     attempts: list[Attempt] = []
     for group in store.journal(export):
