@@ -12,7 +12,15 @@ from batchroute.report.routes import routes_table
 from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL, MAX_TRIES_PER_RECORD, POLICIES, counts
 from tests.fakes import EPOCH
 from tests.laws.legs import Leg
-from tests.laws.worlds import OUR_WORDS, OURS, STAYS_WITH_THE_RECORD, World, number_of, picodollars
+from tests.laws.worlds import (
+    MOST_BLOCKS,
+    OUR_WORDS,
+    OURS,
+    STAYS_WITH_THE_RECORD,
+    World,
+    number_of,
+    picodollars,
+)
 
 UNKNOWN = ("unknown_outcome", "cancelled_by_run")
 
@@ -193,6 +201,8 @@ def _died_justly(counted: Mapping[str, Sequence[ErrorType]], models: Iterable[st
     if sum(map(len, counted.values())) >= MAX_TRIES_PER_RECORD:
         return True
     if any(kind in STAYS_WITH_THE_RECORD for failures in counted.values() for kind in failures):
+        return True
+    if sum(kinds.count(ErrorType.CONTENT_BLOCKED) for kinds in counted.values()) >= MOST_BLOCKS:
         return True
     return all(
         len(counted.get(model, ())) >= MAX_TRIES_PER_MODEL
