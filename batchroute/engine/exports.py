@@ -69,7 +69,7 @@ class Exporter:
         self, export: Export, settled: Settled, again: _Again
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """What goes into new parts; `again` takes what goes into parts that there are, by their numbers."""
-        results, ledger = [results_frame([], self.kept)], [ledger_frame([])]
+        results, ledger = list[pl.DataFrame](), list[pl.DataFrame]()
         async for ended, attempts in _slices(self.store, export, settled):
             reopened = self.store.reopened([seq for seq, _ in ended])
             for seq, result in ended if reopened else ():
@@ -167,7 +167,10 @@ async def _in_thread(write: Callable[P, T], *arguments: P.args, **named: P.kwarg
 async def _slices(
     store: Store, export: Export, settled: Settled
 ) -> AsyncIterator[tuple[list[tuple[int, Result]], list[Attempt]]]:
-    """The range as results and attempts, some thousand at a time, letting others run in between."""
+    """The range as results and attempts, some thousand at a time, letting others run in between.
+
+    At least one pair, if an empty one.
+    """
     results: list[tuple[int, Result]] = []
     attempts: list[Attempt] = []
     for group in store.journal(export):

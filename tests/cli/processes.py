@@ -4,8 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from batchroute.cli.main import main
+from tests.forks import forked
 
 COMMAND = (sys.executable, "-m", "batchroute.cli.main")
 
@@ -19,7 +23,32 @@ def environment(**more: str) -> dict[str, str]:
 def batchroute(
     *arguments: str | Path, timeout_s: float = 60, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to its end, in a process that has the imports of a run behind it."""
+    words = [*map(str, arguments)]
+    with tempfile.TemporaryDirectory() as name:
+        out, err = Path(name) / "out", Path(name) / "err"
+        process = forked(_command, words, environment(**more), said=out, complained=err)
+        process.join(timeout_s)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(words, timeout_s, out.read_text(), err.read_text())
+        assert process.exitcode is not None
+        return subprocess.CompletedProcess(words, process.exitcode, out.read_text(), err.read_text())
+
+
+def _command(words: list[str], variables: dict[str, str]) -> None:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.argv = ["batchroute", *words]
+    main()
+
+
+def batchroute_anew(
+    *arguments: str | Path, timeout_s: float = 60, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, from the first import, which may read the environment."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tests.cli.jobs import write_job
-from tests.cli.processes import batchroute, environment, started
+from tests.cli.processes import batchroute_anew, environment, started
 from tests.cli.receivers import HANG, always, receiving
 from tests.cli.test_signals import hanging_job
 
@@ -61,7 +61,7 @@ def test_a_start_that_is_refused_takes_less_than_a_second(tmp_path: Path) -> Non
         holder = started("run", job, "--quiet")
         assert receiver.arrived.wait(30)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        refused = batchroute("run", job)
+        refused = batchroute_anew("run", job)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         holder.kill()
         holder.communicate()

@@ -17,7 +17,7 @@ from batchroute.cli.main import batchroute as command
 from batchroute.cli.telling import Told
 from tests.builders import write_records
 from tests.cli.jobs import write_job
-from tests.cli.processes import batchroute, started
+from tests.cli.processes import batchroute_anew, started
 from tests.cli.receivers import HANG, Received, Receiver, Reply, always, completion, receiving
 
 KEY = 'Zq7Xv/w9+K%3"pL\\2mN8rT5yB4'
@@ -186,7 +186,7 @@ def test_no_artefact_holds_a_key_whatever_became_of_it(tmp_path: Path, transport
             "SENTINEL": KEY, "HOOK": f"{receiver.url}/hook/{HOOK}", "PING": f"{receiver.url}/ping/{HOOK}",
         }  # fmt: skip
         arguments = ("run", job, "--json", "--log-format", "json", "--max-wait", "3s")
-        ran = batchroute(*arguments, timeout_s=60, **environment)
+        ran = batchroute_anew(*arguments, timeout_s=60, **environment)
         bodies = b"\n".join(one.body for one in receiver.received if one.path.startswith(("/hook", "/ping")))
         asked = {one.model for one in receiver.received if one.path.startswith("/v1/")}
 
@@ -353,7 +353,7 @@ def test_what_is_a_providers_own_reaches_its_url_alone(tmp_path: Path, transport
         )
         tasks = [{"id": f"r{number}", "text": "hello", "task": name} for number, name in enumerate(urls)]
         write_records(tmp_path / "in.jsonl", tasks)
-        ran = batchroute("run", job, "--quiet", timeout_s=60, **AMBIENT)
+        ran = batchroute_anew("run", job, "--quiet", timeout_s=60, **AMBIENT)
 
     assert ran.returncode == 5, ran.stderr  # a redirect leaves the model out
     assert not any("elsewhere" in one.path for receiver in (one, other, hook) for one in receiver.received)

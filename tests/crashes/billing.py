@@ -11,7 +11,7 @@ from multiprocessing.sharedctypes import Synchronized
 from random import Random
 
 from tests.crashes.books import INPUT_TOKENS, OUTPUT_TOKENS, answer_to
-from tests.crashes.processes import FORKS
+from tests.forks import FORKS
 
 _ASKED = re.compile(rb"question (\d+)")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)

@@ -12,7 +12,7 @@ from tests.cli.jobs import write_job
 from tests.crashes.billing import BillingProvider
 from tests.crashes.books import Books
 from tests.crashes.children import run_job
-from tests.crashes.processes import KILLED, forked
+from tests.forks import KILLED, forked
 
 ENDS_WITHIN_S = 60.0
 LOOK_S = 0.001

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from batchroute.io.manifest import read_manifest
-from tests.crashes.processes import FORKS, forked
+from tests.forks import FORKS, forked
 
 INTERVAL_S = 0.01
 COMPLAINTS_KEPT = 5

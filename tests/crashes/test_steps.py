@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.cli.jobs import write_job
-from tests.cli.processes import batchroute
+from tests.cli.processes import batchroute_anew
 from tests.crashes.disks import Probe, built, probing
 from tests.crashes.probe import ENDED, EXIT, EXITED, FAIL_ON, FAIL_ONCE, REFUSED, TEAR
 
@@ -118,7 +118,7 @@ def test_a_recovery_that_ends_at_a_random_step_again_and_again_loses_nothing(
 def test_the_command_exits_with_74_while_answers_are_still_out(tmp_path: Path, step: int) -> None:
     """In the real command, with answers that take longer than the test waits for it."""
     job = write_job(tmp_path, count=50, latency="40s", concurrency=8)
-    ran = batchroute(
+    ran = batchroute_anew(
         "run",
         job,
         timeout_s=30,

@@ -12,7 +12,15 @@ from batchroute.report.routes import routes_table
 from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL, MAX_TRIES_PER_RECORD, POLICIES, counts
 from tests.fakes import EPOCH
 from tests.laws.legs import Leg
-from tests.laws.worlds import OUR_WORDS, OURS, STAYS_WITH_THE_RECORD, World, number_of, picodollars
+from tests.laws.worlds import (
+    MOST_BLOCKS,
+    OUR_WORDS,
+    OURS,
+    STAYS_WITH_THE_RECORD,
+    World,
+    number_of,
+    picodollars,
+)
 
 UNKNOWN = ("unknown_outcome", "cancelled_by_run")
 
@@ -148,12 +156,14 @@ def assert_order_kept(world: World, leg: Leg) -> None:
         assert sent.model in world.route_of(number_of(sent.request))
     ours = leg.ledger.filter(pl.col("error_type").is_in([*OURS, *OUR_WORDS]))
     ends = ours["started_at"].dt.epoch("us") / 1e6 - EPOCH + ours["latency_s"]
+    lifts = ends.drop_nulls().to_list()
+    times = {name: [sent.at for sent in leg.provider.sent_to(name)] for name in world.models}
     for at, seen in leg.seen:
         for pool in seen.pools:
             if pool.state in {"open", "paused"}:
-                lifted = min((end for end in ends.drop_nulls() if end > at - 1e-4), default=float("inf"))
+                lifted = min((end for end in lifts if end > at - 1e-4), default=float("inf"))
                 opens_at = min(at + pool.paused_s, lifted if pool.state == "open" else float("inf")) - 1e-4
-                assert not [sent.at for sent in leg.provider.sent_to(pool.model) if at < sent.at < opens_at]
+                assert not [sent for sent in times[pool.model] if at < sent < opens_at]
 
 
 def assert_attempts_apart(leg: Leg) -> None:
@@ -191,6 +201,8 @@ def _died_justly(counted: Mapping[str, Sequence[ErrorType]], models: Iterable[st
     if sum(map(len, counted.values())) >= MAX_TRIES_PER_RECORD:
         return True
     if any(kind in STAYS_WITH_THE_RECORD for failures in counted.values() for kind in failures):
+        return True
+    if sum(kinds.count(ErrorType.CONTENT_BLOCKED) for kinds in counted.values()) >= MOST_BLOCKS:
         return True
     return all(
         len(counted.get(model, ())) >= MAX_TRIES_PER_MODEL

@@ -6,9 +6,12 @@ be replayed from the line that is printed with it.
 """
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 
+MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
+"""Where the runs of an example are written, if not among temporary files: a sync takes no time there."""
 SCALE = int(os.environ.get("LAWS", "1"))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batchroute.report.scans import scan_results
 from tests.laws import books
-from tests.laws.laws import SCALE, examples
+from tests.laws.laws import MEMORY, SCALE, examples
 from tests.laws.legs import Camera, Stop, travel
 from tests.laws.worlds import World, settled_worlds
 
@@ -25,7 +25,7 @@ EARLIER = st.none() | st.builds(
 def test_a_run_killed_at_any_moment_goes_on_from_what_it_has_left(
     world: World, earlier: Stop | None, moment: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         folder, image = Path(name) / "run", Path(name) / "image"
         world.write(folder)
         world.write(image)

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchroute.core.responses import ErrorType
 from batchroute.routing.verdicts import POLICIES
-from tests.laws.laws import SCALE, examples
+from tests.laws.laws import MEMORY, SCALE, examples
 from tests.laws.legs import travel
-from tests.laws.worlds import REFUSED, STAYS_WITH_THE_RECORD, World, settled_worlds
+from tests.laws.worlds import MOST_BLOCKS, REFUSED, STAYS_WITH_THE_RECORD, Model, World, settled_worlds
 
 pytestmark = pytest.mark.timeout(180 * SCALE)
 
@@ -23,7 +23,7 @@ MOST_TRIES = 5
 def expected_attempts(world: World, number: int) -> Iterator[tuple[str, str]]:
     """Model and verdict of each attempt: the models in route order, an odd answer once more on the same model."""
     route = world.route_of(number)
-    tries = 0
+    tries = blocks = 0
     for model in route:
         kind = world.models[model].refused.get(number)
         if kind is None:
@@ -31,7 +31,13 @@ def expected_attempts(world: World, number: int) -> Iterator[tuple[str, str]]:
             return
         for left in range(POLICIES[kind].retries, -1, -1):
             tries += 1
-            over = tries == MOST_TRIES or kind in STAYS_WITH_THE_RECORD or (left == 0 and model == route[-1])
+            blocks += kind is ErrorType.CONTENT_BLOCKED
+            over = (
+                tries == MOST_TRIES
+                or blocks == MOST_BLOCKS
+                or kind in STAYS_WITH_THE_RECORD
+                or (left == 0 and model == route[-1])
+            )
             yield model, "dead_letter" if over else "retry" if left else _onward(kind)
             if over:
                 return
@@ -56,10 +62,14 @@ def picky_worlds(draw: st.DrawFn) -> World:
 PICKY = tuple(kind for kind in REFUSED if POLICIES[kind].effect == "none")
 
 
+THRICE_BLOCKED = Model(refused={0: ErrorType.CONTENT_BLOCKED})
+
+
 @examples(40)
+@example(World(count=1, models=dict.fromkeys("abc", THRICE_BLOCKED), routes=(("a", "b", "c"),)))
 @given(picky_worlds())
 def test_models_are_tried_in_route_order_and_nothing_follows_an_end(world: World) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         world.write(Path(name))
         leg = travel(world, Path(name), world.scripts())
         found: dict[str, list[tuple[str, str]]] = {}

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.laws import books
-from tests.laws.laws import SCALE, examples
+from tests.laws.laws import MEMORY, SCALE, examples
 from tests.laws.legs import Leg, Stop, travel
 from tests.laws.worlds import World, settled_worlds
 
@@ -28,7 +28,7 @@ STOPS = st.builds(
 )  # no part yet, once more
 @given(settled_worlds(), st.lists(STOPS, min_size=1, max_size=3))
 def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(world: World, stops: list[Stop]) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         whole, broken = Path(name) / "whole", Path(name) / "broken"
         world.write(whole)
         world.write(broken)
@@ -48,7 +48,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(world: Worl
 @examples(30)
 @given(settled_worlds(), STOPS)
 def test_a_stopped_run_lets_what_is_in_flight_finish_within_the_grace(world: World, stop: Stop) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         folder = Path(name)
         world.write(folder)
         leg = travel(world, folder, world.scripts(), stop=stop)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
 from tests.laws import books
-from tests.laws.laws import SCALE, examples
+from tests.laws.laws import MEMORY, SCALE, examples
 from tests.laws.legs import travel
 from tests.laws.worlds import Model, Mood, Spell, World, number_of, worlds
 
@@ -32,7 +32,7 @@ PAID_IN_VAIN = Mood(ErrorType.EMPTY_ANSWER)
 )  # has cost, and is pending
 @given(worlds())
 def test_a_run_obeys_every_law(world: World) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         folder = Path(name)
         world.write(folder)
         leg = travel(world, folder, world.scripts())
@@ -45,7 +45,7 @@ def test_a_run_obeys_every_law(world: World) -> None:
 @examples(30)
 @given(worlds())
 def test_a_second_run_sends_nothing_that_was_answered_and_changes_no_byte_of_it(world: World) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         folder = Path(name)
         world.write(folder)
         scripts = world.scripts()

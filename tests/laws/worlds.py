@@ -58,6 +58,8 @@ OUT = tuple(
 )
 STAYS_WITH_THE_RECORD = frozenset({ErrorType.BAD_REQUEST, ErrorType.UNPROCESSABLE, ErrorType.UNEXPECTED_4XX})
 """No other model would take such a record."""
+MOST_BLOCKS = 2
+"""What two content filters block is not asked of a third."""
 ELSEWHERE_FINE = (ErrorType.CONTEXT_EXCEEDED, ErrorType.REQUEST_TOO_LARGE, ErrorType.CONTENT_BLOCKED)
 """Refusals after one try each, so that a record always has tries left for the model that takes it."""
 
