@@ -57,6 +57,12 @@ class Rates(Struct, frozen=True, kw_only=True):
                 rates = dearer
         return rates
 
+    def most(self, input_tokens: int, output_tokens: int) -> int:
+        """Picodollars of one attempt at most, whatever part of its input is cached."""
+        rates = self.at(input_tokens)
+        dearest = max(rates.input, rates.cached, rates.cache_write)
+        return input_tokens * dearest + output_tokens * rates.output
+
     def cost(self, usage: Usage) -> int:
         """Picodollars of one attempt. Cached and written tokens are part of input, reasoning of output."""
         rates = self.at(usage.input_tokens)

@@ -53,9 +53,11 @@ class Allowance:
         """Set aside what a request of so many tokens needs."""
         self._requests += 1
         self._tokens += tokens
-        self._left_requests.start(1)
-        self._left_tokens.start(tokens)
-        self._tempo.start(now)
+        if self._latest is not None:
+            self._left_requests.start(1)
+            self._left_tokens.start(tokens)
+        if self._tempo.per_s is not None:
+            self._tempo.start(now)
         reserved = 0.0 if self._budget is None else self._budget.reserve(tokens)
         return Reservation(tokens, reserved, self._requests, self._tokens)
 

@@ -8,7 +8,7 @@ from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.money import Rates
 from batchroute.core.records import UNLABELLED, Fault, Labels
 from batchroute.core.requests import Request
-from batchroute.core.responses import Failure, Outcome, Response, Usage
+from batchroute.core.responses import Failure, Outcome, Response
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.pools import PoolSpec
 from batchroute.engine.trails import Trail
@@ -57,10 +57,7 @@ def upper_bound(request: Request, rates: Rates | None) -> int | None:
     if rates is None or request.max_output_tokens is None:
         return None
     sent = len(request.messages) + len(request.params) + BYTES_BESIDE_A_MESSAGE
-    written = sent if rates.cache_write > rates.input else 0
-    return rates.cost(
-        Usage(input_tokens=sent, cache_write_tokens=written, output_tokens=request.max_output_tokens)
-    )
+    return rates.most(sent, request.max_output_tokens)
 
 
 def ended(

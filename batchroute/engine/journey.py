@@ -55,7 +55,8 @@ class Journey:
         while not self.halt.stopping:
             choice = self._choose(trail)
             if isinstance(choice, Send):
-                verdict = await self._afforded(trail, self.pools[choice.model])
+                attempt = self._afforded if self.purse.bounded else self._attempt
+                verdict = await attempt(trail, self.pools[choice.model])
                 if verdict is Action.ACCEPT or verdict is Action.GIVE_UP or trail.unaffordable:
                     return
                 if verdict is Action.RETRY:
@@ -80,8 +81,6 @@ class Journey:
 
     async def _afforded(self, trail: Trail, pool: Pool) -> Action | None:
         """One request within the budget; None when nothing was sent."""
-        if not self.purse.bounded:
-            return await self._attempt(trail, pool)
         most = trail.reserved = self._most(trail, pool)
         if not self.purse.affords(trail.totals.cost or 0, most):
             trail.spent |= {pool.spec.model}
@@ -115,7 +114,8 @@ class Journey:
                 await self.requests.close(trail, pool, exchange.outrun, None)
             verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
             await self.requests.close(trail, pool, exchange, verdict)
-            self.purse.give_back(trail.record.route, exchange.reserved)
+            if exchange.reserved:
+                self.purse.give_back(trail.record.route, exchange.reserved)
             return verdict
 
     def _left_over(self, trail: Trail) -> bool:

@@ -232,7 +232,7 @@ class Pipeline:
 
     def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
         self.tally.count(attempt, result)
-        if attempt is not None and attempt.cost:
+        if self.purse.bounded and attempt is not None and attempt.cost:
             self.purse.spend(attempt.route, attempt.cost)
         if self._is_part_due():
             self._part_due.set()

@@ -249,8 +249,8 @@ class Pool:
         return self._patience.timeout_s if hurried else self.spec.timeout_s
 
     def hedge_after_s(self) -> float | None:
-        """When a second request may be sent if the first has no answer, in seconds; None: not at all."""
-        return self._patience.slow_s if self.spec.hedged and self.hedges.affordable else None
+        """When a second request may be sent if the first has no answer, in seconds; None: not now."""
+        return self._patience.slow_s if self.hedges.affordable else None
 
     def statistics(self) -> PoolStatistics:
         now = self.clock.now()
@@ -305,7 +305,7 @@ class Pool:
             slot = heapq.heappop(self._waiting)[-1]
             self._start(slot)
             slot.wake()
-        if self._waiting and not self._worth_waiting():
+        if self._waiting and (self.ejected or self._allowance.limited) and not self._worth_waiting():
             self.turn_away()
 
     def _worth_waiting(self) -> bool:
@@ -435,11 +435,13 @@ class Pool:
         """The model answered: it is healthy."""
         self._pauses_in_row = 0
         self._refused_since = None
-        self.answered = max(self.answered, slot.number + 1)
+        if slot.number >= self.answered:
+            self.answered = slot.number + 1
         self._refusals.answered()
         self._ramp.answered(self.in_flight)
         self.retries.earn()
-        self.hedges.earn()
+        if self.spec.hedged:
+            self.hedges.earn()
         if self._trial is not None:
             self._trial.cancel()
             self._trial = None

@@ -57,12 +57,15 @@ class Purse:
     """Called with a sentence once nothing fits that is as cheap as the cheapest request so far."""
     refused: int = 0
     """Requests that could not be afforded."""
+    bounded: bool = field(init=False)
+    """Whether anything at all is limited."""
     _common: list[_Account] = field(default_factory=list)
     _routes: dict[str, _Account] = field(default_factory=dict)
     _line: deque[_Waiting] = field(default_factory=deque)
     _cheapest: int | None = None
 
     def __post_init__(self) -> None:
+        self.bounded = self.allotment != Allotment()
         self.begin({})
 
     def begin(self, spent: Mapping[str, int]) -> None:
@@ -76,11 +79,6 @@ class Purse:
         for account in self._common:
             if account.name == "budget.usd":
                 account.spent = sum(spent.values())
-
-    @property
-    def bounded(self) -> bool:
-        """Whether anything at all is limited."""
-        return bool(self._common or self._routes) or self.allotment.record is not None
 
     def affords(self, spent: int, amount: int) -> bool:
         """Whether a record that has cost so much may cost so much more."""

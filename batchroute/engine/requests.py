@@ -74,10 +74,10 @@ class Requests:
         sent.at = self.clock.now()
         hurried = ErrorType.ATTEMPT_TIMEOUT not in trail.errors and not slot.probe
         timeout_s = pool.timeout_s(hurried=hurried)
-        bounded = sent.attempt.cost is not None or pool.spec.rates is None
-        after_s = pool.hedge_after_s() if hurried and bounded else None
-        if after_s is not None:
-            return await self._race(trail, pool, sent, timeout_s, after_s)
+        if pool.spec.hedged and hurried and (sent.attempt.cost is not None or pool.spec.rates is None):
+            after_s = pool.hedge_after_s()
+            if after_s is not None:
+                return await self._race(trail, pool, sent, timeout_s, after_s)
         outcome = await pool.provider.send(trail.request, pool.spec.request_model, timeout_s=timeout_s)
         return self._ended(pool, sent, outcome, timeout_s)
 

@@ -27,6 +27,8 @@ class Patience:
         self._declared_s = declared_s
         self._bins = [0.0] * (_SLOWEST + 1)
         self._seen = 0
+        self._latest: list[float] = []
+        """What is not in a bin yet."""
         self.timeout_s = declared_s
         self.slow_s: float | None = None
         """What 99 answers of 100 are faster than, once enough of them came."""
@@ -46,15 +48,18 @@ class Patience:
         self._give(2 * timeout_s)
 
     def _note(self, latency_s: float) -> None:
-        self._bins[_bin(latency_s)] += 1
-        self._seen += 1
-        if self._seen % ENOUGH == 0:
+        self._latest.append(latency_s)
+        if len(self._latest) == ENOUGH:
             self._adapt()
 
     def _give(self, seconds: float) -> None:
         self.timeout_s = min(self._declared_s, max(self.timeout_s, seconds))
 
     def _adapt(self) -> None:
+        for latency_s in self._latest:
+            self._bins[_bin(latency_s)] += 1
+        self._latest.clear()
+        self._seen += ENOUGH
         if self._seen >= _FADE_AFTER:
             self._bins = [count / 2 for count in self._bins]
             self._seen //= 2

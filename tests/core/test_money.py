@@ -213,3 +213,18 @@ def test_dollars_lose_no_picodollar(picodollars: int) -> None:
 @pytest.mark.parametrize("amount", [0, 1, 10**12, 10**21 + 1])
 def test_an_amount_in_usd_is_counted_as_the_picodollars_that_it_was(amount: int) -> None:
     assert picodollars(usd(amount)) == amount
+
+
+@pytest.mark.parametrize("cached", [0, 40, 100])
+@pytest.mark.parametrize("written", [0, 60])
+def test_no_part_of_the_input_that_is_cached_costs_more_than_the_bound(cached: int, written: int) -> None:
+    dear_cache = Price(input=Decimal(2), output=Decimal(8), cached=Decimal(3), cache_write=Decimal("2.5"))
+    for price in (FREE_CACHE, dear_cache):
+        rates = Rates.of(price)
+        used = Usage(
+            input_tokens=100,
+            cached_tokens=cached,
+            cache_write_tokens=min(written, 100 - cached),
+            output_tokens=20,
+        )
+        assert rates.cost(used) <= rates.most(100, 20)
