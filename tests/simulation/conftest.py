@@ -2,14 +2,12 @@
 
 import pytest
 
-SEEDS = 525
-"""Histories of a file."""
 PORTION = 25
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="live through the history of this number alone")
-    parser.addoption("--seeds", type=int, default=SEEDS, help="how many histories a file lives through")
+    parser.addoption("--seeds", type=int, default=None, help="how many histories a file lives through")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -20,7 +18,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if seed is not None:
         metafunc.parametrize("seeds", [range(seed, seed + 1)], ids=[str(seed)])
         return
-    count = metafunc.config.getoption("--seeds", default=SEEDS)
+    count = metafunc.config.getoption("--seeds", default=None) or int(metafunc.module.SEEDS)
     first = int(metafunc.module.FIRST_SEED)
     portions = [
         range(start, min(start + PORTION, first + count)) for start in range(first, first + count, PORTION)

@@ -6,6 +6,7 @@ from tests.simulation.histories import folder_of, steady_world_of
 from tests.simulation.seeds import each
 
 FIRST_SEED = 10_000
+SEEDS = 550
 
 
 def live(seed: int) -> None:

@@ -6,6 +6,7 @@ from tests.simulation.histories import folder_of, stops_of, world_of
 from tests.simulation.seeds import each
 
 FIRST_SEED = 30_000
+SEEDS = 325
 
 
 def live(seed: int) -> None:

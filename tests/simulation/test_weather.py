@@ -6,6 +6,7 @@ from tests.simulation.histories import folder_of, world_of
 from tests.simulation.seeds import each
 
 FIRST_SEED = 0
+SEEDS = 800
 
 
 def live(seed: int) -> None:
