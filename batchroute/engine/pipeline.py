@@ -295,7 +295,7 @@ class Pipeline:
         tally, reading = self.tally, self.source.statistics()
         total = tally.read if self._read_all else self.source.rows
         per_second = tally.per_second(now)
-        done = tally.finished + tally.skipped.total()
+        done = tally.finished + tally.skipped.total() + tally.left_out
         share_read = 1.0 if self._read_all else reading.bytes_read / max(1, self.source.bytes_total)
         pools = tuple(pool.statistics() for pool in self.pools.values())
         expected = total if total is not None else (tally.read / share_read if share_read else None)

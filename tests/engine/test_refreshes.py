@@ -11,6 +11,7 @@ import pytest
 from batchroute.core.responses import ErrorType, Outcome
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
+from batchroute.engine.tally import Progress
 from batchroute.io.manifest import read_manifest
 from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
@@ -407,3 +408,23 @@ def test_records_that_were_left_out_wait_for_no_budget(tmp_path: Path) -> None:
     )
     assert (done.ended.exit_code, done.ended.event, done.ended.pending) == (4, "budget", 5)
     assert "2 records wait for a larger budget" in str(done.ended.reason)
+
+
+def test_what_is_left_to_do_is_what_was_asked_for(tmp_path: Path) -> None:
+    tasks = ["code"] * 30 + ["chat"] * 270
+    write_records(
+        tmp_path / "in.jsonl",
+        [{**each, "task": task} for each, task in zip(records(300), tasks, strict=True)],
+    )
+    seen = list[Progress]()
+    run_virtually(
+        tmp_path,
+        scripts={"a": always(answer(), 1.0), "b": always(answer(), 1.0)},
+        options=Options(only=("route=code",)),
+        watch=seen.append,
+        models={name: model(name, limits={"concurrency": 1}) for name in "ab"},
+        **ROUTES,
+    )
+    told = [each.elapsed_s + each.left_s for each in seen if each.left_s is not None and each.elapsed_s > 5]
+    assert told
+    assert max(told) < 40  # thirty of a second each
