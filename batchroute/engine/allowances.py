@@ -31,12 +31,9 @@ class Allowance:
         self._tempo = Tempo(now)
         self._latest: Reservation | None = None
         """Of the request whose response told last what is left."""
-        self._requests = self._tokens = 0
-
-    @property
-    def limited(self) -> bool:
+        self.limited = self._budget is not None
         """Whether anything is known that a start may have to wait for."""
-        return self._budget is not None or self._latest is not None or self._tempo.per_s is not None
+        self._requests = self._tokens = 0
 
     def opens_at(self, now: float) -> float:
         """When the next request may start; not after `now` if at once."""
@@ -74,6 +71,7 @@ class Allowance:
     def hear(self, reservation: Reservation, told: RateLimits, asked_at: float) -> None:
         """Take in the headers of a response to a request that was sent at `asked_at`."""
         self._latest = reservation
+        self.limited = True
         self._left_requests.hear(
             told.limit_requests,
             told.remaining_requests,
@@ -97,4 +95,5 @@ class Allowance:
 
     def refused(self, now: float, *, bearable: bool) -> bool:
         """A request was refused though no other was out: they start too fast, unless it proves false."""
+        self.limited = True
         return self._tempo.refused(now, bearable=bearable)

@@ -122,13 +122,13 @@ class Feed:
     def _rendered(self, record: Record, known: Known, labels: Labels) -> _Rendered | None:
         """The record with its request, if this run is to send it."""
         route = self.router.route(labels)
-        selected = self.selection.takes(labels, route.name)
-        if not (selected or known.answered):
+        selected, answered = self.selection.takes(labels, route.name), known.answered
+        if not (selected or answered):
             self._leave_out(known)
             return None
         request = self.prompts.render(record)
         rendered = _Rendered(record, known, labels, route, request)
-        if known.answered and not self._is_refreshed(rendered, selected=selected):
+        if answered and not self._is_refreshed(rendered, selected=selected):
             return None
         return rendered
 

@@ -241,8 +241,7 @@ class Pool:
     @property
     def usual_s(self) -> float:
         """How long an answer takes at most, as far as is known: as 99 of 100 do, or all so far, and some."""
-        slow_s = self._patience.slow_s
-        return min(self.spec.timeout_s, UNUSUAL * (self._patience.longest_s if slow_s is None else slow_s))
+        return min(self.spec.timeout_s, UNUSUAL * self._patience.usual_s)
 
     def timeout_s(self, *, hurried: bool) -> float:
         """How long an attempt may take: as declared, or `hurried`, as is usual for this model."""
@@ -384,7 +383,8 @@ class Pool:
             self._learn_of_load(slot, outcome.error_type, timeout_s)
             self._strike(outcome)
         else:
-            self._in_row, self._proven = (ErrorType.UNCLASSIFIED, 0), True
+            if self._in_row[1] or not self._proven:
+                self._in_row, self._proven = (ErrorType.UNCLASSIFIED, 0), True
             self._patience.answered(latency_s)
             self._allowance.answered(self.clock.now())
         if slot.reservation is None:

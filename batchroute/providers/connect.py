@@ -57,6 +57,8 @@ class HttpProvider:
 
     def _answered(self, told: Response) -> Response:
         """The answer, without the key in it, should a gateway repeat what it was sent."""
+        if not self._redactor.keys:
+            return told
         words = f"{told.content}\n{told.response_id}\n{told.response_model}\n{told.service_tier}"
         if not self._redactor.repeated_in(words):
             return told

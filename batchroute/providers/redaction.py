@@ -29,7 +29,8 @@ class Redactor:
         patterns = [*map(re.escape, forms), *(rf"{re.escape(head)}[^\s\"',}}]*" for head in heads), _KEY_LIKE]
         self._pattern = re.compile("|".join(patterns))
         real = {form for secret in long if looks_real(secret) for form in _forms(secret)}
-        self._keys = tuple(sorted(real, key=len, reverse=True))
+        self.keys = tuple(sorted(real, key=len, reverse=True))
+        """What is taken out of answers, too: every form of what looks like a key."""
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -40,11 +41,11 @@ class Redactor:
 
     def repeated_in(self, text: str) -> bool:
         """Whether a whole key stands in an answer. That takes some tenths of a microsecond."""
-        return any(form in text for form in self._keys)
+        return any(form in text for form in self.keys)
 
     def without_keys(self, text: str) -> str:
         """An answer that is paid for, with MASK in the place of whole keys only: it may speak of keys."""
-        for form in self._keys:
+        for form in self.keys:
             text = text.replace(form, MASK)
         return text
 

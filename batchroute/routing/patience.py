@@ -32,25 +32,26 @@ class Patience:
         self.timeout_s = declared_s
         self.slow_s: float | None = None
         """What 99 answers of 100 are faster than, once enough of them came."""
-        self.longest_s = 0.0
-        """What the slowest answer so far took."""
 
     def answered(self, latency_s: float) -> None:
         """Note how long an answer took."""
-        self._note(latency_s)
-        self.longest_s = max(self.longest_s, latency_s)
+        self._latest.append(latency_s)
+        if len(self._latest) == ENOUGH:
+            self._adapt()
         if latency_s > self.timeout_s:
             self._give(2 * latency_s)
 
     def expired(self, timeout_s: float) -> None:
         """Note an attempt that was given up after this long: at once the next ones are given twice as much."""
-        self._note(2 * timeout_s)
-        self._give(2 * timeout_s)
-
-    def _note(self, latency_s: float) -> None:
-        self._latest.append(latency_s)
+        self._latest.append(2 * timeout_s)
         if len(self._latest) == ENOUGH:
             self._adapt()
+        self._give(2 * timeout_s)
+
+    @property
+    def usual_s(self) -> float:
+        """What 99 answers of 100 are faster than, or as long as that is not known, all so far."""
+        return max(self._latest, default=0.0) if self.slow_s is None else self.slow_s
 
     def _give(self, seconds: float) -> None:
         self.timeout_s = min(self._declared_s, max(self.timeout_s, seconds))
