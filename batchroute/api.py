@@ -21,6 +21,7 @@ from batchroute.engine.pipeline import MAX_WAIT_S, Options, Watch
 from batchroute.engine.runs import run as run_pipeline
 from batchroute.job.jobs import Job
 from batchroute.job.loading import load_job
+from batchroute.job.moments import since as moment
 from batchroute.report.routes import routes_of_parts, write_routes
 from batchroute.report.scans import ledger_parts, scan_ledger, scan_results, scan_routes
 from batchroute.report.summary import Records, Summary, route_lines, status_word, total_of
@@ -39,19 +40,23 @@ def run(
     retry_failed: bool = True,
     refresh_changed: bool = False,
     only: Sequence[str] = (),
-    since: dt.datetime | dt.timedelta | None = None,
+    since: dt.datetime | dt.timedelta | str | None = None,
     max_wait_s: float = MAX_WAIT_S,
     max_duration_s: float | None = None,
     watch: Watch | None = None,
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
 
-    `overrides` are those of `--set`; `refresh_changed` answers records anew whose request has changed since they
+    `overrides` are those of `--set`; `limit` reads only the first records; `refresh_changed` answers records anew whose request has changed since they
     were answered; `only`, such as ["route=code"], leaves the others pending; with `since` (a time, or how long ago)
-    only files that were modified then or later are read; `max_wait_s` is how long records may wait for a model while
-    none is answered, and `max_duration_s` how long the run may take, seconds. Raises BatchrouteError when the run cannot start or its output cannot be
-    written; any other early end is told by the summary's `exit_code` and `reason`.
+    only files that were modified then or later are read, as a string also "24h"; `max_wait_s` is how long records may wait for a model while
+    none is answered, and `max_duration_s` how long the run may take, seconds.
+
+    Raises BatchrouteError when the run cannot start or its output cannot be written, ValueError for a limit below 1;
+    any other early end is told by the summary's `exit_code` and `reason`.
     """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")
     job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
     options = Options(
         limit=limit,
@@ -60,8 +65,8 @@ def run(
         max_wait_s=max_wait_s,
         max_duration_s=max_duration_s,
         refresh_changed=refresh_changed,
-        only=tuple(only),
-        since=since,
+        only=(only,) if isinstance(only, str) else tuple(only),
+        since=moment(since) if isinstance(since, str) else since,
     )
     return _run(
         run_pipeline(

@@ -26,6 +26,16 @@ def test_a_job_runs_from_python_and_its_output_is_scanned(tmp_path: Path) -> Non
     assert gc.get_threshold() == before
 
 
+def test_what_is_asked_of_it_may_be_written_as_on_the_command_line(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=5)
+    with pytest.raises(ValueError, match="at least 1"):
+        batchroute.run(job, limit=-5)
+    with pytest.raises(ValueError, match="Write 2026-11-20"):
+        batchroute.run(job, since="once")
+
+    assert batchroute.run(job, since="24h", only="route=default").records.succeeded == 5
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_its_caller_has_frozen_stays_frozen(tmp_path: Path, *, frozen: bool) -> None:
     gc.unfreeze()

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def dropped_if_unread() -> Iterator[None]:
-    """Drop what is written to a stdout whose reader has gone; the run's exit code stays what it is."""
+    """Drop what is written to a stdout that takes no more: its reader has gone, or its disk is full. The run's exit code
+    stays what it is.
+    """
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -92,10 +92,12 @@ def capped(job: Job) -> bool:
     return any(name in job.prompt.params for name in CAPS)
 
 
-def check_bounded(job: Job, unpriced: Sequence[str]) -> None:
+def check_bounded(job: Job, on: dt.date) -> None:
     """Refuse a job with a budget where the most that a request can cost is unknown. Raises JobError."""
     if job.budget is None:
         return
+    routed = dict.fromkeys(name for route in job.routes.values() for name in route.models)
+    unpriced = [name for name in routed if model_price(job, name, on) is None]
     if unpriced:
         raise JobError(
             f"there is a budget, and no price is known for {', '.join(unpriced)}. "

@@ -46,8 +46,7 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     first = next((found for _, found in rendered if isinstance(found, Request)), None)
     today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
     unpriced = tuple(name for name in job.models if model_price(job, name, today) is None)
-    routed = {name for route in job.routes.values() for name in route.models}
-    check_bounded(job, [name for name in unpriced if name in routed])
+    check_bounded(job, today)
     return Preview(
         files=tuple(file.name for file in source.files),
         bytes_total=source.bytes_total,

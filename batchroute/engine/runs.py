@@ -179,7 +179,12 @@ async def _assemble(
     selection = Selection.of(options.only, job)
     since = None if options.since is None else epoch(options.since, clock.wall())
     prompts, classifier, source = opened(job, since=since, spool=job.output.path / TEMPORARY)
-    if options.fresh or (job.output.path / STARTING_OVER).exists():
+    due_at = _due_at(job, options, clock)
+    check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
+    kept = kept_types(job.output.keep, source.schema)
+    anew = options.fresh or (job.output.path / STARTING_OVER).exists()
+    ready = await stack.enter_async_context(connect(job)) if anew else None
+    if anew:  # not for a job that is refused
         start_over(job.output.path)
     manifest = _own_manifest(job)
     check_room(job.output.path)
@@ -187,9 +192,8 @@ async def _assemble(
     store = _own_store(job, manifest)
     stack.callback(store.close)
     clear_temporary(job.output.path)
-    kept = kept_types(job.output.keep, source.schema)
     exporter = Exporter(directory=job.output.path, store=store, kept=kept, manifest=manifest)
-    providers = await stack.enter_async_context(connect(job))
+    providers = await stack.enter_async_context(connect(job)) if ready is None else ready
     await _verify(job.output.path, manifest, store, verifying)
     store.describe(job=manifest.job, fingerprint=manifest.fingerprint, kept=packed_types(kept))
     halt = Halt()
@@ -198,8 +202,6 @@ async def _assemble(
     commits = Commits(store)
     tally = Tally()
     heads = _heads(job, pools)
-    if job.budget is not None:
-        check_bounded(job, [name for name, pool in pools.items() if pool.spec.rates is None])
     purse = Purse(_allotment(job), lambda what: halt.stop(_used_up(what)))
     window = Window(shares(heads, job.window))
     backlog = Backlog({model: _spool(job.output.path, model) for model in heads}, window)
@@ -247,7 +249,7 @@ async def _assemble(
             clock=clock,
             directory=exporter.directory,
             max_wait_s=options.max_wait_s,
-            due_at=_due_at(job, options, clock),
+            due_at=due_at,
         ),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )

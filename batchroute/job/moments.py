@@ -12,9 +12,12 @@ Since: TypeAlias = dt.datetime | dt.timedelta
 def since(text: str) -> Since:
     """Read 24h, 2026-11-20 or 2026-11-20T06:00 (also with Z or an offset). Raises ValueError with advice."""
     try:
-        return dt.datetime.fromisoformat(text)
-    except ValueError:
+        moment = dt.datetime.fromisoformat(text)
+        moment.timestamp()  # of some years there is none
+    except (ValueError, OverflowError):
         pass
+    else:
+        return moment
     try:
         return dt.timedelta(seconds=seconds(text))
     except ValueError:

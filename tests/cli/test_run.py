@@ -246,6 +246,16 @@ def test_it_works_with_an_empty_environment(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.parametrize("flag", ["", "--json"])
+def test_a_log_on_a_full_disk_fails_no_run(tmp_path: Path, flag: str) -> None:
+    job = write_job(tmp_path, count=5)
+    done = subprocess.run(
+        ["bash", "-c", f"{' '.join(COMMAND)} run {job} {flag} >/dev/full"],
+        cwd=ROOT, check=False, timeout=60, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
 def test_it_works_with_its_standard_streams_closed(tmp_path: Path, closed: str) -> None:
     job = write_job(tmp_path, count=5)

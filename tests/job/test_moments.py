@@ -24,7 +24,7 @@ def test_a_date_is_local_unless_it_says_otherwise_and_a_duration_is_before_now(
     assert epoch(since(text), now) == meant.timestamp()
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "24", "9999h", "2026-13-01"])
+@pytest.mark.parametrize("text", ["", "yesterday", "24", "9999h", "2026-13-01", "0001-01-01"])
 def test_what_is_no_moment_is_refused_with_advice(text: str) -> None:
     with pytest.raises(ValueError, match="Write 2026-11-20"):
         since(text)
