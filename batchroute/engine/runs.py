@@ -99,10 +99,14 @@ async def _copying(job: Job, options: Options, stack: AsyncExitStack) -> Copying
     """What copies the output, ready and allowed to; None where there is to be no copy."""
     if job.output.copy_to is None:
         return None
-    fresh = options.fresh or (job.output.path / STARTING_OVER).exists()
-    copying = Copying(job, job.output.copy_to, fresh=fresh)
+    copying = Copying(job, job.output.copy_to, fresh=_begins_anew(job, options))
     await copying.check()
     return stack.enter_context(copying)
+
+
+def _begins_anew(job: Job, options: Options) -> bool:
+    """Whether what earlier runs have written is to go, or was being removed when one of them was killed."""
+    return options.fresh or (job.output.path / STARTING_OVER).exists()
 
 
 def _noted(ended: Ended, exporter: Exporter) -> Ended:
@@ -182,9 +186,8 @@ async def _assemble(
     due_at = _due_at(job, options, clock)
     check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
     kept = kept_types(job.output.keep, source.schema)
-    anew = options.fresh or (job.output.path / STARTING_OVER).exists()
-    ready = await stack.enter_async_context(connect(job)) if anew else None
-    if anew:  # not for a job that is refused
+    providers = await stack.enter_async_context(connect(job))
+    if _begins_anew(job, options):  # only now: a job that is refused removes nothing
         start_over(job.output.path)
     manifest = _own_manifest(job)
     check_room(job.output.path)
@@ -193,7 +196,6 @@ async def _assemble(
     stack.callback(store.close)
     clear_temporary(job.output.path)
     exporter = Exporter(directory=job.output.path, store=store, kept=kept, manifest=manifest)
-    providers = await stack.enter_async_context(connect(job)) if ready is None else ready
     await _verify(job.output.path, manifest, store, verifying)
     store.describe(job=manifest.job, fingerprint=manifest.fingerprint, kept=packed_types(kept))
     halt = Halt()
