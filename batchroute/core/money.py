@@ -59,20 +59,20 @@ class Rates(Struct, frozen=True, kw_only=True):
 
     def most(self, input_tokens: int, output_tokens: int) -> int:
         """Picodollars of one attempt at most, whatever part of its input is cached."""
-        rates = self.at(input_tokens)
+        rates = self.at(input_tokens) if self.above else self
         dearest = max(rates.input, rates.cached, rates.cache_write)
         return input_tokens * dearest + output_tokens * rates.output
 
     def cost(self, usage: Usage) -> int:
         """Picodollars of one attempt. Cached and written tokens are part of input, reasoning of output."""
-        rates = self.at(usage.input_tokens)
-        plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
-        return (
-            plain * rates.input
-            + usage.cached_tokens * rates.cached
-            + usage.cache_write_tokens * rates.cache_write
-            + usage.output_tokens * rates.output
-        )
+        rates = self.at(usage.input_tokens) if self.above else self
+        cached, written = usage.cached_tokens, usage.cache_write_tokens
+        cost = usage.input_tokens * rates.input + usage.output_tokens * rates.output
+        if cached or written:
+            plain = max(0, usage.input_tokens - cached - written)
+            cost += (plain - usage.input_tokens) * rates.input
+            cost += cached * rates.cached + written * rates.cache_write
+        return cost
 
 
 def usd(amount: int) -> Decimal:

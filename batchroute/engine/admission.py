@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
 
-LEAST_SHARE = 64
+LEAST_SPARE = 64
+"""Records that wait for a slot while others have it, so that none stays empty."""
 
 
 def shares(concurrency: Mapping[str, int], window: int | None) -> dict[str, int]:
-    """How many records each model may have admitted: twice its slots and some, or its part of a declared window."""
-    wanted = {model: 2 * slots + LEAST_SHARE for model, slots in concurrency.items()}
+    """How many records each model may have admitted: its slots and some, or its part of a declared window."""
+    wanted = {model: slots + max(LEAST_SPARE, slots // 4) for model, slots in concurrency.items()}
     if window is None:
         return wanted
     return {model: max(1, window * share // sum(wanted.values())) for model, share in wanted.items()}
@@ -41,9 +42,9 @@ class Window:
         self._taken[model] += 1
 
     def give_back(self, model: str) -> None:
-        """Wake the reader once a quarter of the share is free: it admits many at a time."""
+        """Wake the reader once an eighth of the share is free: it admits many at a time."""
         self._taken[model] -= 1
-        if self._taken[model] <= self._shares[model] * 3 // 4:
+        if self._taken[model] <= self._shares[model] * 7 // 8:
             self._freed.set()
 
     def wake(self) -> None:
@@ -76,6 +77,11 @@ class Backlog:
                 self._window.take(model)
                 taken.append(spool.take())
         return taken
+
+    def following(self, model: str) -> Admitted | None:
+        """The next record for the place in the window that another one of this model leaves, if one is ready."""
+        spool = self._spools[model]
+        return spool.take() if spool else None
 
     def hungry(self) -> bool:
         """Whether some pool has room and nothing is ready for it: time to read on."""

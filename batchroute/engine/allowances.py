@@ -28,16 +28,20 @@ class Allowance:
     def __init__(self, tokens_per_minute: int | None, now: float) -> None:
         self._budget = TokenBudget(tokens_per_minute, now) if tokens_per_minute else None
         self._left_requests, self._left_tokens = Quota(), Quota()
-        self._tempo = Tempo(now)
+        self.tempo = Tempo(now)
+        """Told by the pool what is answered, and refused though no other request was out."""
         self._latest: Reservation | None = None
         """Of the request whose response told last what is left."""
-        self.limited = self._budget is not None
-        """Whether anything is known that a start may have to wait for."""
         self._requests = self._tokens = 0
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is known that a start may have to wait for."""
+        return self._budget is not None or self._latest is not None or self.tempo.per_s is not None
 
     def opens_at(self, now: float) -> float:
         """When the next request may start; not after `now` if at once."""
-        opens_at = max(self.told_opens_at(now), self._tempo.opens_at())
+        opens_at = max(self.told_opens_at(now), self.tempo.opens_at())
         return opens_at if self._budget is None else max(opens_at, self._budget.opens_at(now))
 
     def told_opens_at(self, now: float) -> float:
@@ -53,8 +57,8 @@ class Allowance:
         if self._latest is not None:
             self._left_requests.start(1)
             self._left_tokens.start(tokens)
-        if self._tempo.per_s is not None:
-            self._tempo.start(now)
+        if self.tempo.per_s is not None:
+            self.tempo.start(now)
         reserved = 0.0 if self._budget is None else self._budget.reserve(tokens)
         return Reservation(tokens, reserved, self._requests, self._tokens)
 
@@ -71,7 +75,6 @@ class Allowance:
     def hear(self, reservation: Reservation, told: RateLimits, asked_at: float) -> None:
         """Take in the headers of a response to a request that was sent at `asked_at`."""
         self._latest = reservation
-        self.limited = True
         self._left_requests.hear(
             told.limit_requests,
             told.remaining_requests,
@@ -88,12 +91,3 @@ class Allowance:
             need=reservation.tokens,
             asked_at=asked_at,
         )
-
-    def answered(self, now: float) -> None:
-        """A request was answered."""
-        self._tempo.answered(now)
-
-    def refused(self, now: float, *, bearable: bool) -> bool:
-        """A request was refused though no other was out: they start too fast, unless it proves false."""
-        self.limited = True
-        return self._tempo.refused(now, bearable=bearable)

@@ -71,22 +71,22 @@ def ended(
         cost, basis = 0, CostBasis.NONE
     if rates is not None and rates.above and outcome.usage is not None:
         attempt = _priced(attempt, rates.at(outcome.usage.input_tokens))
-    answered = isinstance(outcome, Response)
+    answer = outcome if isinstance(outcome, Response) else None
     return structs.replace(
         attempt,
         response_model=outcome.response_model,
         response_id=outcome.response_id,
         latency_s=latency_s,
-        outcome="ok" if answered else "error",
+        outcome="ok" if answer is not None else "error",
         verdict=None if verdict is None else verdict.value,
         error_type=None if isinstance(outcome, Response) else outcome.error_type,
-        flag=outcome.flag if isinstance(outcome, Response) else None,
+        flag=answer.flag if answer is not None else None,
         http_status=outcome.http_status,
         finish_reason=outcome.finish_reason,
         usage=outcome.usage,
         cost=cost,
         cost_basis=basis,
-        service_tier=outcome.service_tier if isinstance(outcome, Response) else None,
+        service_tier=answer.service_tier if answer is not None else None,
     )
 
 

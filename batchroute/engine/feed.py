@@ -231,4 +231,4 @@ class Feed:
         committed.add_done_callback(count)
 
     def _kept(self, record: Record) -> dict[str, Any]:
-        return {name: self.carry(record.fields.get(name)) for name in self.keep}
+        return {name: self.carry(record.fields.get(name)) for name in self.keep} if self.keep else {}

@@ -224,11 +224,19 @@ class Pipeline:
         if (soundness.known or self._read_all) and (reason := soundness.unusable()):
             self.halt.stop(InputError(reason, code="input_mostly_bad"))
 
-    async def _walk(self, record: Admitted) -> None:
+    async def _walk(self, first: Admitted) -> None:
+        """The journey of a record, and then of those that follow it: a task for each would cost more."""
+        model, record = first.models[0], first
+        del first  # or it would stay in memory as long as the others
         try:
-            await self._journey.walk(record)
+            while True:
+                await self._journey.walk(record)
+                following = None if self.halt.stopping else self.backlog.following(model)
+                if following is None:
+                    return
+                record = following
         finally:
-            self.window.give_back(record.models[0])
+            self.window.give_back(model)
 
     def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
         self.tally.count(attempt, result)

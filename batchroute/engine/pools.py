@@ -154,6 +154,8 @@ class Pool:
         self._kept_permit = False
         self._hungry = asyncio.Event()
         self._allowance = Allowance(spec.tpm, clock.now())
+        self._unhindered = False
+        """Whether neither a limit nor a pause may hold up a start, as far as `_reconsider` has seen."""
         self._ramp = Ramp(spec.concurrency, clock.now())
         self._refusals = Refusals()
         self._patience = Patience(spec.timeout_s)
@@ -177,6 +179,7 @@ class Pool:
         self.dearness = 1.0
         """How many times their upper bound requests were found to cost."""
         self._unreached = False
+        self._reconsider()
 
     def __repr__(self) -> str:
         return f"<Pool {self.statistics()}>"
@@ -196,6 +199,8 @@ class Pool:
 
         A probe that is out is waited for; its end wakes everyone who waits.
         """
+        if self._unhindered and self._breaker.well:
+            return 0.0
         if self._breaker.disabled is not None:
             return None
         now = self.clock.now()
@@ -304,7 +309,9 @@ class Pool:
             slot = heapq.heappop(self._waiting)[-1]
             self._start(slot)
             slot.wake()
-        if self._waiting and (self.ejected or self._allowance.limited) and not self._worth_waiting():
+        if not self._waiting or (self._breaker.well and not self._allowance.limited):
+            return
+        if (self.ejected or self._allowance.limited) and not self._worth_waiting():
             self.turn_away()
 
     def _worth_waiting(self) -> bool:
@@ -315,7 +322,7 @@ class Pool:
 
     def _start(self, slot: Slot) -> None:
         slot.granted = True
-        slot.probe = self._breaker.start()
+        slot.probe = not self._breaker.well and self._breaker.start()
         slot.number = self.started
         self.started += 1
         self.in_flight += 1
@@ -329,15 +336,19 @@ class Pool:
     def _may_start(self) -> bool:
         if self.in_flight >= self._ramp.limit:
             return False
-        if not (self._pacer or self._paused_until or self._allowance.limited):
-            return self._breaker.admits(0.0) if not self.ejected else self._breaker.admits(self.clock.now())
-        return self._breaker.admits(self.clock.now()) and self._open_now() and self._permitted()
+        if not self._breaker.well and not self._breaker.admits(self.clock.now()):
+            return False
+        return self._unhindered or (self._open_now() and self._permitted())
+
+    def _reconsider(self) -> None:
+        self._unhindered = not (self._pacer or self._paused_until or self._allowance.limited)
 
     def _open_now(self) -> bool:
         now = self.clock.now()
         opens_at = max(self._paused_until, self._allowance.opens_at(now))
         if opens_at <= now:
             self._paused_until = 0.0
+            self._reconsider()
             return True
         self._grant_at(opens_at)
         return False
@@ -386,12 +397,14 @@ class Pool:
             if self._in_row[1] or not self._proven:
                 self._in_row, self._proven = (ErrorType.UNCLASSIFIED, 0), True
             self._patience.answered(latency_s)
-            self._allowance.answered(self.clock.now())
+            self._allowance.tempo.answered(self.clock.now())
         if slot.reservation is None:
             return
         if outcome.rate_limits is not None:
             self._allowance.hear(slot.reservation, outcome.rate_limits, self.clock.now() - latency_s)
-        self._allowance.settle(slot.reservation, outcome)
+            self._reconsider()
+        if not self._unhindered:
+            self._allowance.settle(slot.reservation, outcome)
 
     def dearer(self, times: float) -> None:
         """A request cost so many times what was set aside for it: the provider does not keep to the limit of output."""
@@ -425,7 +438,8 @@ class Pool:
         elif not (slot.borne or self.pause_s):
             now, bearable = self.clock.now(), self._refusals.bearable
             if self._ramp.limit == 1:
-                helps = self._allowance.refused(now, bearable=bearable)
+                helps = self._allowance.tempo.refused(now, bearable=bearable)
+                self._reconsider()
             else:
                 helps = self._ramp.refused(slot.number, self.started, now, bearable=bearable)
             if not helps:
@@ -492,6 +506,7 @@ class Pool:
         seconds = self._own_pause_s() if wish_s is None else wish_s
         jitter = self.clock.random.random() * max(0.1 * seconds, 0.05)
         self._paused_until = max(self._paused_until, now + seconds + jitter)
+        self._reconsider()
         if self.pause_s > WORTH_WAITING_S:
             self._ramp.restart()
             self.turn_away()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
@@ -30,8 +30,7 @@ _OUTRUN = Failure(
 )
 
 
-@dataclass(slots=True)
-class Sent:
+class Sent(Struct):
     """A request that is out: its slot, its line of the ledger, and when it was sent."""
 
     slot: Slot
@@ -39,8 +38,7 @@ class Sent:
     at: float
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Struct):
     """A request and how it ended, `latency_s` seconds after it was sent."""
 
     slot: Slot
@@ -135,7 +133,8 @@ class Requests:
     def _ended(self, pool: Pool, sent: Sent, outcome: Outcome, timeout_s: float) -> Exchange:
         """Learn from how a request ended."""
         latency_s = self.clock.now() - sent.at
-        outcome = self.network.judge(pool.spec.provider, outcome)
+        if self.network.doubtful or isinstance(outcome, Failure):
+            outcome = self.network.judge(pool.spec.provider, outcome)
         pool.learn(sent.slot, outcome, latency_s, timeout_s)
         return Exchange(sent.slot, sent.attempt, outcome, latency_s)
 

@@ -1,6 +1,5 @@
 """A record on its way: what was admitted, and what became of it so far."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
@@ -35,17 +34,16 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     fingerprint: int | None = None
 
 
-@dataclass(slots=True)
-class Trail:
+class Trail(Struct):
     """A record in motion: what was tried for it, and what that has cost."""
 
     record: Admitted
     totals: Totals
     request: Request
     """What is sent next, with more room than was asked for once an answer did not fit."""
-    tries: dict[str, int] = field(default_factory=dict)
+    tries: dict[str, int] = {}
     """Counted attempts by model."""
-    errors: dict[ErrorType, int] = field(default_factory=dict)
+    errors: dict[ErrorType, int] = {}
     """All that failed, by error type."""
     spent: frozenset[str] = frozenset()
     """The models that cannot help this record."""

@@ -49,12 +49,13 @@ class Spool(Generic[T]):
 
     def append(self, value: T) -> None:
         self._length += 1
-        if not self._frames and not self._tail and self._fits():
+        size = self._size(value)
+        if not self._tail and not self._frames and self._fits():
             self._head.append(value)
-            self._head_bytes += self._size(value)
+            self._head_bytes += size
             return
         self._tail.append(value)
-        self._tail_bytes += self._size(value)
+        self._tail_bytes += size
         if len(self._tail) >= FRAME_RECORDS or self._tail_bytes >= FRAME_BYTES:
             self._spill()
 

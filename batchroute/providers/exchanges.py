@@ -47,8 +47,8 @@ class Connection(asyncio.Protocol):
     """An open connection: one exchange at a time, and `gone` is told when it is closed between two of them."""
 
     __slots__ = (
-        "_body", "_body_bytes", "_done", "_extra", "_gone", "_head_bytes", "_head_ended", "_headers", "_interim",
-        "_parser", "_received", "_reply", "_served", "_tunnelling", "_unsent", "transport",
+        "_body", "_body_bytes", "_deadline", "_done", "_extra", "_gone", "_head_bytes", "_head_ended", "_headers", "_interim",
+        "_parser", "_received", "_reply", "_served", "_timer", "_tunnelling", "_unsent", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -59,6 +59,8 @@ class Connection(asyncio.Protocol):
         self._unsent = False
         self._tunnelling = False
         self._served = False
+        self._timer: asyncio.TimerHandle | None = None
+        """May be older than the exchange: setting one for each costs more than looking again when it goes off."""
 
     async def exchange(self, request: bytes, deadline: float, *, tunnelling: bool = False) -> Message:
         """Send a request and read its reply until `deadline`, a time on the loop's clock.
@@ -76,14 +78,15 @@ class Connection(asyncio.Protocol):
         self._extra = False
         self._begin()
         self.transport.write(request)
-        timer = loop.call_at(deadline, self._expire)
+        self._deadline = deadline
+        if self._timer is None or self._timer.when() > deadline:
+            self._set_timer(loop)
         try:
             await self._done
         except BaseException:
             self.transport.abort()
             raise
         finally:
-            timer.cancel()
             self._done = None
         reply = self._reply
         assert reply is not None
@@ -131,6 +134,8 @@ class Connection(asyncio.Protocol):
         """Let the connection close."""
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._done is None:
             self._gone(self)
         elif not self._head_ended:
@@ -207,6 +212,21 @@ class Connection(asyncio.Protocol):
         self._begin()  # what may follow is no part of it
         if not self._done.done():
             self._done.set_result(None)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(self._deadline, self._look_at_the_time)
+
+    def _look_at_the_time(self) -> None:
+        self._timer = None
+        if self._done is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._deadline:
+            self._set_timer(loop)
+        else:
+            self._expire()
 
     def _expire(self) -> None:
         if self._unsent:

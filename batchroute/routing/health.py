@@ -5,9 +5,13 @@ It is told what happened and when; it never looks at a clock itself.
 
 from collections import deque
 from enum import StrEnum
+from math import inf
 from random import Random
 
 from msgspec import Struct
+
+SPAN_S = 1.0
+"""Calls are counted by the second: a million of them take no more memory than a few."""
 
 
 class State(StrEnum):
@@ -32,6 +36,53 @@ class BreakerPolicy(Struct, frozen=True, kw_only=True):
     forgiven_after_s: float = 300.0
 
 
+class _Span(Struct, gc=False):
+    """The calls of one second."""
+
+    began: float
+    calls: int = 0
+    failed: int = 0
+
+
+class _Recent:
+    """How many calls there were in the last `window_s` seconds and how many failed, to the second."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self.clear()
+
+    def clear(self) -> None:
+        self.calls = self.failed = 0
+        self._spans: deque[_Span] = deque()
+        self._ends = -inf
+
+    def note(self, now: float, *, failed: bool) -> None:
+        if now >= self._ends:
+            self._begin(now)
+        span = self._spans[-1]
+        span.calls += 1
+        self.calls += 1
+        if failed:
+            span.failed += 1
+            self.failed += 1
+
+    def forgive(self) -> None:
+        """Take back the latest failure, if one is left."""
+        for span in reversed(self._spans):
+            if span.failed:
+                span.calls, span.failed = span.calls - 1, span.failed - 1
+                self.calls, self.failed = self.calls - 1, self.failed - 1
+                return
+
+    def _begin(self, now: float) -> None:
+        self._spans.append(_Span(now))
+        self._ends = now + SPAN_S
+        while self._spans[0].began < now - self._window_s:
+            over = self._spans.popleft()
+            self.calls -= over.calls
+            self.failed -= over.failed
+
+
 class Breaker:
     """Opens on failures of the model, stays open for a cooldown, then lets one probe through.
 
@@ -45,15 +96,19 @@ class Breaker:
     def __init__(self, policy: BreakerPolicy, random: Random) -> None:
         self._policy = policy
         self._random = random
-        self._recent: deque[tuple[float, bool]] = deque()
+        self._recent = _Recent(policy.share_window_s)
         self._failures_in_row = 0
-        self._failed_recently = 0
         self._ejections = 0
         self._until: float | None = None
         self._probing = False
         self._healthy_since = 0.0
         self.disabled: str | None = None
         """Why the model is out for the rest of the run, in words; None while it is not."""
+
+    @property
+    def well(self) -> bool:
+        """Whether it is closed and nothing speaks against that, so that every request may start."""
+        return self._failures_in_row == 0 and self._until is None and self.disabled is None
 
     def state(self, now: float) -> State:
         if self.disabled is not None:
@@ -96,7 +151,7 @@ class Breaker:
             self._close(now)
             return True
         if self._until is None:
-            self._note(now, failed=False)
+            self._recent.note(now, failed=False)
         return False
 
     def fail(self, now: float, *, probe: bool) -> bool:
@@ -107,7 +162,7 @@ class Breaker:
         if self._until is not None:
             return False
         self._failures_in_row += 1
-        self._note(now, failed=True)
+        self._recent.note(now, failed=True)
         if self._failed_often():
             self._open(now)
             return True
@@ -116,7 +171,7 @@ class Breaker:
     @property
     def failed_share(self) -> float:
         """The share of the latest requests that failed; 0 where there was none."""
-        return self._failed_recently / len(self._recent) if self._recent else 0.0
+        return self._recent.failed / self._recent.calls if self._recent.calls else 0.0
 
     def condemn(self, now: float) -> bool:
         """No request is out any more: a suspect model is ejected; True if it was one."""
@@ -128,10 +183,7 @@ class Breaker:
     def forgive(self) -> None:
         """The latest failure was not the model's fault. An ejection stays."""
         self._failures_in_row = max(0, self._failures_in_row - 1)
-        latest = next((place for place in reversed(range(len(self._recent))) if self._recent[place][1]), None)
-        if latest is not None:
-            del self._recent[latest]
-            self._failed_recently -= 1
+        self._recent.forgive()
 
     def acquit(self, *, reinstated: bool = False) -> None:
         """What failed lately was not the model's fault. An ejection stays, unless that was all it was for."""
@@ -140,24 +192,15 @@ class Breaker:
             self._probing = False
             self._ejections -= 1
         self._failures_in_row = 0
-        self._failed_recently = 0
         self._recent.clear()
 
     def disable(self, reason: str) -> None:
         """Leave the model out for the rest of the run."""
         self.disabled = reason
 
-    def _note(self, now: float, *, failed: bool) -> None:
-        self._recent.append((now, failed))
-        self._failed_recently += failed
-        while self._recent[0][0] < now - self._policy.share_window_s:
-            self._failed_recently -= self._recent.popleft()[1]
-
     def _failed_often(self) -> bool:
-        calls = len(self._recent)
-        return (
-            calls >= self._policy.share_calls and self._failed_recently >= calls * self._policy.failure_share
-        )
+        recent, policy = self._recent, self._policy
+        return recent.calls >= policy.share_calls and recent.failed >= recent.calls * policy.failure_share
 
     def _open(self, now: float) -> None:
         if self._until is None:
@@ -174,5 +217,4 @@ class Breaker:
         self._probing = False
         self._healthy_since = now
         self._failures_in_row = 0
-        self._failed_recently = 0
         self._recent.clear()

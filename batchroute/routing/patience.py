@@ -1,6 +1,5 @@
 """How long an attempt is waited for: a multiple of what the model usually takes."""
 
-import math
 from bisect import bisect_left
 from itertools import accumulate
 
@@ -11,6 +10,8 @@ FLOOR_S = 2.0
 _STEPS_PER_DOUBLING = 8
 _SLOWEST = 20 * _STEPS_PER_DOUBLING
 """The last bin of the histogram: latencies of 17 minutes and more."""
+_LONGEST_S = [0.001 * 2 ** (number / _STEPS_PER_DOUBLING) for number in range(_SLOWEST + 1)]
+"""The upper bound of each bin, seconds."""
 _FADE_AFTER = 4096
 
 
@@ -35,17 +36,13 @@ class Patience:
 
     def answered(self, latency_s: float) -> None:
         """Note how long an answer took."""
-        self._latest.append(latency_s)
-        if len(self._latest) == ENOUGH:
-            self._adapt()
+        self._note(latency_s)
         if latency_s > self.timeout_s:
             self._give(2 * latency_s)
 
     def expired(self, timeout_s: float) -> None:
         """Note an attempt that was given up after this long: at once the next ones are given twice as much."""
-        self._latest.append(2 * timeout_s)
-        if len(self._latest) == ENOUGH:
-            self._adapt()
+        self._note(2 * timeout_s)
         self._give(2 * timeout_s)
 
     @property
@@ -53,12 +50,17 @@ class Patience:
         """What 99 answers of 100 are faster than, or as long as that is not known, all so far."""
         return max(self._latest, default=0.0) if self.slow_s is None else self.slow_s
 
+    def _note(self, latency_s: float) -> None:
+        self._latest.append(latency_s)
+        if len(self._latest) == ENOUGH:
+            self._adapt()
+
     def _give(self, seconds: float) -> None:
         self.timeout_s = min(self._declared_s, max(self.timeout_s, seconds))
 
     def _adapt(self) -> None:
         for latency_s in self._latest:
-            self._bins[_bin(latency_s)] += 1
+            self._bins[bisect_left(_LONGEST_S, latency_s, hi=_SLOWEST)] += 1
         self._latest.clear()
         self._seen += ENOUGH
         if self._seen >= _FADE_AFTER:
@@ -66,16 +68,5 @@ class Patience:
             self._seen //= 2
         counts = list(accumulate(self._bins))
         slowest = bisect_left(counts, 0.99 * counts[-1])
-        self.slow_s = _longest(slowest)
+        self.slow_s = _LONGEST_S[slowest]
         self.timeout_s = min(self._declared_s, max(FLOOR_S, MULTIPLE * self.slow_s))
-
-
-def _bin(latency_s: float) -> int:
-    if latency_s <= 0.001:
-        return 0
-    return min(_SLOWEST, 1 + int(_STEPS_PER_DOUBLING * math.log2(latency_s * 1000)))
-
-
-def _longest(number: int) -> float:
-    """The upper bound of a bin, seconds."""
-    return 0.001 * 2 ** (number / _STEPS_PER_DOUBLING)

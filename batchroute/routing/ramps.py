@@ -45,11 +45,12 @@ class Ramp:
 
     def answered(self, in_flight: int) -> None:
         """Note an answer, `in_flight` being how many were out, this one included."""
-        self._trial.answered()
+        self._trial.answers += 1
         self._answering = True
+        if self.limit == self._most:
+            return
         # of a full window all answers count in slow start, though they come one by one and slots stay empty
-        used = in_flight >= self.limit or (self._used and self.limit < self._doubles_to)
-        if self.limit == self._most or not used:
+        if in_flight < self.limit and not (self._used and self.limit < self._doubles_to):
             return
         self._answered += 1
         self._used = self._answered % self.limit != 0

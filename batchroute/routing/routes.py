@@ -77,6 +77,8 @@ def choose(
         if model in spent or tried >= MAX_TRIES_PER_MODEL or (at := opens_at(model)) is None:
             continue
         if at <= now:
+            if not tried:
+                return Send(model)
             if best is None or tried < best[0]:
                 best = (tried, model)
         elif soonest is None or at < soonest:

@@ -43,7 +43,7 @@ class Tempo:
 
     def answered(self, now: float) -> None:
         """Note an answer."""
-        self._trial.answered()
+        self._trial.answers += 1
         self._answers += 1
         if self.per_s is None or self._answers < STEP_ANSWERS:
             return

@@ -6,7 +6,7 @@ import pytest
 
 from batchroute.core.records import UNLABELLED
 from batchroute.core.requests import Request
-from batchroute.engine.admission import LEAST_SHARE, Backlog, Window, shares
+from batchroute.engine.admission import LEAST_SPARE, Backlog, Window, shares
 from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
 from tests import virtual_clock
@@ -40,10 +40,11 @@ def backlog(folder: Path, window: Window, models: str = "ab") -> Backlog:
 @pytest.mark.parametrize(
     ("concurrency", "window", "expected"),
     [
-        pytest.param({"a": 32}, None, {"a": 64 + LEAST_SHARE}, id="twice the slots and some"),
-        pytest.param({"a": 1, "b": 100}, None, {"a": 66, "b": 264}, id="each pool its own"),
+        pytest.param({"a": 32}, None, {"a": 32 + LEAST_SPARE}, id="the slots and some"),
+        pytest.param({"a": 1, "b": 100}, None, {"a": 65, "b": 164}, id="each pool its own"),
+        pytest.param({"a": 1000}, None, {"a": 1250}, id="many slots and a quarter"),
         pytest.param({"a": 32, "b": 32}, 100, {"a": 50, "b": 50}, id="a declared window is divided"),
-        pytest.param({"a": 18, "b": 118}, 16, {"a": 4, "b": 12}, id="by the shares that it would have had"),
+        pytest.param({"a": 36, "b": 236}, 16, {"a": 4, "b": 12}, id="by the shares that it would have had"),
         pytest.param({"a": 1, "b": 10_000}, 16, {"a": 1, "b": 15}, id="nobody is left without"),
     ],
 )
@@ -63,12 +64,12 @@ def test_a_window_knows_who_has_room() -> None:
 @pytest.mark.parametrize(
     ("share", "wakes_at"),
     [
-        pytest.param(100, 75, id="a quarter free"),
+        pytest.param(100, 87, id="an eighth free"),
         pytest.param(2, 1, id="one of two"),
         pytest.param(1, 0, id="one of one"),
     ],
 )
-def test_the_reader_is_woken_once_a_quarter_is_free(share: int, wakes_at: int) -> None:
+def test_the_reader_is_woken_once_an_eighth_is_free(share: int, wakes_at: int) -> None:
     async def main() -> int:
         window = Window({"a": share})
         for _ in range(share):
@@ -107,6 +108,19 @@ def test_records_are_ready_in_the_order_they_came_as_far_as_there_is_room(tmp_pa
 
     window.give_back("a")
     assert [record.record_id for record in waiting.ready()] == ["r3"]
+    waiting.close()
+
+
+def test_a_record_follows_another_one_without_more_room(tmp_path: Path) -> None:
+    window = Window({"a": 1, "b": 1})
+    waiting = backlog(tmp_path, window)
+    for number in range(2):
+        waiting.put(admitted(number))
+    waiting.ready()
+    following = waiting.following("a")
+    assert following is not None
+    assert (following.record_id, window.free("a")) == ("r1", False)
+    assert (waiting.following("a"), waiting.following("b")) == (None, None)
     waiting.close()
 
 
