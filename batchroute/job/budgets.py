@@ -25,7 +25,7 @@ class Budget(Spec):
 
     usd: Money | None = Field(default=None, description="In all, over every run of this output directory.")
     per_run_usd: Money | None = Field(default=None, description="In one run.")
-    per_record_usd: Money | None = Field(default=None, description="On one record, all its attempts counted.")
+    per_record_usd: Money | None = Field(default=None, description="On one answer, all attempts counted.")
     per_route: dict[Key, Money] = Field(default={}, description="In all, on the records of a route.")
 
     @model_validator(mode="after")
