@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 import hashlib
 import resource
-import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from msgspec import structs
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
 from batchroute.core.money import Rates, picodollars
 from batchroute.engine.admission import Backlog, Window, shares
+from batchroute.engine.beginnings import Beginning
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
@@ -30,11 +30,12 @@ from batchroute.engine.openings import capped, check_bounded, model_price, opene
 from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
+from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_over
 from batchroute.engine.stops import Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
-from batchroute.io.files import ROUTES_NAME, TEMPORARY, check_room, clear_temporary
+from batchroute.io.files import TEMPORARY, check_room, clear_temporary
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
@@ -50,7 +51,6 @@ from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
 
 FILES_BESIDE_SLOTS = 128
-STARTING_OVER = ".starting-over"
 
 T = TypeVar("T")
 Connect = Callable[[Job], AbstractAsyncContextManager[Mapping[str, Provider]]]
@@ -106,7 +106,7 @@ async def _copying(job: Job, options: Options, stack: AsyncExitStack) -> Copying
 
 def _begins_anew(job: Job, options: Options) -> bool:
     """Whether what earlier runs have written is to go, or was being removed when one of them was killed."""
-    return options.fresh or (job.output.path / STARTING_OVER).exists()
+    return options.fresh or begun(job.output.path)
 
 
 def _noted(ended: Ended, exporter: Exporter) -> Ended:
@@ -158,36 +158,22 @@ def _open_files_for(job: Job) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def start_over(directory: Path) -> None:
-    """Remove what earlier runs have written to an output directory, and nothing else. Raises OutputError.
-
-    Killed half-way, the next run goes on with it: parts without their state would be answers lost, and state
-    without its parts answers that are never given.
-    """
-    try:
-        (directory / STARTING_OVER).touch(mode=0o600)
-        shutil.rmtree(directory / TEMPORARY, ignore_errors=True)
-        for pattern in ("results/part-*.parquet", "ledger/part-*.parquet", f"{STORE_NAME}*"):
-            for file in directory.glob(pattern):
-                file.unlink()
-        for name in (MANIFEST_NAME, ROUTES_NAME, STARTING_OVER):
-            (directory / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{directory}: {error}. Allow it to be removed, then run again.") from error
-
-
 async def _assemble(
     job: Job, options: Options, clock: Clock, connect: Connect, stack: AsyncExitStack
 ) -> "Pipeline":
     """Open everything that a run needs, cheapest refusals first; the stack closes it."""
+    refuse_foreign(job)
     selection = Selection.of(options.only, job)
     since = None if options.since is None else epoch(options.since, clock.wall())
-    prompts, classifier, source = opened(job, since=since, spool=job.output.path / TEMPORARY)
+    prompts, classifier, source = found = opened(job, since=since, spool=job.output.path / TEMPORARY)
     due_at = _due_at(job, options, clock)
     check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
     kept = kept_types(job.output.keep, source.schema)
     providers = await stack.enter_async_context(connect(job))
     if _begins_anew(job, options):  # only now: a job that is refused removes nothing
+        if holds_runs(job.output.path):
+            begins = Beginning(found, router(job), selection, max_bad=job.input.max_bad, limit=options.limit)
+            await begins.refuse_if_mostly_bad()
         start_over(job.output.path)
     manifest = _own_manifest(job)
     check_room(job.output.path)
@@ -358,13 +344,8 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
 
 
 def _own_manifest(job: Job) -> Manifest:
-    """The directory's manifest, or a new one. Raises OutputError for another job's."""
+    """The directory's manifest, or a new one. Raises OutputError for a damaged one."""
     manifest = read_manifest(job.output.path) or Manifest(job=job.job, fingerprint=job.fingerprint())
-    if manifest.job != job.job:
-        raise OutputError(
-            f"output {job.output.path} holds the results of job {manifest.job!r}, this is {job.job!r}. "
-            "Name another output directory, or start over with --fresh."
-        )
     return structs.replace(manifest, fingerprint=job.fingerprint())
 
 
