@@ -6,10 +6,12 @@ import hashlib
 import resource
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import polars as pl
 from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
@@ -26,7 +28,15 @@ from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
 from batchroute.engine.notices import announced
-from batchroute.engine.openings import capped, check_bounded, model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import (
+    Opened,
+    capped,
+    check_bounded,
+    model_price,
+    opened,
+    prompt_warnings,
+    router,
+)
 from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
@@ -158,65 +168,96 @@ def _open_files_for(job: Job) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a run is to do, read and found right; nothing is written yet."""
+
+    job: Job
+    options: Options
+    clock: Clock
+    selection: Selection
+    opened: Opened
+    due_at: float | None
+    kept: dict[str, pl.DataType]
+
+    @classmethod
+    def of(cls, job: Job, options: Options, clock: Clock) -> "_Asked":
+        """Cheapest refusals first. Raises BatchrouteError."""
+        refuse_foreign(job)
+        selection = Selection.of(options.only, job)
+        since = None if options.since is None else epoch(options.since, clock.wall())
+        found = opened(job, since=since, spool=job.output.path / TEMPORARY)
+        due_at = _due_at(job, options, clock)
+        check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
+        kept = kept_types(job.output.keep, found.source.schema)
+        return cls(job, options, clock, selection, found, due_at, kept)
+
+
 async def _assemble(
     job: Job, options: Options, clock: Clock, connect: Connect, stack: AsyncExitStack
-) -> "Pipeline":
-    """Open everything that a run needs, cheapest refusals first; the stack closes it."""
-    refuse_foreign(job)
-    selection = Selection.of(options.only, job)
-    since = None if options.since is None else epoch(options.since, clock.wall())
-    prompts, classifier, source = found = opened(job, since=since, spool=job.output.path / TEMPORARY)
-    due_at = _due_at(job, options, clock)
-    check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
-    kept = kept_types(job.output.keep, source.schema)
+) -> Pipeline:
+    """Open everything that a run needs; the stack closes it."""
+    asked = _Asked.of(job, options, clock)
     providers = await stack.enter_async_context(connect(job))
     if _begins_anew(job, options):  # only now: a job that is refused removes nothing
-        if holds_runs(job.output.path):
-            begins = Beginning(found, router(job), selection, max_bad=job.input.max_bad, limit=options.limit)
-            await begins.refuse_if_mostly_bad()
-        start_over(job.output.path)
+        await _start_over(asked)
+    exporter = await _own_output(asked, stack)
+    return _pipeline(asked, providers, exporter, stack)
+
+
+async def _start_over(asked: _Asked) -> None:
+    job = asked.job
+    if holds_runs(job.output.path):
+        beginning = Beginning(
+            asked.opened,
+            router(job),
+            asked.selection,
+            max_bad=job.input.max_bad,
+            limit=asked.options.limit,
+        )
+        await beginning.refuse_if_mostly_bad()
+    start_over(job.output.path)
+
+
+async def _own_output(asked: _Asked, stack: AsyncExitStack) -> Exporter:
+    """The output directory, found to be what it was. Raises OutputError."""
+    job, directory = asked.job, asked.job.output.path
     manifest = _own_manifest(job)
-    check_room(job.output.path)
-    verifying = asyncio.get_running_loop().run_in_executor(None, part_findings, job.output.path, manifest)
+    check_room(directory)
+    verifying = asyncio.get_running_loop().run_in_executor(None, part_findings, directory, manifest)
     store = _own_store(job, manifest)
     stack.callback(store.close)
-    clear_temporary(job.output.path)
-    exporter = Exporter(directory=job.output.path, store=store, kept=kept, manifest=manifest)
-    await _verify(job.output.path, manifest, store, verifying)
-    store.describe(job=manifest.job, fingerprint=manifest.fingerprint, kept=packed_types(kept))
-    halt = Halt()
+    clear_temporary(directory)
+    await _verify(directory, manifest, store, verifying)
+    store.describe(job=manifest.job, fingerprint=manifest.fingerprint, kept=packed_types(asked.kept))
+    return Exporter(directory=directory, store=store, kept=asked.kept, manifest=manifest)
+
+
+def _pipeline(
+    asked: _Asked, providers: Mapping[str, Provider], exporter: Exporter, stack: AsyncExitStack
+) -> Pipeline:
+    job, clock, store, halt, tally = asked.job, asked.clock, exporter.store, Halt(), Tally()
     pools = _pools(job, providers, clock, halt)
     run_id = _run_id(clock)
     commits = Commits(store)
-    tally = Tally()
     heads = _heads(job, pools)
-    purse = Purse(_allotment(job), lambda what: halt.stop(_used_up(what)))
     window = Window(shares(heads, job.window))
-    backlog = Backlog({model: _spool(job.output.path, model) for model in heads}, window)
+    backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
-    feed = Feed(
-        run_id=run_id,
-        store=store,
-        commits=commits,
-        classifier=classifier,
-        prompts=prompts,
-        router=router(job),
-        backlog=backlog,
-        clock=clock,
+    stops = Stops(
+        halt=halt,
+        pools=pools,
         tally=tally,
-        keep=job.output.keep,
-        carry=carried_text if source.schema is None else carried_value,
-        retry_failed=options.retry_failed,
-        soundness=Soundness(bound=job.input.max_bad),
-        selection=selection,
-        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}),
-        comparison=Comparison.of(
-            job.fingerprint(), source.files, store, job.output.path, refresh=options.refresh_changed
-        ),
+        window=window,
+        clock=clock,
+        directory=exporter.directory,
+        max_wait_s=asked.options.max_wait_s,
+        due_at=asked.due_at,
     )
+    prompts, _, source = asked.opened
     return Pipeline(
         run_id=run_id,
-        options=options,
+        options=asked.options,
         clock=clock,
         source=source,
         store=store,
@@ -227,19 +268,34 @@ async def _assemble(
         tally=tally,
         window=window,
         backlog=backlog,
-        feed=feed,
-        purse=purse,
-        stops=Stops(
-            halt=halt,
-            pools=pools,
-            tally=tally,
-            window=window,
-            clock=clock,
-            directory=exporter.directory,
-            max_wait_s=options.max_wait_s,
-            due_at=due_at,
-        ),
+        feed=_feed(asked, run_id, store, commits, backlog, tally),
+        purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
+        stops=stops,
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
+    )
+
+
+def _feed(asked: _Asked, run_id: str, store: Store, commits: Commits, backlog: Backlog, tally: Tally) -> Feed:
+    job = asked.job
+    prompts, classifier, source = asked.opened
+    refresh = asked.options.refresh_changed
+    return Feed(
+        run_id=run_id,
+        store=store,
+        commits=commits,
+        classifier=classifier,
+        prompts=prompts,
+        router=router(job),
+        backlog=backlog,
+        clock=asked.clock,
+        tally=tally,
+        keep=job.output.keep,
+        carry=carried_text if source.schema is None else carried_value,
+        retry_failed=asked.options.retry_failed,
+        soundness=Soundness(bound=job.input.max_bad),
+        selection=asked.selection,
+        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}),
+        comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
     )
 
 
