@@ -41,7 +41,7 @@ from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
 from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_over
-from batchroute.engine.stops import Stops
+from batchroute.engine.stops import GRACE_S, Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
@@ -99,7 +99,9 @@ async def run(
                     ended = await pipeline.run(_all(watches))
                 sum_up(ended)
                 if copying is not None:
-                    ended = _noted(await copying.finished(ended), pipeline.exporter)
+                    within_s = _left_for_copies(pipeline.stops.due_at, clock)
+                    ended = await copying.finished(ended, within_s=within_s)
+                    _note(ended, pipeline.exporter)
                 measured(ended.exit_code, pipeline.progress())
             await notices.ended(ended)
             return conclude(ended)
@@ -119,13 +121,17 @@ def _begins_anew(job: Job, options: Options) -> bool:
     return options.fresh or begun(job.output.path)
 
 
-def _noted(ended: Ended, exporter: Exporter) -> Ended:
-    """How the run has ended after all, also in the manifest."""
+def _left_for_copies(due_at: float | None, clock: Clock) -> float | None:
+    """Seconds that the last copy may take: until the deadline, and the grace that follows whatever stops a run."""
+    return None if due_at is None else max(due_at - clock.wall(), GRACE_S)
+
+
+def _note(ended: Ended, exporter: Exporter) -> None:
+    """Write into the manifest how the run has ended after all."""
     last_run = exporter.manifest.last_run
     if last_run is not None and last_run.exit_code != ended.exit_code:
         noted = structs.replace(last_run, exit_code=ended.exit_code)
         exporter.update(lambda manifest: structs.replace(manifest, last_run=noted))
-    return ended
 
 
 @contextmanager
