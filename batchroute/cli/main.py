@@ -2,12 +2,14 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
 from batchroute import __version__
-from batchroute.core.errors import BatchrouteError
+from batchroute.cli.streams import StdoutError, drop_stdout, tell_stdout_apart
+from batchroute.core.errors import BatchrouteError, OutputError
 
 STDERR = 2
 COMMANDS = ("run", "check", "status", "verify", "simulate", "init", "schema")
@@ -62,13 +64,22 @@ def _open_standard_streams() -> None:
 
 
 def main() -> None:
-    """The console script. A closed stdout (`| head`) ends quietly."""
+    """The console script. A closed stdout (`| head`) ends quietly, one on a full disk with a line."""
     _open_standard_streams()
+    tell_stdout_apart()
     try:
-        batchroute(prog_name="batchroute")
+        try:
+            batchroute(prog_name="batchroute")
+        finally:
+            sys.stdout.flush()  # or the interpreter does, too late to say anything
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         sys.exit(1)
+    except StdoutError as error:
+        drop_stdout()
+        with suppress(OSError):
+            click.echo(f"Error: stdout: {error.strerror}. Free space, or write it elsewhere.", err=True)
+        sys.exit(OutputError.exit_code)
 
 
 if __name__ == "__main__":

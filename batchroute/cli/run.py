@@ -27,7 +27,10 @@ OWNERS_ALONE = 0o077
     "--limit", type=click.IntRange(min=1), metavar="N", help="Read only the first N records of the input."
 )
 @click.option(
-    "--fresh", is_flag=True, help="Start over: remove what earlier runs have written, answers included."
+    "--fresh",
+    is_flag=True,
+    help="Start over: remove what earlier runs of this job have written, answers and ledger included, so that "
+    "budget.usd and budget.per_route count from nothing again.",
 )
 @click.option("--no-retry-failed", is_flag=True, help="Leave records alone that failed in an earlier run.")
 @click.option(

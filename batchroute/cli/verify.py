@@ -42,7 +42,8 @@ def verify(output: Path, repair: bool, as_json: bool) -> None:
     verified = asyncio.run(verify_output(output, routes, repair=repair))
     exit_code = OutputError.exit_code if verified.damaged else 0
     lost = any(not finding.repairable for finding in verified.damaged)
-    paid = spent(output) if lost else None
+    untold = any(finding.path.startswith("ledger/") for finding in verified.damaged)
+    paid = spent(output) if lost and not untold else None
     if as_json:
         sys.stdout.buffer.write(_json(output, verified, exit_code, paid) + b"\n")
     else:
@@ -79,9 +80,11 @@ def _lines(verified: "Verified", *, lost: bool, paid: Decimal | None) -> list[st
     if any(finding.repairable for finding in verified.damaged):
         lines.append("--repair writes anew what can be had again without a request")
     if lost:
-        cost = "" if paid is None else f": so far that has cost ${paid:,.2f}"
+        cost = (
+            "what that has cost so far is unknown" if paid is None else f"so far that has cost ${paid:,.2f}"
+        )
         lines.append(
             "what is lost is in no other file: put back a copy of it, or start over with "
-            f"`batchroute run JOB --fresh`, which pays for every record again{cost}"
+            f"`batchroute run JOB --fresh`, which pays for every record again: {cost}"
         )
     return lines

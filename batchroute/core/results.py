@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchroute.core.attempts import Attempt
 
@@ -37,6 +38,10 @@ class Totals(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
             output_tokens=self.output_tokens + (usage.output_tokens if usage else 0),
             cost=None if self.cost is None or attempt.cost is None else self.cost + attempt.cost,
         )
+
+    def costing(self, more: int) -> "Totals":
+        """The same, so many picodollars dearer; what is unknown stays so."""
+        return self if self.cost is None else replace(self, cost=self.cost + more)
 
 
 NOTHING_SPENT = Totals()

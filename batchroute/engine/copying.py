@@ -51,18 +51,23 @@ class Copying:
         """Raise OutputError where nothing could ever be copied before somebody mends it."""
         await _beside(self._copy.check)
 
-    async def finished(self, ended: Ended) -> Ended:
+    async def finished(self, ended: Ended, *, within_s: float | None) -> Ended:
         """Copy what is left of a run that has ended, and how it has ended with that.
 
-        Whoever has interrupted it does not wait for a copy: the next run makes it.
+        Whoever has interrupted it does not wait for a copy, and nobody for longer than `within_s` seconds, if that is
+        set: the next run goes on with it.
         """
         if ended.exit_code > 128:
             self._copy.give_up()
             return ended
         try:
-            await _beside(self._copy.bring_up_to_date)
+            async with asyncio.timeout(within_s):
+                await _beside(self._copy.bring_up_to_date)
+        except TimeoutError:
+            self._copy.give_up()
+            return _incomplete(ended, self._copy.url, "the deadline has come")
         except (StorageError, OutputError) as error:
-            return _incomplete(ended, self._copy.url, error)
+            return _incomplete(ended, self._copy.url, str(error))
         return ended
 
     def _go_on(self) -> None:
@@ -72,8 +77,8 @@ class Copying:
                 self._copy.bring_up_to_date()
 
 
-def _incomplete(ended: Ended, url: str, error: Exception) -> Ended:
-    warnings = (*ended.warnings, f"the copy in {url} is incomplete: {error}")
+def _incomplete(ended: Ended, url: str, why: str) -> Ended:
+    warnings = (*ended.warnings, f"the copy in {url} is incomplete: {why}")
     if ended.exit_code not in _GIVES_WAY:
         return structs.replace(ended, warnings=warnings)
     return structs.replace(

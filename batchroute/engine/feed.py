@@ -156,6 +156,7 @@ class Feed:
             fault = self._placed(batch, record, request)
             self._bury(known, record.record_id, fault, record=record, labels=labels, route=route.name)
             return
+        paid = self.store.paid(known.seq) if known.answered else 0
         self.backlog.put(
             Admitted(
                 seq=known.seq,
@@ -165,8 +166,9 @@ class Feed:
                 models=route.models,
                 request=request,
                 kept=self._kept(record),
-                carried=self.store.carried(known.seq),
+                carried=self.store.carried(known.seq).costing(-paid),
                 fingerprint=self.fingerprints.of(request, route.models),
+                paid=paid,
             )
         )
 

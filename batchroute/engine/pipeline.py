@@ -163,8 +163,9 @@ class Pipeline:
         except* BatchrouteError as group:
             first = weightiest(group)
             if isinstance(first, OutputError):
-                self.stops.broken = self.stops.broken or first
-            self.halt.stop(first)
+                self.stops.broke(first)
+            else:
+                self.halt.stop(first)
         if self.stops.broken is not None:
             with contextlib.suppress(OutputError):
                 self._enter_cancelled()

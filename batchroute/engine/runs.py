@@ -4,18 +4,20 @@ import asyncio
 import datetime as dt
 import hashlib
 import resource
-import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import polars as pl
 from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
 from batchroute.core.money import Rates, picodollars
 from batchroute.engine.admission import Backlog, Window, shares
+from batchroute.engine.beginnings import Beginning
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
@@ -26,15 +28,24 @@ from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
 from batchroute.engine.notices import announced
-from batchroute.engine.openings import capped, check_bounded, model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import (
+    Opened,
+    capped,
+    check_bounded,
+    model_price,
+    opened,
+    prompt_warnings,
+    router,
+)
 from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
-from batchroute.engine.stops import Stops
+from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_over
+from batchroute.engine.stops import GRACE_S, Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
-from batchroute.io.files import ROUTES_NAME, TEMPORARY, check_room, clear_temporary
+from batchroute.io.files import TEMPORARY, check_room, clear_temporary
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
@@ -50,7 +61,6 @@ from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
 
 FILES_BESIDE_SLOTS = 128
-STARTING_OVER = ".starting-over"
 
 T = TypeVar("T")
 Connect = Callable[[Job], AbstractAsyncContextManager[Mapping[str, Provider]]]
@@ -89,7 +99,9 @@ async def run(
                     ended = await pipeline.run(_all(watches))
                 sum_up(ended)
                 if copying is not None:
-                    ended = _noted(await copying.finished(ended), pipeline.exporter)
+                    within_s = _left_for_copies(pipeline.stops.due_at, clock)
+                    ended = await copying.finished(ended, within_s=within_s)
+                    _note(ended, pipeline.exporter)
                 measured(ended.exit_code, pipeline.progress())
             await notices.ended(ended)
             return conclude(ended)
@@ -106,16 +118,20 @@ async def _copying(job: Job, options: Options, stack: AsyncExitStack) -> Copying
 
 def _begins_anew(job: Job, options: Options) -> bool:
     """Whether what earlier runs have written is to go, or was being removed when one of them was killed."""
-    return options.fresh or (job.output.path / STARTING_OVER).exists()
+    return options.fresh or begun(job.output.path)
 
 
-def _noted(ended: Ended, exporter: Exporter) -> Ended:
-    """How the run has ended after all, also in the manifest."""
+def _left_for_copies(due_at: float | None, clock: Clock) -> float | None:
+    """Seconds that the last copy may take: until the deadline, and the grace that follows whatever stops a run."""
+    return None if due_at is None else max(due_at - clock.wall(), GRACE_S)
+
+
+def _note(ended: Ended, exporter: Exporter) -> None:
+    """Write into the manifest how the run has ended after all."""
     last_run = exporter.manifest.last_run
     if last_run is not None and last_run.exit_code != ended.exit_code:
         noted = structs.replace(last_run, exit_code=ended.exit_code)
         exporter.update(lambda manifest: structs.replace(manifest, last_run=noted))
-    return ended
 
 
 @contextmanager
@@ -158,79 +174,96 @@ def _open_files_for(job: Job) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def start_over(directory: Path) -> None:
-    """Remove what earlier runs have written to an output directory, and nothing else. Raises OutputError.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a run is to do, read and found right; nothing is written yet."""
 
-    Killed half-way, the next run goes on with it: parts without their state would be answers lost, and state
-    without its parts answers that are never given.
-    """
-    try:
-        (directory / STARTING_OVER).touch(mode=0o600)
-        shutil.rmtree(directory / TEMPORARY, ignore_errors=True)
-        for pattern in ("results/part-*.parquet", "ledger/part-*.parquet", f"{STORE_NAME}*"):
-            for file in directory.glob(pattern):
-                file.unlink()
-        for name in (MANIFEST_NAME, ROUTES_NAME, STARTING_OVER):
-            (directory / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{directory}: {error}. Allow it to be removed, then run again.") from error
+    job: Job
+    options: Options
+    clock: Clock
+    selection: Selection
+    opened: Opened
+    due_at: float | None
+    kept: dict[str, pl.DataType]
+
+    @classmethod
+    def of(cls, job: Job, options: Options, clock: Clock) -> "_Asked":
+        """Cheapest refusals first. Raises BatchrouteError."""
+        refuse_foreign(job)
+        selection = Selection.of(options.only, job)
+        since = None if options.since is None else epoch(options.since, clock.wall())
+        found = opened(job, since=since, spool=job.output.path / TEMPORARY)
+        due_at = _due_at(job, options, clock)
+        check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
+        kept = kept_types(job.output.keep, found.source.schema)
+        return cls(job, options, clock, selection, found, due_at, kept)
 
 
 async def _assemble(
     job: Job, options: Options, clock: Clock, connect: Connect, stack: AsyncExitStack
-) -> "Pipeline":
-    """Open everything that a run needs, cheapest refusals first; the stack closes it."""
-    selection = Selection.of(options.only, job)
-    since = None if options.since is None else epoch(options.since, clock.wall())
-    prompts, classifier, source = opened(job, since=since, spool=job.output.path / TEMPORARY)
-    due_at = _due_at(job, options, clock)
-    check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
-    kept = kept_types(job.output.keep, source.schema)
+) -> Pipeline:
+    """Open everything that a run needs; the stack closes it."""
+    asked = _Asked.of(job, options, clock)
     providers = await stack.enter_async_context(connect(job))
     if _begins_anew(job, options):  # only now: a job that is refused removes nothing
-        start_over(job.output.path)
+        await _start_over(asked)
+    exporter = await _own_output(asked, stack)
+    return _pipeline(asked, providers, exporter, stack)
+
+
+async def _start_over(asked: _Asked) -> None:
+    job = asked.job
+    if holds_runs(job.output.path):
+        beginning = Beginning(
+            asked.opened,
+            router(job),
+            asked.selection,
+            max_bad=job.input.max_bad,
+            limit=asked.options.limit,
+        )
+        await beginning.refuse_if_mostly_bad()
+    start_over(job.output.path)
+
+
+async def _own_output(asked: _Asked, stack: AsyncExitStack) -> Exporter:
+    """The output directory, found to be what it was. Raises OutputError."""
+    job, directory = asked.job, asked.job.output.path
     manifest = _own_manifest(job)
-    check_room(job.output.path)
-    verifying = asyncio.get_running_loop().run_in_executor(None, part_findings, job.output.path, manifest)
+    check_room(directory)
+    verifying = asyncio.get_running_loop().run_in_executor(None, part_findings, directory, manifest)
     store = _own_store(job, manifest)
     stack.callback(store.close)
-    clear_temporary(job.output.path)
-    exporter = Exporter(directory=job.output.path, store=store, kept=kept, manifest=manifest)
-    await _verify(job.output.path, manifest, store, verifying)
-    store.describe(job=manifest.job, fingerprint=manifest.fingerprint, kept=packed_types(kept))
-    halt = Halt()
+    clear_temporary(directory)
+    await _verify(directory, manifest, store, verifying)
+    store.describe(job=manifest.job, fingerprint=manifest.fingerprint, kept=packed_types(asked.kept))
+    return Exporter(directory=directory, store=store, kept=asked.kept, manifest=manifest)
+
+
+def _pipeline(
+    asked: _Asked, providers: Mapping[str, Provider], exporter: Exporter, stack: AsyncExitStack
+) -> Pipeline:
+    job, clock, store, halt, tally = asked.job, asked.clock, exporter.store, Halt(), Tally()
     pools = _pools(job, providers, clock, halt)
     run_id = _run_id(clock)
     commits = Commits(store)
-    tally = Tally()
     heads = _heads(job, pools)
-    purse = Purse(_allotment(job), lambda what: halt.stop(_used_up(what)))
     window = Window(shares(heads, job.window))
-    backlog = Backlog({model: _spool(job.output.path, model) for model in heads}, window)
+    backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
-    feed = Feed(
-        run_id=run_id,
-        store=store,
-        commits=commits,
-        classifier=classifier,
-        prompts=prompts,
-        router=router(job),
-        backlog=backlog,
-        clock=clock,
+    stops = Stops(
+        halt=halt,
+        pools=pools,
         tally=tally,
-        keep=job.output.keep,
-        carry=carried_text if source.schema is None else carried_value,
-        retry_failed=options.retry_failed,
-        soundness=Soundness(bound=job.input.max_bad),
-        selection=selection,
-        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}),
-        comparison=Comparison.of(
-            job.fingerprint(), source.files, store, job.output.path, refresh=options.refresh_changed
-        ),
+        window=window,
+        clock=clock,
+        directory=exporter.directory,
+        max_wait_s=asked.options.max_wait_s,
+        due_at=asked.due_at,
     )
+    prompts, _, source = asked.opened
     return Pipeline(
         run_id=run_id,
-        options=options,
+        options=asked.options,
         clock=clock,
         source=source,
         store=store,
@@ -241,19 +274,34 @@ async def _assemble(
         tally=tally,
         window=window,
         backlog=backlog,
-        feed=feed,
-        purse=purse,
-        stops=Stops(
-            halt=halt,
-            pools=pools,
-            tally=tally,
-            window=window,
-            clock=clock,
-            directory=exporter.directory,
-            max_wait_s=options.max_wait_s,
-            due_at=due_at,
-        ),
+        feed=_feed(asked, run_id, store, commits, backlog, tally),
+        purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
+        stops=stops,
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
+    )
+
+
+def _feed(asked: _Asked, run_id: str, store: Store, commits: Commits, backlog: Backlog, tally: Tally) -> Feed:
+    job = asked.job
+    prompts, classifier, source = asked.opened
+    refresh = asked.options.refresh_changed
+    return Feed(
+        run_id=run_id,
+        store=store,
+        commits=commits,
+        classifier=classifier,
+        prompts=prompts,
+        router=router(job),
+        backlog=backlog,
+        clock=asked.clock,
+        tally=tally,
+        keep=job.output.keep,
+        carry=carried_text if source.schema is None else carried_value,
+        retry_failed=asked.options.retry_failed,
+        soundness=Soundness(bound=job.input.max_bad),
+        selection=asked.selection,
+        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}),
+        comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
     )
 
 
@@ -358,13 +406,8 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
 
 
 def _own_manifest(job: Job) -> Manifest:
-    """The directory's manifest, or a new one. Raises OutputError for another job's."""
+    """The directory's manifest, or a new one. Raises OutputError for a damaged one."""
     manifest = read_manifest(job.output.path) or Manifest(job=job.job, fingerprint=job.fingerprint())
-    if manifest.job != job.job:
-        raise OutputError(
-            f"output {job.output.path} holds the results of job {manifest.job!r}, this is {job.job!r}. "
-            "Name another output directory, or start over with --fresh."
-        )
     return structs.replace(manifest, fingerprint=job.fingerprint())
 
 

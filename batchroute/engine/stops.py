@@ -79,14 +79,18 @@ class Stops:
     def _grace(self) -> None:
         self.flight.within(GRACE_S)
 
+    def broke(self, error: OutputError) -> None:
+        """Stop, as a file could not be written: the first one is what the run ends with."""
+        self.broken = self.broken or error
+        self.halt.stop(error)
+
     @contextlib.contextmanager
     def when_broken(self) -> Iterator[None]:
         """When a file cannot be written, send nothing more; what is in flight may still reach the journal."""
         try:
             yield
         except OutputError as error:
-            self.broken = self.broken or error
-            self.halt.stop(error)
+            self.broke(error)
             self.flight.within(BROKEN_DISK_GRACE_S)
 
     def gives_up_s(self) -> float | None:

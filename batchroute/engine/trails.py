@@ -20,7 +20,8 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A record that is ready to be sent: what is left of it once it was read, classified and rendered.
 
     `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns,
-    `fingerprint` that of the request.
+    `fingerprint` that of the request. Of a record that was answered before, `paid` is what had been spent on it then, in
+    picodollars: that is no part of `carried`, as it is no part of what the next answer may cost.
     """
 
     seq: int
@@ -32,6 +33,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     kept: dict[str, Any]
     carried: Totals = NOTHING_SPENT
     fingerprint: int | None = None
+    paid: int = 0
 
 
 class Trail(Struct):
@@ -39,6 +41,7 @@ class Trail(Struct):
 
     record: Admitted
     totals: Totals
+    """Its attempts so far, and what they have cost since it was answered last."""
     request: Request
     """What is sent next, with more room than was asked for once an answer did not fit."""
     tries: dict[str, int] = {}
@@ -70,6 +73,11 @@ class Trail(Struct):
     def of(cls, record: Admitted) -> "Trail":
         """The beginning of a record's way."""
         return cls(record, record.carried, record.request)
+
+    @property
+    def in_all(self) -> Totals:
+        """What all attempts of the record add up to, those for earlier answers included."""
+        return self.totals.costing(self.record.paid) if self.record.paid else self.totals
 
     @property
     def suspect(self) -> bool:

@@ -136,16 +136,6 @@ class Bucket:
             raise
         return Head(found["ContentLength"], found["Metadata"])
 
-    def content(self, key: str) -> bytes | None:
-        """All of a small object; None where there is none."""
-        try:
-            with self._told(key):
-                return bytes(self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
-        except StorageError as error:
-            if error.trouble is Trouble.MISSING:
-                return None
-            raise
-
     def holds(self, stored: Stored) -> bool:
         """Whether the object is still the one that was listed."""
         try:

@@ -1,8 +1,9 @@
 """A copy of a dataset in object storage, brought up to date object by object; it knows nothing of runs.
 
-Storage has no rename and no transaction, but an object is replaced as a whole. So what is no longer what the dataset
-holds is removed before anything is written, and the manifest is written last: no reader finds a record in two parts,
-though one that comes in between may miss some, or hold the manifest of before.
+Storage has no rename and no transaction, but an object is replaced as a whole. So what the dataset does not hold any
+more is removed first, what it has replaced takes the place of its object in one step, then comes what is new, and the
+manifest last: no reader finds a record in two parts, though one that comes in between may miss what was taken away, or
+hold the manifest of before. Of a dataset that was started over nothing may stand beside the new one: all of it goes first.
 """
 
 import hashlib
@@ -79,13 +80,13 @@ class DatasetCopy:
             manifest = (self._directory / MANIFEST_NAME).read_bytes()
             wanted = _wanted(self._directory, manifest)
             there = self._found()
+            kept = wanted.keys() if _goes_on(there, wanted) else ()
             for path in [path for path, sha256 in there.items() if wanted.get(path) != sha256]:
-                self._remove(path)
-                del there[path]
-            for path in [path for path in wanted if path not in there]:
-                there[path] = (
-                    None  # it may be there even when its writing fails, and then it is removed first
-                )
+                if path not in kept:
+                    self._remove(path)
+                    del there[path]
+            for path in _unsent(there, wanted):
+                there[path] = None  # when its writing fails it may be there, or what it replaces
                 self._put(path, wanted[path])
                 there[path] = wanted[path]
             self._write(MANIFEST_NAME, BytesIO(manifest), hashlib.sha256(manifest).hexdigest())
@@ -169,6 +170,18 @@ def _wanted(directory: Path, manifest: bytes) -> dict[str, str]:
     with suppress(FileNotFoundError):
         wanted[ROUTES_NAME] = digest_of(directory / ROUTES_NAME)
     return wanted
+
+
+def _goes_on(there: dict[str, str | None], wanted: dict[str, str]) -> bool:
+    """Whether the copy is of this dataset as it was, and of none before a fresh start: a part of a ledger never changes."""
+    known = {path: sha256 for path, sha256 in there.items() if path.startswith("ledger/") and sha256}
+    return bool(known) and all(wanted.get(path) == sha256 for path, sha256 in known.items())
+
+
+def _unsent(there: dict[str, str | None], wanted: dict[str, str]) -> list[str]:
+    """What is to be written: first what takes an object's place, as its records stand in no other."""
+    unsent = [path for path in wanted if there.get(path) != wanted[path]]
+    return sorted(unsent, key=lambda path: path not in there)
 
 
 @contextmanager

@@ -76,17 +76,21 @@ def unwritten(target: Path, error: Exception) -> OutputError:
     return OutputError(f"{target}: {error}. Free space or mend the disk, then run again.")
 
 
-def check_room(directory: Path) -> None:
-    """Raise NoRoomError where the disk has not enough room left to end a run in good order."""
+def check_room(directory: Path, more: int = 0, wanted_for: str = "") -> None:
+    """Raise NoRoomError where the disk has not enough room left to end a run in good order.
+
+    Or where it would not once so many bytes `more` are written; they are wanted for something that has a name.
+    """
     try:
         disk = os.statvfs(directory)
     except OSError as error:
         raise unwritten(directory, error) from error
     free = disk.f_bavail * disk.f_frsize
-    if free < ROOM_BYTES:
+    if free < ROOM_BYTES + more:
+        beside = f", beside {more >> 20} for {wanted_for}" if more else ""
         raise NoRoomError(
-            f"{directory}: {free >> 20} MiB are free, and a run needs {ROOM_BYTES >> 20} to end in good order. "
-            "Free space, then run again."
+            f"{directory}: {free >> 20} MiB are free, and a run needs {ROOM_BYTES >> 20} to end in good order"
+            f"{beside}. Free space, then run again."
         )
 
 

@@ -24,9 +24,7 @@ def locked(directory: Path) -> Iterator[None]:
             directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
     except OSError as error:
-        raise OutputError(
-            f"output {directory}: {error.strerror}. Name a directory that can be written."
-        ) from error
+        raise _unusable(directory, error) from error
     try:
         if not _taken(descriptor):
             raise _held(directory)
@@ -46,6 +44,17 @@ def _taken(descriptor: int) -> bool:
         except BlockingIOError:
             return False
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _unusable(directory: Path, error: OSError) -> OutputError:
+    with suppress(OSError):  # of a folder that may not be looked into there is no more to tell
+        for path in (directory, *directory.parents):
+            if path.is_symlink() and not path.exists():
+                return OutputError(
+                    f"output {directory}: {path} is a link to {path.readlink()}, which does not exist. "
+                    "Make that directory, or name another."
+                )
+    return OutputError(f"output {directory}: {error.strerror}. Name a directory that can be written.")
 
 
 def _held(directory: Path) -> OutputLockedError:

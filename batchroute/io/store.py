@@ -300,6 +300,11 @@ class Store:
             row = self._db.execute("select totals from reopened where seq = ?", (seq,)).fetchone()
             return _decode_totals(row[0]) if row else Totals()
 
+    def paid(self, seq: int) -> int:
+        """What a record that is asked again had cost before, picodollars; 0 where that is unknown."""
+        found = self._read("select totals from reopened where seq = ?", (seq,))
+        return (_decode_totals(found[0][0]).cost or 0) if found else 0
+
     # Answers that are out of date
 
     def mark(self, stale: Sequence[int], fresh: Sequence[int]) -> None:

@@ -21,6 +21,7 @@ _OWNED_HEADERS: Final = {
     "connection": "Leave it out",
     "accept-encoding": "Leave it out",
 }
+_SECRET_HEADER: Final = re.compile(r"key|token|auth|secret|cookie", re.IGNORECASE)
 _REAL_KEY: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[!-~]{20,}")
 
 
@@ -80,6 +81,11 @@ def key(secret: SecretStr) -> SecretStr:
 def looks_real(text: str) -> bool:
     """Whether a literal is more likely a key than a stand-in such as EMPTY or changeme."""
     return _REAL_KEY.fullmatch(text) is not None
+
+
+def names_a_secret(header: str) -> bool:
+    """Whether the value of a header that is called so is a secret, short or not."""
+    return _SECRET_HEADER.search(header) is not None
 
 
 def is_loopback(url: str) -> bool:

@@ -19,13 +19,15 @@ Money: TypeAlias = Annotated[
 class Budget(Spec):
     """The most that may be spent, in USD. It is reserved before a request is sent, so that it is never passed.
 
-    `usd` and `per_route` count all runs over the output directory: neither a crash nor a second start spends
+    `usd` and `per_route` count all runs over the output directory, up to one that starts over: neither a crash nor a second start spends
     them twice, and more is only spent when they are raised.
     """
 
-    usd: Money | None = Field(default=None, description="In all, over every run of this output directory.")
+    usd: Money | None = Field(
+        default=None, description="In all, over every run of this output directory since the last --fresh."
+    )
     per_run_usd: Money | None = Field(default=None, description="In one run.")
-    per_record_usd: Money | None = Field(default=None, description="On one record, all its attempts counted.")
+    per_record_usd: Money | None = Field(default=None, description="On one answer, all attempts counted.")
     per_route: dict[Key, Money] = Field(default={}, description="In all, on the records of a route.")
 
     @model_validator(mode="after")

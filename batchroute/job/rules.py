@@ -4,14 +4,13 @@ Rules look at the tree rather than at the typed job, so that one run finds these
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
-from batchroute.job.addresses import is_loopback, looks_real
+from batchroute.job.addresses import is_loopback, looks_real, names_a_secret
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
 from batchroute.job.key_files import readable_by_others
@@ -23,7 +22,6 @@ from batchroute.job.storage import SCHEME
 DEFAULT: Final = "default"
 _ROUTE: Final = "job_route_unreachable"
 _COMPLEXITIES: Final = ("simple", "medium", "hard", None)
-_SECRET_HEADER: Final = re.compile(r"key|token|auth|secret|cookie", re.IGNORECASE)
 _ANY: Final = None  # stands for a task that no route names, and for none at all
 
 _Words: TypeAlias = tuple[str, ...] | None
@@ -306,7 +304,7 @@ def _is_key(path: KeyPath, literal: str) -> bool:
         return looks_real(literal)
     if path[2] == "proxy":
         return "@" in literal
-    named = path[2] == "api_key" or _SECRET_HEADER.search(str(path[-1]))
+    named = path[2] == "api_key" or names_a_secret(str(path[-1]))
     return bool(named) and any(looks_real(word) for word in literal.split())
 
 

@@ -11,13 +11,14 @@ from batchroute.job import jobs
 from batchroute.providers.accounts import Account
 from batchroute.providers.answers import judge
 from batchroute.providers.errors import failure
-from batchroute.providers.redaction import Redactor, passwords
+from batchroute.providers.redaction import Keys, Redactor, keys_of, passwords
 from batchroute.providers.sdk import Sdk
 from batchroute.providers.transports import Transport
 from batchroute.providers.wire import Wire
 
 _TRANSPORTS: Final[dict[str, Callable[[Account], Transport]]] = {"wire": Wire, "sdk": Sdk}
-_OF_ANSWERS: Final = ("content", "response_id", "response_model", "service_tier")
+_NAMES: Final = ("response_id", "response_model", "service_tier")
+_OF_ANSWERS: Final = ("content", *_NAMES)
 _OF_FAILURES: Final = ("message", "finish_reason", "response_id", "response_model")
 
 Told = TypeVar("Told", Response, Failure)
@@ -31,6 +32,8 @@ class HttpProvider:
         self._transport = transport
         self._post = transport.post
         self._redactor = Redactor(_secrets(account))
+        self._keys = Keys.for_answers(_secrets(account))
+        self._short_keys = Keys.for_names(keys_of(account.api_key, account.headers))
 
     def __repr__(self) -> str:
         return f"HttpProvider({self._account.name!r}, {self._account.base_url!r})"
@@ -56,13 +59,18 @@ class HttpProvider:
         await self._transport.close()
 
     def _answered(self, told: Response) -> Response:
-        """The answer, without the key in it, should a gateway repeat what it was sent."""
-        if not self._redactor.keys:
+        """The answer, without the key in it, should a gateway repeat what it was sent.
+
+        What it says is the customer's: only what cannot be a word is taken out of that.
+        """
+        if not (self._keys.forms or self._short_keys.forms):
             return told
-        words = f"{told.content}\n{told.response_id}\n{told.response_model}\n{told.service_tier}"
-        if not self._redactor.repeated_in(words):
-            return told
-        return _with_words(told, _OF_ANSWERS, self._redactor.without_keys)
+        names = f"{told.response_id}\n{told.response_model}\n{told.service_tier}"
+        if self._keys.stand_in(f"{told.content}\n{names}"):
+            told = _with_words(told, _OF_ANSWERS, self._keys.taken_out)
+        if self._short_keys.stand_in(names):
+            told = _with_words(told, _NAMES, self._short_keys.taken_out)
+        return told
 
     def _redacted(self, told: Failure) -> Failure:
         return _with_words(told, _OF_FAILURES, self._redactor.clean)

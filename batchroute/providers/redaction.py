@@ -3,16 +3,21 @@
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from batchroute.job.addresses import looks_real
+from batchroute.job.addresses import looks_real, names_a_secret
 from batchroute.job.jobs import Job, Provider
 
 MASK: Final = "[redacted]"
 
-_SHORTEST: Final = 4  # a shorter word is in too many sentences, and is no secret
+SHORTEST_KEY: Final = 8
+"""Characters of the shortest key that is taken out of everything: a shorter one is in too many words."""
+
+_SHORTEST: Final = (
+    4  # of what is taken out of errors: a shorter word is in too many sentences, and is no secret
+)
 _PREFIX: Final = 8
 _URLSAFE: Final = str.maketrans("+/", "-_")
 _KEY_LIKE: Final = r"\bsk-[\w*.-]{6,}"  # providers echo keys half hidden: sk-ab********cd
@@ -28,9 +33,6 @@ class Redactor:
         heads = sorted({form[:_PREFIX] for secret in long for form in _forms(secret)})
         patterns = [*map(re.escape, forms), *(rf"{re.escape(head)}[^\s\"',}}]*" for head in heads), _KEY_LIKE]
         self._pattern = re.compile("|".join(patterns))
-        real = {form for secret in long if looks_real(secret) for form in _forms(secret)}
-        self.keys = tuple(sorted(real, key=len, reverse=True))
-        """What is taken out of answers, too: every form of what looks like a key."""
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -39,15 +41,43 @@ class Redactor:
         """The text with MASK in the place of every secret, of the beginning of one, and of what looks like one."""
         return self._pattern.sub(MASK, text)
 
-    def repeated_in(self, text: str) -> bool:
-        """Whether a whole key stands in an answer. That takes some tenths of a microsecond."""
-        return any(form in text for form in self.keys)
 
-    def without_keys(self, text: str) -> str:
-        """An answer that is paid for, with MASK in the place of whole keys only: it may speak of keys."""
-        for form in self.keys:
+class Keys:
+    """Whole keys, in every form of theirs, and nothing that merely looks like one."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self.forms: Final = tuple(
+            sorted({form for key in keys for form in _forms(key)}, key=len, reverse=True)
+        )
+
+    def __repr__(self) -> str:
+        return "Keys()"
+
+    @classmethod
+    def for_answers(cls, secrets: Iterable[str]) -> "Keys":
+        """What no answer repeats, though it may speak of keys: what surely is one, and no word."""
+        return cls(secret for secret in secrets if looks_real(secret))
+
+    @classmethod
+    def for_names(cls, keys: Iterable[str]) -> "Keys":
+        """What beside that no id and no name repeats: keys that could as well be words of an answer."""
+        return cls(key for key in keys if len(key) >= SHORTEST_KEY and not looks_real(key))
+
+    def stand_in(self, text: str) -> bool:
+        """Whether one of them is repeated. That takes some tenths of a microsecond."""
+        return any(form in text for form in self.forms)
+
+    def taken_out(self, text: str) -> str:
+        """The text with MASK in their place."""
+        for form in self.forms:
             text = text.replace(form, MASK)
         return text
+
+
+def keys_of(api_key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What lets one in at a provider: its key, and the words of a header that is called as if it were one."""
+    named = (value for header, value in headers.items() if names_a_secret(header))
+    return (*([] if api_key is None else [api_key]), *(word for value in named for word in value.split()))
 
 
 def passwords(url: str | None) -> tuple[str, ...]:
@@ -64,12 +94,18 @@ def secrets_of_provider(spec: Provider) -> tuple[str, ...]:
 
 
 def secrets_of(job: Job) -> tuple[str, ...]:
-    """All secrets of a job. Short values of headers are none here: they are in too many sentences."""
+    """All secrets of a job. Short ones but for keys are none here: they are in too many sentences."""
+    keys = [key for spec in job.providers.values() for key in _keys_of(spec) if len(key) >= SHORTEST_KEY]
     given = [secret for spec in job.providers.values() for secret in secrets_of_provider(spec)]
     urls = [] if job.notify is None else [job.notify.webhook, job.notify.ping]
     given += [word for url in urls if url is not None for word in secrets_of_url(url.get_secret_value())]
     given += [*job.input.storage_options.secrets(), *job.output.storage_options.secrets()]
-    return tuple(secret for secret in given if len(secret) >= 2 * _PREFIX)
+    return (*keys, *(secret for secret in given if len(secret) >= 2 * _PREFIX))
+
+
+def _keys_of(spec: Provider) -> tuple[str, ...]:
+    key = None if spec.key is None else spec.key.get_secret_value()
+    return keys_of(key, {header: value.get_secret_value() for header, value in spec.headers.items()})
 
 
 def secrets_of_url(url: str) -> tuple[str, ...]:

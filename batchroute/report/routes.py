@@ -143,14 +143,17 @@ def refresh_routes(directory: Path) -> None:
 
 
 def spent(directory: Path) -> Decimal | None:
-    """What the ledger's readable parts add up to, USD; None when no cost is known there."""
+    """What the ledger adds up to, USD; None where a part of it cannot be read, and where no cost is known."""
+    costs = pl.col("cost_usd")
+    known = costs.count() > 0
     total = None
     for part in ledger_parts(directory):
         try:
-            cost = part.select(pl.col("cost_usd").sum()).collect().item()
+            cost = part.select(pl.when(known).then(costs.sum())).collect().item()
         except _UNREADABLE:
-            continue
-        total = cost if total is None else total + cost
+            return None
+        if cost is not None:
+            total = cost if total is None else total + cost
     return total
 
 

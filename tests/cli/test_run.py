@@ -256,6 +256,32 @@ def test_a_log_on_a_full_disk_fails_no_run(tmp_path: Path, flag: str) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status out",
+        "status out --json",
+        "verify out",
+        "verify out --json",
+        "check job.yaml",
+        "schema",
+        "--help",
+    ],
+)
+def test_an_answer_that_a_full_disk_does_not_take_is_one_line_and_an_exit_code(
+    tmp_path: Path, command: str
+) -> None:
+    ran = batchroute("run", write_job(tmp_path, count=5), "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    done = subprocess.run(
+        ["bash", "-c", f"{' '.join(COMMAND)} {command} >/dev/full"],
+        cwd=tmp_path, check=False, timeout=60, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 74
+    [line] = done.stderr.splitlines()
+    assert line.startswith("Error: stdout: No space left on device.")
+
+
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
 def test_it_works_with_its_standard_streams_closed(tmp_path: Path, closed: str) -> None:
     job = write_job(tmp_path, count=5)

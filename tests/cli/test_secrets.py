@@ -314,6 +314,20 @@ def test_a_traceback_of_a_bug_holds_no_key(
         assert json.loads(said)["level"] == "error"
 
 
+def test_a_traceback_of_a_bug_holds_no_short_key_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "job.yaml").write_text(
+        'providers: {p: {base_url: "http://127.0.0.1:1/v1", api_key: "team-pass", headers: {x-team: research}}}\n'
+        + SOUND
+    )
+    told = Told(None, "test")
+    told.load(tmp_path / "job.yaml", ())
+
+    told.failed(RuntimeError("bug with team-pass of research"))
+    assert "RuntimeError: bug with [redacted] of research" in capsys.readouterr().err
+
+
 AMBIENT = {
     "OPENAI_API_KEY": "ambient-key", "OPENAI_ORG_ID": "ambient-organisation", "OPENAI_PROJECT_ID": "ambient-project",
     "OPENAI_BASE_URL": "http://127.0.0.1:1/ambient", "OPENAI_CUSTOM_HEADERS": "x-ambient: ambient-header",

@@ -43,6 +43,21 @@ def test_a_flipped_byte_is_found_and_named_with_what_it_would_cost(finished: Pat
     assert "batchroute verify" in resumed.stderr
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_a_lost_part_of_the_ledger_told_of_costs_is_unknown(finished: Path, *, lost: bool) -> None:
+    part = finished / "out/ledger/part-00001.parquet"
+    whole = part.read_bytes()
+    part.unlink() if lost else part.write_bytes(whole[:100])
+    try:
+        told = batchroute("verify", finished / "out")
+        as_json = batchroute("verify", finished / "out", "--json")
+    finally:
+        part.write_bytes(whole)
+    assert "pays for every record again: what that has cost so far is unknown" in told.stdout
+    assert "$" not in told.stdout
+    assert json.loads(as_json.stdout)["fresh_cost_usd"] is None
+
+
 def test_a_manifest_that_is_gone_is_written_anew(finished: Path) -> None:
     (finished / "out/manifest.json").unlink()
     assert batchroute("verify", finished / "out").returncode == 74

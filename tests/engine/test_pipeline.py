@@ -2,19 +2,17 @@ import itertools
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 from msgspec import structs
 
-from batchroute.core.errors import BatchrouteError, NoRoomError, OutputError
+from batchroute.core.errors import NoRoomError, OutputError
 from batchroute.core.responses import ErrorType, Outcome, RateLimits, Usage
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
 from batchroute.engine.tally import Progress
 from batchroute.io import files
-from batchroute.report.scans import scan_results
 from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Sent, always, answer, failure
@@ -344,40 +342,6 @@ def test_only_the_first_records_are_read_with_a_limit(tmp_path: Path) -> None:
 
     rest = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
     assert (rest.ended.skipped, rest.ended.succeeded) == (7, 293)
-
-
-def test_fresh_starts_over(tmp_path: Path) -> None:
-    write_records(tmp_path / "in.jsonl", records(10))
-    run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
-    ran = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, options=Options(fresh=True))
-    assert len(ran.provider.log) == 10
-    assert_books_balance(ran, 10)
-
-
-@pytest.mark.parametrize(
-    "refused",
-    [
-        pytest.param({"budget": {"usd": 1}, "prompt": {"user": "{{ text }}"}}, id="no limit of the output"),
-        pytest.param({"budget": {"usd": 1}, "models": {"a": model("a", price=None)}}, id="no price"),
-        pytest.param({"deadline": "2020-01-01T00:00:00+00:00"}, id="too late"),
-        pytest.param({"output": {"path": "out", "keep": ["absent"]}}, id="no such column"),
-    ],
-)
-def test_a_job_that_is_refused_removes_nothing(tmp_path: Path, refused: dict[str, Any]) -> None:
-    records_in_parquet = pl.DataFrame(records(10))
-    records_in_parquet.write_parquet(tmp_path / "in.parquet")
-    given: dict[str, Any] = {
-        "input": {"path": str(tmp_path / "in.parquet"), "id": "id"},
-        "models": {"a": model("a")},
-        "routes": {"default": {"models": ["a"]}},
-    }
-    run_virtually(tmp_path, scripts={"a": FINE}, **given)
-    if "output" in refused:
-        refused = {"output": {**refused["output"], "path": str(tmp_path / "out")}}
-    with pytest.raises(BatchrouteError):
-        run_virtually(tmp_path, scripts={"a": FINE}, options=Options(fresh=True), **(given | refused))
-
-    assert scan_results(tmp_path / "out").collect().height == 10
 
 
 def whatever(folder: Path) -> dict[str, object]:

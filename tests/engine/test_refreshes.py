@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -399,6 +400,34 @@ def test_an_answer_that_is_too_dear_to_refresh_stays(tmp_path: Path) -> None:
     done = ran(tmp_path, options=REFRESH, budget={"per_record_usd": 0.00001})
     assert (done.ended.exit_code, done.ended.failed, done.ended.stale) == (3, 1, 1)
     assert (done.provider.log, responses(done)["r1"]) == ([], "old")
+
+
+def test_the_budget_of_a_record_is_for_one_answer_however_often_it_is_refreshed(tmp_path: Path) -> None:
+    first = answered(tmp_path)
+    one = Decimal(ran(tmp_path).results["cost_usd"][0])
+    bound = Decimal("0.0002")  # room for one request, not for it and three answers
+    for night in range(4):
+        write_records(tmp_path / "in.jsonl", [{**each, "text": f"night {night}"} for each in records(5)])
+        done = ran(tmp_path, f"{night}", options=REFRESH, budget={"per_record_usd": bound})
+        assert responses(done) == dict.fromkeys(first, f"{night}")
+        assert done.results["cost_usd"].to_list() == [(night + 2) * one] * 5
+        assert_books_balance(done)
+
+
+def test_attempts_of_one_refresh_are_counted_together(tmp_path: Path) -> None:
+    answered(tmp_path, 1)
+    change(tmp_path, 0, count=1)
+    lost = always(failure(ErrorType.BODY_TRUNCATED, sent=True))
+    for attempts in (1 + 2, 1 + 2 + 2):  # the third of a refresh would pass it
+        done = run_virtually(
+            tmp_path,
+            scripts={"a": lost, "b": lost},
+            options=REFRESH,
+            prompt=PROMPT,
+            budget={"per_record_usd": 0.0004},
+        )
+        assert done.ledger.height == attempts
+        assert_books_balance(done)
 
 
 def test_records_that_were_left_out_wait_for_no_budget(tmp_path: Path) -> None:

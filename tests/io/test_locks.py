@@ -105,3 +105,13 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OutputError), locked(tmp_path / "out"):
         pytest.fail("a link was locked")
     assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("below", ["", "more"])
+def test_a_link_to_nothing_is_named_with_what_it_links_to(tmp_path: Path, below: str) -> None:
+    link = tmp_path / "out"
+    link.symlink_to(tmp_path / "gone")
+    said = f"{link} is a link to {tmp_path / 'gone'}, which does not exist"
+    with pytest.raises(OutputError, match=said), locked(link / below):
+        pass
+    assert not (tmp_path / "gone").exists()

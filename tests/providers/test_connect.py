@@ -1,5 +1,9 @@
 """A provider of a job file as a live thing."""
 
+from base64 import b64encode
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 
 from batchroute.core.errors import JobError
@@ -8,7 +12,7 @@ from batchroute.job import jobs
 from batchroute.providers.connect import connect
 from batchroute.providers.provider import Provider
 from tests.providers.builders import KEY, ask, failed
-from tests.providers.fault_server import error, serving
+from tests.providers.fault_server import error, ok, serving
 
 
 def spec(**fields: object) -> jobs.Provider:
@@ -56,6 +60,24 @@ async def test_failure_names_no_secret_of_the_account() -> None:
     assert "secret" not in failure.message
     assert failure.message.startswith("HTTP 401: Bad [redacted] for [redacted]")
     assert "secret" not in repr(provider)
+
+
+@pytest.mark.parametrize("key", ["team-pass", "p4ssw0rd", "correcthorsebatterystaple"])
+@pytest.mark.parametrize("form", [str, quote, lambda key: b64encode(key.encode()).decode()])
+async def test_names_of_an_answer_repeat_no_key_and_its_text_keeps_words(
+    key: str, form: Callable[[str], str]
+) -> None:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": f"say {key}"}}
+    told = ok(choices=[choice], id=f"id-{form(key)}", model=f"m-{form(key)}", service_tier=form(key))
+    async with serving((told,)) as server:
+        provider = connect(spec(base_url=server.url, api_key=key), name="p", connections=2)
+        answered = await ask(provider)
+        await provider.close()
+
+    assert isinstance(answered, Response), answered
+    names = (answered.response_id, answered.response_model, answered.service_tier)
+    assert not any(key in str(name) or form(key).rstrip("=") in str(name) for name in names)
+    assert answered.content == f"say {key}"
 
 
 def test_ca_file_that_is_missing_is_an_error_of_the_job() -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from batchroute.providers.redaction import MASK, Redactor, passwords, secrets_of_url
+from batchroute.providers.redaction import MASK, Keys, Redactor, keys_of, passwords, secrets_of_url
 
 SECRET = 'k3y/+"ü-0123456789\\'
 
@@ -91,9 +91,30 @@ def test_the_beginning_of_a_key_in_base64_is_masked_too() -> None:
     ],
 )
 def test_answers_lose_whole_keys_and_nothing_else(answer: str, expected: str) -> None:
-    redactor = Redactor(["abcdefgh12345678xyz4321", "production-support"])
-    assert redactor.repeated_in(answer) is (answer != expected)
-    assert redactor.without_keys(answer) == expected
+    keys = Keys.for_answers(["abcdefgh12345678xyz4321", "production-support"])
+    assert keys.stand_in(answer) is (answer != expected)
+    assert keys.taken_out(answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("chatcmpl-team-pass-1", f"chatcmpl-{MASK}-1"),
+        (base64.b64encode(b"team-pass").decode(), MASK),
+        ("tier of seven77", "tier of seven77"),
+    ],
+)
+def test_names_lose_keys_that_could_be_words_from_eight_characters_on(name: str, expected: str) -> None:
+    keys = Keys.for_names(["team-pass", "seven77", "abcdefgh12345678xyz4321"])
+    assert keys.stand_in(name) is (name != expected)
+    assert keys.taken_out(name) == expected
+    assert not keys.stand_in("abcdefgh12345678xyz4321")  # those are taken out of all that an answer says
+
+
+def test_a_header_that_is_called_as_a_key_holds_one() -> None:
+    headers = {"X-Api-Token": "Basic team-pass", "x-team": "research"}
+    assert keys_of("key", headers) == ("key", "Basic", "team-pass")
+    assert keys_of(None, {}) == ()
 
 
 @pytest.mark.parametrize(

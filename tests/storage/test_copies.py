@@ -1,5 +1,6 @@
 """The copy of an output in object storage: whole, in an order that no reader is hurt by, and never in the way."""
 
+import datetime as dt
 import json
 import threading
 from pathlib import Path
@@ -11,12 +12,16 @@ import pytest
 from batchroute.api import run
 from batchroute.core.errors import JobError, OutputError
 from batchroute.engine.copying import Copying
+from batchroute.engine.endings import Ended
+from batchroute.engine.runs import _left_for_copies
+from batchroute.engine.stops import GRACE_S
 from batchroute.io.files import write_bytes
 from batchroute.io.manifest import Manifest, Part, write_manifest
 from batchroute.job.loading import load_job
 from tests.builders import records, write_records
 from tests.cli.jobs import write_job
 from tests.cli.processes import batchroute, started, summary
+from tests.fakes import virtual_clock
 from tests.storage.servers import KEY_ID, PATIENCE_S, SECRET, Gate, Storage
 
 PREFIX = "copies/nightly/"
@@ -27,6 +32,15 @@ def copied(folder: Path, storage: Storage, gate: Gate | None = None, **fields: A
     options = storage.options if gate is None else {**storage.options, "aws_endpoint_url": gate.url}
     where = {"copy_to": f"s3://{storage.bucket}/{PREFIX.rstrip('/')}", "storage_options": options}
     return write_job(folder, output={"path": "out", **where}, **{"count": 40, **fields})
+
+
+def ended() -> Ended:
+    """A run in which all went well."""
+    return Ended(
+        run_id="run", exit_code=0, reason=None, started_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), duration_s=1.0,
+        total=0, succeeded=0, failed=0, degraded=0, skipped=0, pending=0, stale=0, cost=0, unpriced=0, warnings=(),
+        disabled={}, errors={}, failed_over=0, event="finish", cut_off=False,
+    )  # fmt: skip
 
 
 def dataset(out: Path) -> dict[str, bytes]:
@@ -75,12 +89,64 @@ def test_dead_letters_go_before_their_records_come_elsewhere(
     assert pl.read_parquet(tmp_path / "out/results/*.parquet")["record_id"].n_unique() == 40
 
 
-def test_a_run_that_starts_over_replaces_its_copy(storage: Storage, tmp_path: Path) -> None:
-    job = copied(tmp_path, storage)
+def test_a_part_that_a_refresh_replaces_is_there_until_the_next_one_is(
+    storage: Storage, gate: Gate, tmp_path: Path
+) -> None:
+    job = copied(tmp_path, storage, gate)
+    assert run(job).exit_code == 0
+    part = f"{PREFIX}results/part-00001.parquet"
+    before = storage.objects()[part]
+    write_records(tmp_path / "in.jsonl", [{**each, "text": "another"} for each in records(40)])
+
+    gate.on = lambda method, path: 403 if method == "PUT" and path == part else None
+    assert run(job, refresh_changed=True).exit_code == 74
+    assert storage.objects()[part] == before
+    gate.on = lambda _method, _path: None
+    assert run(job).exit_code == 0
+    assert_whole(tmp_path, storage)
+    assert f"DELETE {part}" not in gate.seen
+    puts = gate.of("PUT")
+    assert puts.index(f"PUT {part}") < puts.index(f"PUT {PREFIX}ledger/part-00002.parquet")
+
+
+async def test_whoever_waits_for_the_last_copy_waits_no_longer_than_may_be(
+    storage: Storage, gate: Gate, tmp_path: Path
+) -> None:
+    freed = threading.Event()
+    loaded = load_job(copied(tmp_path, storage, gate))
+    write_manifest(loaded.output.path, Manifest(job="test", fingerprint="f"))
+    assert loaded.output.copy_to is not None
+    copying = Copying(loaded, loaded.output.copy_to, fresh=False)
+
+    def hold(method: str, _path: str) -> int | None:
+        if method == "PUT":
+            freed.wait(PATIENCE_S)
+        return None
+
+    gate.on = hold
+    told = await copying.finished(ended(), within_s=0.2)
+    freed.set()
+    assert (told.exit_code, told.event) == (OutputError.exit_code, OutputError.event)
+    assert told.warnings[-1].endswith("is incomplete: the deadline has come")
+
+
+async def test_the_last_copy_has_until_the_deadline_and_half_a_minute_at_least() -> None:
+    clock = virtual_clock()
+    now = clock.wall()
+    assert _left_for_copies(None, clock) is None
+    left = [_left_for_copies(due_at, clock) for due_at in (now + 600, now + 5, now - 5)]
+    assert left == pytest.approx([600, GRACE_S, GRACE_S], abs=1)
+
+
+def test_a_run_that_starts_over_replaces_its_copy(storage: Storage, gate: Gate, tmp_path: Path) -> None:
+    job = copied(tmp_path, storage, gate)
     assert run(job).exit_code == 0
     storage.put(f"{PREFIX}notes.txt", b"somebody's")
 
+    first = len(gate.seen)
     assert run(job, fresh=True, limit=10).exit_code == 0
+    changes = [line.split()[0] for line in gate.seen[first:] if line.split()[0] in {"PUT", "DELETE"}]
+    assert changes == ["DELETE"] * 3 + ["PUT"] * 4  # of both datasets a record would stand there twice
     there = storage.objects(PREFIX)
     assert there.pop("notes.txt") == b"somebody's"
     assert there == dataset(tmp_path / "out")

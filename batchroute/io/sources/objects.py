@@ -13,9 +13,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchroute.core.errors import InputError, NoRoomError
+from batchroute.core.errors import InputError
 from batchroute.io.buckets import Bucket, StorageError, Stored, Trouble
-from batchroute.io.files import ROOM_BYTES, unwritten
+from batchroute.io.files import check_room, unwritten
 from batchroute.job.storage import StorageOptions, parts_of
 
 PIECE: Final = 8 << 20
@@ -62,7 +62,7 @@ class Place(Struct, frozen=True):
         """
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._check_room(folder)
+            check_room(folder, self.stored.size, f"{self.url} while it is read")
             descriptor, path = tempfile.mkstemp(
                 dir=folder, prefix="object-", suffix=PurePosixPath(self.stored.key).suffix
             )
@@ -90,15 +90,6 @@ class Place(Struct, frozen=True):
         with ThreadPoolExecutor(AT_ONCE) as readers:
             for _ in readers.map(piece, range(0, self.stored.size, PIECE)):
                 pass
-
-    def _check_room(self, folder: Path) -> None:
-        disk = os.statvfs(folder)
-        free = disk.f_bavail * disk.f_frsize
-        if free < self.stored.size + ROOM_BYTES:
-            raise NoRoomError(
-                f"{folder}: {free >> 20} MiB are free, and {self.url} needs {self.stored.size >> 20} while it is "
-                f"read, beside {ROOM_BYTES >> 20} to end in good order. Free space, then run again."
-            )
 
 
 def list_objects(url: str, options: StorageOptions) -> list[Place]:

@@ -1,0 +1,61 @@
+"""The first records of an input, read for nothing but to know whether a run would stop at them."""
+
+from contextlib import aclosing
+
+from batchroute.core.errors import InputError
+from batchroute.core.excerpts import excerpt_of
+from batchroute.core.records import Batch, Fault, Labels, Record
+from batchroute.engine.openings import Opened
+from batchroute.routing.routes import Router
+from batchroute.routing.selections import Selection
+from batchroute.routing.soundness import Soundness
+
+
+class Beginning:
+    """Looks at an input as a run does that knows of no record yet, and changes nothing."""
+
+    def __init__(
+        self, opened: Opened, router: Router, selection: Selection, *, max_bad: float, limit: int | None
+    ) -> None:
+        self._prompts, self._classifier, self._source = opened
+        self._router = router
+        self._selection = selection
+        self._limit = limit
+        self._soundness = Soundness(bound=max_bad)
+        self._seen: dict[str, str] = {}
+
+    async def refuse_if_mostly_bad(self) -> None:
+        """Read on until that is known. Raises InputError where a run would send nothing."""
+        soundness = self._soundness
+        async with aclosing(self._source.batches()) as batches:
+            async for batch in batches:
+                taken = batch if self._limit is None else batch.first(self._limit - soundness.read)
+                self._look_at(taken)
+                if soundness.known or soundness.read == self._limit:
+                    break
+        if reason := soundness.unusable():
+            raise InputError(reason, code="input_mostly_bad")
+
+    def _look_at(self, batch: Batch) -> None:
+        bad = {
+            each.line: (each.fault.error_type, f"{batch.place(each.file, each.line)}: {each.fault.message}")
+            for each in batch.rejects
+        }
+        labels = self._classifier.classify(batch.records)
+        for record, label in zip(batch.records, labels, strict=True):
+            if (fault := self._fault(record, label)) is not None:
+                place = batch.place(record.file, record.line)
+                message = f"{place}: {fault.message}: {excerpt_of(record.fields)}"
+                bad[record.line] = fault.error_type, message
+        good = (record.line for record in batch.records if record.line not in bad)
+        self._soundness.note(len(batch), [(line, *told) for line, told in bad.items()], next(good, None))
+
+    def _fault(self, record: Record, labels: Labels) -> Fault | None:
+        """Why the record could not be sent; None also where nobody asks for it."""
+        if (first := self._seen.get(record.record_id)) is not None:
+            return Fault("id_duplicate", f"id {record.record_id!r} was read before, at {first}")
+        self._seen[record.record_id] = f"{record.file}:{record.line}"
+        if not self._selection.takes(labels, self._router.route(labels).name):
+            return None
+        rendered = self._prompts.render(record)
+        return rendered if isinstance(rendered, Fault) else None
