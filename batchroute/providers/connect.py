@@ -79,12 +79,16 @@ def connect(spec: jobs.Provider, *, name: str, connections: int, base_url: str |
     """
     url = base_url or spec.base_url
     assert url is not None, "only a simulator has no URL of its own"
+    key = spec.key.get_secret_value() if spec.key is not None else None
     account = Account(
         name=name,
         base_url=url,
         connections=connections,
-        api_key=spec.key.get_secret_value() if spec.key is not None else None,
-        headers={header: value.get_secret_value() for header, value in spec.headers.items()},
+        api_key=None if spec.key_header else key,
+        headers={
+            **({spec.key_header: key} if spec.key_header and key else {}),
+            **{header.lower(): value.get_secret_value() for header, value in spec.headers.items()},
+        },
         ca_file=spec.ca_file,
         proxy=spec.proxy.get_secret_value() if spec.proxy is not None else None,
     )
