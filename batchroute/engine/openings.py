@@ -84,7 +84,11 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
         simulated = provider.simulation.models.get(known_as)
         return simulated.price.value if simulated and simulated.price else None
     return resolve_price(
-        None, provider_url=provider.base_url, provider_name=model.provider, model=known_as, on=on
+        None,
+        provider_url=provider.base_url,
+        provider_name=provider.preset or model.provider,
+        model=known_as,
+        on=on,
     )
 
 

@@ -28,7 +28,7 @@ from batchroute.job.families import known
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
-from batchroute.job.presets import PRESETS, PresetName, misplaced, named, preset_of
+from batchroute.job.presets import PRESETS, PresetName, named, preset_of
 from batchroute.job.simulation import Simulation
 from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
 from batchroute.job.stages import Stage
@@ -226,9 +226,14 @@ class Provider(Spec):
                 f"needs a base_url beside preset {self.preset}. "
                 "Write that of your resource: https://NAME.openai.azure.com/openai/v1"
             )
-        owner = misplaced(self.preset, self.base_url or "")
-        if owner is not None:
+        url = self.base_url or ""
+        owner = preset_of(url)
+        if owner not in {None, self.preset}:
             raise ValueError(f"is preset {self.preset} with the base_url of {owner}. Write preset: {owner}")
+        if owner == "azure" and not url.endswith("/openai/v1"):
+            raise ValueError(
+                "has a base_url that is not the v1 API's. Write https://NAME.openai.azure.com/openai/v1"
+            )
         return self
 
     @model_validator(mode="after")

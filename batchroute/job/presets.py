@@ -54,47 +54,47 @@ class Preset:
 
 
 PRESETS: Final[Mapping[PresetName, Preset]] = {
-    # platform.openai.com/docs/api-reference/authentication (2026-08)
+    # platform.openai.com/docs/api-reference/authentication of 2026-08
     "openai": Preset(
         "https://api.openai.com/v1", "OPENAI_API_KEY", ("us.api.openai.com", "eu.api.openai.com")
     ),
-    # learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle (2025-11): /openai/v1 below the resource's
+    # learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle of 2025-11: /openai/v1 below the resource's
     # host takes api-key and no api-version; the model is the name of the deployment.
     "azure": Preset(
         None, "AZURE_OPENAI_API_KEY", (".openai.azure.com", ".services.ai.azure.com"), key_header="api-key"
     ),
-    # platform.claude.com/docs/en/api/openai-sdk (2026-02)
+    # platform.claude.com/docs/en/cli-sdks-libraries/libraries/openai-sdk of 2026-11
     "anthropic": Preset("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
-    # ai.google.dev/gemini-api/docs/openai (2026-08)
+    # ai.google.dev/gemini-api/docs/openai of 2026-08
     "gemini": Preset("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
-    # api-docs.deepseek.com (2026-08)
+    # api-docs.deepseek.com of 2026-11
     "deepseek": Preset("https://api.deepseek.com", "DEEPSEEK_API_KEY"),
-    # docs.mistral.ai/api (2026-08)
+    # docs.mistral.ai/api of 2026-08
     "mistral": Preset("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    # console.groq.com/docs/openai (2026-08)
+    # console.groq.com/docs/openai of 2026-08
     "groq": Preset("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    # docs.together.ai/docs/openai-api-compatibility (2026-08)
-    "together": Preset("https://api.together.xyz/v1", "TOGETHER_API_KEY", ("api.together.ai",)),
-    # docs.fireworks.ai/tools-sdks/openai-compatibility (2026-08)
+    # docs.together.ai/docs/inference/openai-compatibility of 2026-11; .xyz is its older name
+    "together": Preset("https://api.together.ai/v1", "TOGETHER_API_KEY", ("api.together.xyz",)),
+    # docs.fireworks.ai/tools-sdks/openai-compatibility of 2026-08
     "fireworks": Preset("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    # openrouter.ai/docs/quickstart (2026-08)
+    # openrouter.ai/docs/quickstart of 2026-08
     "openrouter": Preset("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    # docs.x.ai/docs/api-reference (2026-08)
+    # docs.x.ai/docs/api-reference of 2026-08
     "xai": Preset("https://api.x.ai/v1", "XAI_API_KEY"),
-    # alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope (2026-08): a host for each region,
+    # alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope of 2026-03: a host for each region,
     # each with keys of its own
     "qwen": Preset(
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         "DASHSCOPE_API_KEY",
-        ("dashscope.aliyuncs.com", "dashscope-us.aliyuncs.com"),
+        ("dashscope.aliyuncs.com", "dashscope-us.aliyuncs.com", "cn-hongkong.dashscope.aliyuncs.com"),
     ),
-    # pypi.org/project/zhipuai 2.1.5 (2025-07); z.ai, the provider's other host, has keys of its own
+    # pypi.org/project/zhipuai 2.1.5 of 2025-07; z.ai, the provider's other host, has keys of its own
     "zhipu": Preset("https://open.bigmodel.cn/api/paas/v4", "ZHIPUAI_API_KEY"),
-    # platform.moonshot.ai/docs (2026-08)
+    # platform.kimi.ai/docs/api/quickstart of 2026-11
     "moonshot": Preset("https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", ("api.moonshot.cn",)),
-    # docs.ollama.com/api/openai-compatibility (2026-08)
+    # docs.ollama.com/api/openai-compatibility of 2026-10
     "ollama": Preset("http://localhost:11434/v1"),
-    # docs.vllm.ai/en/latest/serving/openai_compatible_server (2026-08)
+    # docs.vllm.ai/en/latest/serving/openai_compatible_server of 2026-08
     "vllm": Preset("http://localhost:8000/v1"),
 }
 
@@ -107,12 +107,6 @@ def named(text: object) -> Preset | None:
 def preset_of(url: str) -> PresetName | None:
     """The provider whose URL this is. Local servers look all alike."""
     return next((name for name, preset in PRESETS.items() if preset.variable and preset.owns(url)), None)
-
-
-def misplaced(preset: PresetName, url: str) -> PresetName | None:
-    """Whose URL it is that a provider of this preset has, if it is another one's."""
-    owner = preset_of(url)
-    return None if owner == preset else owner
 
 
 def with_keys(root: Node, environ: Mapping[str, str]) -> tuple[Node, tuple[Problem, ...]]:
