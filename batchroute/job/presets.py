@@ -65,19 +65,19 @@ PRESETS: Final[Mapping[PresetName, Preset]] = {
     ),
     # platform.claude.com/docs/en/cli-sdks-libraries/libraries/openai-sdk of 2026-11
     "anthropic": Preset("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
-    # ai.google.dev/gemini-api/docs/openai of 2026-08
+    # ai.google.dev/gemini-api/docs/openai of 2026-11
     "gemini": Preset("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
     # api-docs.deepseek.com of 2026-11
     "deepseek": Preset("https://api.deepseek.com", "DEEPSEEK_API_KEY"),
     # docs.mistral.ai/api of 2026-08
     "mistral": Preset("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    # console.groq.com/docs/openai of 2026-08
+    # console.groq.com/docs/openai of 2026-11
     "groq": Preset("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     # docs.together.ai/docs/inference/openai-compatibility of 2026-11; .xyz is its older name
     "together": Preset("https://api.together.ai/v1", "TOGETHER_API_KEY", ("api.together.xyz",)),
-    # docs.fireworks.ai/tools-sdks/openai-compatibility of 2026-08
+    # docs.fireworks.ai/tools-sdks/openai-compatibility of 2026-11
     "fireworks": Preset("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    # openrouter.ai/docs/quickstart of 2026-08
+    # openrouter.ai/docs/quick-start of 2026-11
     "openrouter": Preset("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     # docs.x.ai/docs/api-reference of 2026-08
     "xai": Preset("https://api.x.ai/v1", "XAI_API_KEY"),
@@ -94,7 +94,7 @@ PRESETS: Final[Mapping[PresetName, Preset]] = {
     "moonshot": Preset("https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", ("api.moonshot.cn",)),
     # docs.ollama.com/api/openai-compatibility of 2026-10
     "ollama": Preset("http://localhost:11434/v1"),
-    # docs.vllm.ai/en/latest/serving/openai_compatible_server of 2026-08
+    # docs.vllm.ai/en/v0.8.1/serving/openai_compatible_server of 2025-03
     "vllm": Preset("http://localhost:8000/v1"),
 }
 
@@ -132,8 +132,11 @@ def _with_key(name: str, provider: Node, environ: Mapping[str, str], problems: l
     preset = named(written.text()) if written else None
     if written is None or preset is None or preset.variable is None or _has_key(provider, preset):
         return provider
+    url = (base_url.text() if (base_url := provider.child("base_url")) else None) or preset.base_url
+    if url is None or (preset_of(url) is not None and not preset.owns(url)):
+        return provider  # refused elsewhere
     variable: str = preset.variable
-    problem = _unusable(provider, preset, variable, environ)
+    problem = _unusable(url, preset, variable, environ)
     if problem is not None:
         path: KeyPath = ("providers", name, "preset")
         reason, remedy, code = problem
@@ -152,12 +155,10 @@ def _has_key(provider: Node, preset: Preset) -> bool:
 
 
 def _unusable(
-    provider: Node, preset: Preset, variable: str, environ: Mapping[str, str]
+    url: str, preset: Preset, variable: str, environ: Mapping[str, str]
 ) -> tuple[str, str, str] | None:
     """Why the key is not taken from the environment: reason, remedy and word."""
-    written = provider.child("base_url")
-    url = written.text() if written else None
-    if url is not None and not preset.owns(url):
+    if not preset.owns(url):
         remedy = f'If its key is to be sent there, write api_key: "${{{variable}}}"; EMPTY for none'
         return f"has a base_url elsewhere, where {variable} is not sent", remedy, "job_preset"
     if not environ.get(variable):

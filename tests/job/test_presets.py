@@ -93,12 +93,9 @@ def test_headers_of_the_job_win(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("environ")
 def test_a_key_never_goes_to_another_presets_url(tmp_path: Path, name: PresetName, other: PresetName) -> None:
     entry = f"preset: {name}, base_url: '{url_of(other)}'"
-    lines = refused(tmp_path, text(providers(entry)))
-    assert f"where {PRESETS[name].variable} is not sent" in lines[0]
-    assert KEY not in "".join(lines)
-
-    [line] = refused(tmp_path, text(providers(f"{entry}, api_key: EMPTY")))
-    assert f"is preset {name} with the base_url of {other}" in line
+    for written in (entry, f"{entry}, api_key: EMPTY"):
+        [line] = refused(tmp_path, text(providers(written)))
+        assert f"is preset {name} with the base_url of {other}" in line
 
 
 @pytest.mark.parametrize(
@@ -125,7 +122,7 @@ def test_the_variable_of_a_preset_is_a_secret_everywhere_else(tmp_path: Path) ->
     ("entry", "told"),
     [
         ("preset: openia", "openai"),
-        ("preset: azure, api_key: EMPTY", "needs a base_url beside preset azure"),
+        ("preset: azure", "needs a base_url beside preset azure"),
         ("preset: azure, api_key: EMPTY, base_url: 'https://mine.openai.azure.com'", "not the v1 API's"),
         ("preset: openai, kind: simulator, api_key: EMPTY", "is a simulator, which has no preset"),
         ("preset: [openai]", "preset"),
