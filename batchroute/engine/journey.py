@@ -56,7 +56,9 @@ class Journey:
             choice = self._choose(trail)
             if isinstance(choice, Send):
                 attempt = self._afforded if self.purse.bounded else self._attempt
-                verdict = await attempt(trail, self.pools[choice.model])
+                pool = self.pools[choice.model]
+                trail.asked = pool.asked(trail.request)
+                verdict = await attempt(trail, pool)
                 if verdict is Action.ACCEPT or verdict is Action.GIVE_UP or trail.unaffordable:
                     return
                 if verdict is Action.RETRY:
@@ -103,7 +105,7 @@ class Journey:
 
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
-        async with pool.slot(trail.request.estimated_tokens(), trail.record.seq) as slot:
+        async with pool.slot(trail.asked.estimated_tokens(), trail.record.seq) as slot:
             if not slot.granted or self.halt.stopping:
                 return None
             if self.purse.bounded and trail.reserved < self._most(trail, pool):

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
-from batchroute.core.requests import CAPS
 from batchroute.io.prices import resolve_price
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
+from batchroute.routing.messages import output_cap
 from batchroute.routing.prompts import Prompts
 from batchroute.routing.routes import Router, RouteRule
 
@@ -73,6 +74,11 @@ def router(job: Job) -> Router:
     return Router([_rule(name, job) for name in job.routes])
 
 
+def routed(job: Job) -> tuple[str, ...]:
+    """The models that some route names, in the order in which they are named first."""
+    return tuple(dict.fromkeys(name for route in job.routes.values() for name in route.models))
+
+
 def model_price(job: Job, name: str, on: dt.date) -> Price | None:
     """What a declared model costs: as the job says, as its simulation says, or as the price list says."""
     model, known_as = job.models[name], job.provider_model(name)
@@ -83,27 +89,40 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
         simulated = provider.simulation.models.get(known_as)
         return simulated.price.value if simulated and simulated.price else None
     return resolve_price(
-        None, provider_url=provider.base_url, provider_name=model.provider, model=known_as, on=on
+        None,
+        provider_url=provider.base_url,
+        provider_name=provider.preset or model.provider,
+        model=known_as,
+        on=on,
     )
 
 
-def capped(job: Job) -> bool:
-    """Whether the job limits the output of every request."""
-    return any(name in job.prompt.params for name in CAPS)
+def capped(job: Job, model: str) -> bool:
+    """Whether the job limits the output of every request to this model."""
+    params, adapter = job.prompt.params, Adapter.of(job.adaptation(model))
+    if adapter is None:
+        return output_cap(params) is not None
+    return adapter.cap(adapter.params(params)) is not None
 
 
 def check_bounded(job: Job, on: dt.date) -> None:
     """Refuse a job with a budget where the most that a request can cost is unknown. Raises JobError."""
     if job.budget is None:
         return
-    routed = dict.fromkeys(name for route in job.routes.values() for name in route.models)
-    unpriced = [name for name in routed if model_price(job, name, on) is None]
+    asked = routed(job)
+    unpriced = [name for name in asked if model_price(job, name, on) is None]
     if unpriced:
         raise JobError(
             f"there is a budget, and no price is known for {', '.join(unpriced)}. "
             f"Declare models.{unpriced[0]}.price, or take it off the routes [job_price]"
         )
-    if not capped(job):
+    endless = [name for name in asked if not capped(job, name)]
+    if endless and output_cap(job.prompt.params) is not None:
+        raise JobError(
+            f"there is a budget, and models.{endless[0]}.adapt takes the limit of an answer away. "
+            f"Keep it, or add max_tokens to models.{endless[0]}.adapt.extra [job_no_output_cap]"
+        )
+    if endless:
         raise JobError(
             "there is a budget, and the length of an answer has no limit. "
             "Declare prompt.params.max_tokens [job_no_output_cap]"

@@ -10,6 +10,7 @@ from typing import Self
 from msgspec import Struct
 
 from batchroute.core.money import Rates
+from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure, Outcome
 from batchroute.engine.allowances import Allowance, Reservation
 from batchroute.engine.clock import Clock
@@ -17,6 +18,7 @@ from batchroute.engine.hedges import HedgeBudget
 from batchroute.engine.network import UNREACHED
 from batchroute.engine.pacing import Pacer
 from batchroute.providers.provider import Provider
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.health import Breaker, BreakerPolicy, State
 from batchroute.routing.patience import Patience
 from batchroute.routing.ramps import Ramp
@@ -62,6 +64,8 @@ class PoolSpec:
     timeout_s: float
     rates: Rates | None
     hedged: bool = False
+    adapter: Adapter | None = None
+    """What makes of a record's request the one that is sent to it; None where that is the same."""
 
 
 class PoolStatistics(Struct, frozen=True, kw_only=True):
@@ -182,6 +186,11 @@ class Pool:
         return f"<Pool {self.statistics()}>"
 
     # What a record asks
+
+    def asked(self, request: Request) -> Request:
+        """The request as it is sent to this model."""
+        adapter = self.spec.adapter
+        return request if adapter is None else adapter.adapt(request)
 
     def slot(self, estimated_tokens: int, place: int = 0) -> Slot:
         """`async with pool.slot(tokens) as slot:` waits for a slot and a permit.

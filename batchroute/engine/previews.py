@@ -8,8 +8,16 @@ from msgspec import Struct
 from batchroute.core.records import Batch, Fault
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
-from batchroute.engine.openings import check_bounded, model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import (
+    check_bounded,
+    model_price,
+    opened,
+    prompt_warnings,
+    routed,
+    router,
+)
 from batchroute.job.jobs import Job
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.soundness import Soundness
 
 
@@ -24,6 +32,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     never: tuple[str, ...]
     """Kept columns that none of the records has."""
     unpriced: tuple[str, ...]
+    adapted: tuple[str, ...]
+    """What requests are changed in for a model of a route, a line each."""
     request: str | None
     unusable: str | None
     """Why a run would stop at once: most of these records cannot be sent."""
@@ -57,10 +67,22 @@ async def preview(job: Job, records: int = 1000) -> Preview:
             name for name in job.output.keep if not any(name in found.fields for found in batch.records)
         ),
         unpriced=unpriced,
-        request=first.body(job.provider_model(routes[0].models[0])).decode() if first else None,
+        adapted=tuple(
+            f"{name}: {adaptation.told()}"
+            for name in routed(job)
+            if (adaptation := job.adaptation(name)) is not None
+        ),
+        request=_sent(first, job, routes[0].models[0]) if first else None,
         unusable=_unusable(job, places, faults),
         warnings=(*source.warnings, *prompt_warnings(prompts)),
     )
+
+
+def _sent(request: Request, job: Job, model: str) -> str:
+    """The body as this model gets it."""
+    adapter = Adapter.of(job.adaptation(model))
+    asked = request if adapter is None else adapter.adapt(request)
+    return asked.body(job.provider_model(model)).decode()
 
 
 def _places(batch: Batch) -> dict[int, str]:

@@ -45,6 +45,7 @@ from batchroute.job.jobs import Job
 from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.fingerprints import Fingerprints
 from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
@@ -223,7 +224,10 @@ async def _assemble(
         retry_failed=options.retry_failed,
         soundness=Soundness(bound=job.input.max_bad),
         selection=selection,
-        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}),
+        fingerprints=Fingerprints(
+            {name: job.known_as(name) for name in job.models},
+            {name: adapter for name, pool in pools.items() if (adapter := pool.spec.adapter) is not None},
+        ),
         comparison=Comparison.of(
             job.fingerprint(), source.files, store, job.output.path, refresh=options.refresh_changed
         ),
@@ -312,7 +316,7 @@ def _warnings(pools: Mapping[str, Pool], job: Job) -> list[str]:
         f"{name}: hedge has no effect without a limit of the output: declare prompt.params.max_tokens, "
         "or what a second request costs would be unknown."
         for name, pool in pools.items()
-        if pool.spec.hedged and pool.spec.rates is not None and not (job.prompt.body or capped(job))
+        if pool.spec.hedged and pool.spec.rates is not None and not (job.prompt.body or capped(job, name))
     ]
     return warnings
 
@@ -354,6 +358,7 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
         timeout_s=model.timeout,
         hedged=model.hedge,
         rates=Rates.of(price) if price else None,
+        adapter=Adapter.of(job.adaptation(name)),
     )
 
 

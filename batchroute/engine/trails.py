@@ -43,6 +43,8 @@ class Trail:
     totals: Totals
     request: Request
     """What is sent next, with more room than was asked for once an answer did not fit."""
+    asked: Request
+    """The same as the model takes it whose turn it is."""
     tries: dict[str, int] = field(default_factory=dict)
     """Counted attempts by model."""
     errors: dict[ErrorType, int] = field(default_factory=dict)
@@ -71,7 +73,7 @@ class Trail:
     @classmethod
     def of(cls, record: Admitted) -> "Trail":
         """The beginning of a record's way."""
-        return cls(record, record.carried, record.request)
+        return cls(record, record.carried, record.request, record.request)
 
     @property
     def suspect(self) -> bool:

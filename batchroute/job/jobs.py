@@ -20,12 +20,15 @@ from pydantic import (
 
 from batchroute.core.money import Price, Rates
 from batchroute.core.results import RESULT_COLUMNS
+from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.budgets import Budget
 from batchroute.job.deadlines import Deadline
+from batchroute.job.families import known
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
+from batchroute.job.presets import PRESETS, PresetName, named, preset_of
 from batchroute.job.simulation import Simulation
 from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
 from batchroute.job.stages import Stage
@@ -33,7 +36,6 @@ from batchroute.job.storage import SCHEME, ObjectUrl, StorageOptions
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
-_OWNED_PARAMS = ("model", "messages", "stream", "n")
 _LEAST_PRICE = Decimal("0.0001")  # USD per million tokens; anything lower is a price per token by mistake
 
 
@@ -47,13 +49,6 @@ def _not_ours(names: tuple[str, ...]) -> tuple[str, ...]:
     if taken:
         raise ValueError(f"names {taken[0]!r}, a column of the results. Rename it in the input")
     return names
-
-
-def _own_params(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    owned = [name for name in _OWNED_PARAMS if name in params]
-    if owned:
-        raise ValueError(f"must not hold {', '.join(owned)}. Remove it: batchroute sets it for each request")
-    return params
 
 
 def _collected(path: Path) -> Path:
@@ -148,7 +143,7 @@ class Prompt(Spec):
     body: Text | None = Field(
         default=None, description="A column that holds a whole request body, sent as it stands."
     )
-    params: Annotated[dict[str, JsonValue], AfterValidator(_own_params)] = Field(
+    params: Annotated[dict[str, JsonValue], AfterValidator(own_params)] = Field(
         default_factory=dict,
         description="Members of each request body, such as max_tokens and temperature.",
     )
@@ -175,8 +170,13 @@ class Provider(Spec):
         default="openai",
         description="openai for any OpenAI-compatible server, simulator for the embedded one, free and offline.",
     )
+    preset: PresetName | None = Field(
+        default=None,
+        description="A provider that is known by name: its URL, and the variable of the environment that holds the key.",
+    )
     base_url: BaseUrl | None = Field(
-        default=None, description="The root of the API, such as https://api.openai.com/v1."
+        default=None,
+        description="The root of the API, such as https://api.openai.com/v1. Default: that of the preset.",
     )
     api_key: ApiKey | None = Field(
         default=None, description='The key, from the environment: "${OPENAI_API_KEY}".'
@@ -209,11 +209,38 @@ class Provider(Spec):
             return {**value, "simulation": {}}
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_url(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("base_url") is None and value.get("kind") != "simulator":
+            preset = named(value.get("preset"))
+            return value if preset is None else {**value, "base_url": preset.base_url}
+        return value
+
+    @model_validator(mode="after")
+    def _fits_preset(self) -> Self:
+        if self.preset is None:
+            return self
+        if self.base_url is None and self.kind == "openai":
+            raise ValueError(
+                f"needs a base_url beside preset {self.preset}. "
+                "Write that of your resource: https://NAME.openai.azure.com/openai/v1"
+            )
+        url = self.base_url or ""
+        owner = preset_of(url)
+        if owner not in {None, self.preset}:
+            raise ValueError(f"is preset {self.preset} with the base_url of {owner}. Write preset: {owner}")
+        if owner == "azure" and not url.endswith("/openai/v1"):
+            raise ValueError(
+                "has a base_url that is not the v1 API's. Write https://NAME.openai.azure.com/openai/v1"
+            )
+        return self
+
     @model_validator(mode="after")
     def _fits_kind(self) -> Self:
         if self.kind == "openai" and self.base_url is None:
             raise ValueError(
-                "needs a base_url. Write base_url: https://api.openai.com/v1, or kind: simulator"
+                "needs a base_url. Write base_url: https://api.openai.com/v1, a preset, or kind: simulator"
             )
         if self.kind == "openai" and self.simulation is not None:
             raise ValueError("has simulation without kind: simulator. Add the kind or remove simulation")
@@ -228,10 +255,20 @@ class Provider(Spec):
         """The key, wherever it was found; None where the server wants none."""
         return self.api_key_file.key if self.api_key_file is not None else self.api_key
 
+    @property
+    def known_by(self) -> PresetName | None:
+        """Who it is: as the job says, or by its URL."""
+        return self.preset or (preset_of(self.base_url) if self.base_url else None)
+
+    @property
+    def key_header(self) -> str | None:
+        """The header that carries the key in place of Authorization."""
+        return PRESETS[self.preset].key_header if self.preset else None
+
     def _refuse_network(self) -> None:
         given = [
             name
-            for name in ("base_url", "api_key", "api_key_file", "ca_file", "proxy")
+            for name in ("preset", "base_url", "api_key", "api_key_file", "ca_file", "proxy")
             if getattr(self, name) is not None
         ]
         if given:
@@ -291,6 +328,10 @@ class Model(Spec):
     price: PriceSpec | None = Field(
         default=None,
         description="USD per million tokens. Default: the shipped price list, if it knows the model.",
+    )
+    adapt: Adaptation = Field(
+        default_factory=Adaptation,
+        description="What its API differs in from the job's request. Default: what is known of the model by its name.",
     )
 
 
@@ -417,6 +458,13 @@ class Job(Spec):
         provider = self.providers[self.models[model].provider]
         return provider.kind, provider.base_url, self.provider_model(model)
 
+    def adaptation(self, model: str) -> Adaptation | None:
+        """What requests to a declared model are changed in: as the job says, over what is known of it."""
+        declared = self.models[model]
+        family = known(self.providers[declared.provider].known_by, self.provider_model(model))
+        adaptation = declared.adapt if family is None else declared.adapt.over(family)
+        return adaptation if adaptation.changes else None
+
     def fingerprint(self) -> str:
         """SHA-256 in hex of all that shapes the answers: never a key, a limit, a price or a path."""
         shape = {
@@ -424,9 +472,15 @@ class Job(Spec):
             "text": self.input.text,
             "classify": [stage.model_dump(mode="json") for stage in self.classify],
             "models": {
-                name: [model.provider, self.provider_model(name)] for name, model in self.models.items()
+                name: [model.provider, self.provider_model(name), *self._adapted(name)]
+                for name, model in self.models.items()
             },
             "providers": {name: [each.kind, each.base_url] for name, each in self.providers.items()},
             "routes": [[name, route.model_dump(mode="json")] for name, route in self.routes.items()],
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
+
+    def _adapted(self, model: str) -> list[Any]:
+        """What requests to it are changed in, for the fingerprint; nothing where they are not."""
+        adaptation = self.adaptation(model)
+        return [] if adaptation is None else [adaptation.model_dump(mode="json")]

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 
 from batchroute.core.requests import Request
+from batchroute.routing.adapters import Adapter
 
 BYTES = 8
 
@@ -13,12 +14,14 @@ class Fingerprints:
     """Fingerprints of requests on the way to the models of their route.
 
     Two are equal when the messages, the parameters (in any order) and the models that are tried (as their providers
-    know them, in order) are. What routes and models are called in the job, and which labels a record has, is no
-    matter: it changes no answer. `known_as` tells of every declared model what it is.
+    know them, in order) are, and what each of them is sent in place of the request. What routes and models are called
+    in the job, and which labels a record has, is no matter: it changes no answer. `known_as` tells of every declared
+    model what it is, `adapters` has those that differ.
     """
 
-    def __init__(self, known_as: Mapping[str, object]) -> None:
+    def __init__(self, known_as: Mapping[str, object], adapters: Mapping[str, Adapter] | None = None) -> None:
         self._known_as = known_as
+        self._adapters = adapters or {}
         self._begun: dict[tuple[tuple[str, ...], bytes], hashlib.blake2b] = {}
 
     def of(self, request: Request, models: tuple[str, ...]) -> int:
@@ -31,8 +34,16 @@ class Fingerprints:
     def _begin(self, request: Request, models: tuple[str, ...]) -> hashlib.blake2b:
         """What the records of a route have in common; kept where the parameters are the job's."""
         params = json.loads(b"{%b}" % request.params[1:])
-        asked = json.dumps([[self._known_as[model] for model in models], params], sort_keys=True)
+        asked = json.dumps([[self._told(model, params) for model in models], params], sort_keys=True)
         begun = hashlib.blake2b(asked.encode(), digest_size=BYTES)
         if not request.own_params:
             self._begun[models, request.params] = begun.copy()
         return begun
+
+    def _told(self, model: str, params: dict[str, object]) -> object:
+        """Who is asked, and for what if it is not sent what the others are: an adapter that changes nothing tells nothing."""
+        known_as, adapter = self._known_as[model], self._adapters.get(model)
+        if adapter is None:
+            return known_as
+        sent = adapter.params(params)
+        return known_as if sent == params and not adapter.words else [known_as, sent, adapter.words]

@@ -3,6 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchroute.core.requests import Request, members
+from batchroute.job.adaptations import Adaptation
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.fingerprints import Fingerprints
 
 KNOWN_AS = {
@@ -53,3 +55,28 @@ def test_a_fingerprint_fits_into_an_integer_of_sqlite(messages: bytes) -> None:
 
 
 TODAY = -4552852200387522472
+
+
+def adapted(asked: Request, **fields: object) -> int:
+    """The fingerprint where the second model has an adapter."""
+    adapters = {"b": Adapter(Adaptation.model_validate(fields))}
+    return Fingerprints(KNOWN_AS, adapters).of(asked, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        pytest.param({}, True, id="an adapter that changes nothing"),
+        pytest.param({"drop": ["temperature"]}, True, id="a parameter that is not sent anyway"),
+        pytest.param({"rename": {"max_tokens": "max_completion_tokens"}}, True, id="a name that is not used"),
+        pytest.param({"drop": ["seed"]}, False, id="a parameter less"),
+        pytest.param({"rename": {"seed": "random_seed"}}, False, id="a parameter by another name"),
+        pytest.param({"extra": {"top_k": 1}}, False, id="a parameter more"),
+        pytest.param({"suffix": "!"}, False, id="other words"),
+        pytest.param({"system_role": False}, False, id="system text elsewhere"),
+    ],
+)
+def test_a_request_is_another_when_one_of_its_models_is_sent_another(
+    fields: dict[str, object], same: bool
+) -> None:
+    assert (adapted(request(seed=1, n=1), **fields) == PLAIN) is same
