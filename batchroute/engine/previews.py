@@ -5,11 +5,20 @@ from contextlib import aclosing
 
 from msgspec import Struct
 
-from batchroute.core.records import Batch, Fault
+from batchroute.core.records import Batch, Fault, Record
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
-from batchroute.engine.openings import check_bounded, model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import (
+    check_bounded,
+    check_priced,
+    model_price,
+    opened,
+    prompt_warnings,
+    routed,
+    router,
+)
 from batchroute.job.jobs import Job
+from batchroute.routing.routes import RouteRule
 from batchroute.routing.soundness import Soundness
 
 
@@ -38,16 +47,20 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     prompts, classifier, source = opened(job)
     async with aclosing(source.batches()) as batches:
         batch = (await anext(batches, Batch(records=[], rejects=[]))).first(records)
-    rendered = [(record, prompts.render(record)) for record in batch.records]
+    routes = list(map(router(job).route, classifier.classify(batch.records)))
+    rendered = [
+        (record, _unless_misfit(prompts.render(record), record, route))
+        for record, route in zip(batch.records, routes, strict=True)
+    ]
     faults = {reject.line: reject.fault for reject in batch.rejects}
     faults.update((record.line, found) for record, found in rendered if isinstance(found, Fault))
     places = _places(batch)
-    routes = list(map(router(job).route, classifier.classify(batch.records)))
     first = next((found for _, found in rendered if isinstance(found, Request)), None)
     today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
     unpriced = tuple(name for name in job.models if model_price(job, name, today) is None)
-    routed = {name for route in job.routes.values() for name in route.models}
-    check_bounded(job, [name for name in unpriced if name in routed])
+    asked = routed(job)
+    check_bounded(job, [name for name in unpriced if name in asked])
+    check_priced(job, unpriced)
     return Preview(
         files=tuple(file.name for file in source.files),
         bytes_total=source.bytes_total,
@@ -62,6 +75,14 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         unusable=_unusable(job, places, faults),
         warnings=(*source.warnings, *prompt_warnings(prompts)),
     )
+
+
+def _unless_misfit(request: Request | Fault, record: Record, route: RouteRule) -> Request | Fault:
+    """The request, if a model of the route can take it."""
+    if isinstance(request, Fault):
+        return request
+    fitted = route.fitted(request, record.fields)
+    return fitted if isinstance(fitted, Fault) else request
 
 
 def _places(batch: Batch) -> dict[int, str]:

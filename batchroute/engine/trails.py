@@ -41,6 +41,8 @@ class Trail:
 
     record: Admitted
     totals: Totals
+    models: tuple[str, ...]
+    """The models that may answer it, in the order in which they are tried."""
     request: Request
     """What is sent next, with more room than was asked for once an answer did not fit."""
     tries: dict[str, int] = field(default_factory=dict)
@@ -63,6 +65,8 @@ class Trail:
     """What is set aside for its next request, picodollars."""
     unaffordable: bool = False
     """Whether it waits for a larger budget."""
+    misfit: Fault | None = None
+    """Why no model of the route may be asked."""
     suspicion: Suspicion | None = None
     failure: Failure | None = None
     failed: Pool | None = None
@@ -71,7 +75,7 @@ class Trail:
     @classmethod
     def of(cls, record: Admitted) -> "Trail":
         """The beginning of a record's way."""
-        return cls(record, record.carried, record.request)
+        return cls(record, record.carried, record.models, record.request)
 
     @property
     def suspect(self) -> bool:
@@ -89,6 +93,8 @@ class Trail:
 
     def fault(self) -> Fault:
         """Why the record has no answer, if it ends here."""
+        if self.misfit is not None:
+            return self.misfit
         if self.too_dear and (self.failure is None or self.failed is None):
             return Fault("budget_record", "every model of the route may cost more than budget.per_record_usd")
         if self.failure is None or self.failed is None:

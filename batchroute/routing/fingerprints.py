@@ -3,10 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from batchroute.core.requests import Request
 
 BYTES = 8
+
+Tried: TypeAlias = tuple[str | tuple[str, ...], ...]
+"""The models that a record tries, in order; those in a tuple of their own stand for one another."""
 
 
 class Fingerprints:
@@ -19,20 +23,25 @@ class Fingerprints:
 
     def __init__(self, known_as: Mapping[str, object]) -> None:
         self._known_as = known_as
-        self._begun: dict[tuple[tuple[str, ...], bytes], hashlib.blake2b] = {}
+        self._begun: dict[tuple[Tried, bytes], hashlib.blake2b] = {}
 
-    def of(self, request: Request, models: tuple[str, ...]) -> int:
+    def of(self, request: Request, models: Tried) -> int:
         """The fingerprint, signed as SQLite's integers are."""
         begun = self._begun.get((models, request.params))
         digest = self._begin(request, models) if begun is None else begun.copy()
         digest.update(request.messages)
         return int.from_bytes(digest.digest(), "little", signed=True)
 
-    def _begin(self, request: Request, models: tuple[str, ...]) -> hashlib.blake2b:
+    def _begin(self, request: Request, models: Tried) -> hashlib.blake2b:
         """What the records of a route have in common; kept where the parameters are the job's."""
         params = json.loads(b"{%b}" % request.params[1:])
-        asked = json.dumps([[self._known_as[model] for model in models], params], sort_keys=True)
+        asked = json.dumps([[self._known(model) for model in models], params], sort_keys=True)
         begun = hashlib.blake2b(asked.encode(), digest_size=BYTES)
         if not request.own_params:
             self._begun[models, request.params] = begun.copy()
         return begun
+
+    def _known(self, model: str | tuple[str, ...]) -> object:
+        if isinstance(model, str):
+            return self._known_as[model]
+        return {"any": sorted((self._known_as[each] for each in model), key=json.dumps)}
