@@ -17,7 +17,8 @@ USUAL_OUTPUT_TOKENS: Final = 256
 """What an answer is taken to be long where its request has no limit."""
 
 _INLINE: Final = re.compile(rb'"data:[^"]*"')
-_IMAGE: Final = b'"image_url"'
+_IMAGE: Final = b'"type":"image_url"'
+"""A part with an image (platform.openai.com, API reference, Chat, 2026-08). Within a text the quotes were escaped."""
 _SCHEMA: Final = b'"json_schema"'
 
 
@@ -60,7 +61,7 @@ class Fitting:
         lacking: dict[str, str] = {}
         if self._least is not None and self._most_tokens(request) > self._least:
             lacking |= self._too_small(request)
-        if self._blind and _IMAGE in request.messages and has_image(request):
+        if self._blind and _IMAGE in request.messages:
             lacking |= dict.fromkeys(self._blind, "takes no images")
         if self._formless and _SCHEMA in request.params and asks_for_schema(request):
             lacking |= dict.fromkeys(self._formless, "gives no json_schema")
@@ -122,17 +123,8 @@ def output_tokens(request: Request) -> int:
     return request.max_output_tokens or USUAL_OUTPUT_TOKENS
 
 
-def has_image(request: Request) -> bool:
-    """Whether a message has a part of type image_url (platform.openai.com, API reference, Chat, 2026-08)."""
-    for message in json.decode(request.messages):
-        parts = message.get("content")
-        if isinstance(parts, list) and any(part.get("type") == "image_url" for part in parts):
-            return True
-    return False
-
-
 def asks_for_schema(request: Request) -> bool:
-    """Whether the answer is to follow a JSON Schema: response_format of type json_schema (the same page)."""
+    """Whether the answer is to follow a JSON Schema: response_format of type json_schema (platform.openai.com, API reference, Chat, 2026-08)."""
     wanted = json.decode(b"{%b}" % request.params[1:]).get("response_format")
     return isinstance(wanted, dict) and wanted.get("type") == "json_schema"
 
