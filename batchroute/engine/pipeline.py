@@ -30,6 +30,7 @@ from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
 from batchroute.engine.journey import Journey
+from batchroute.engine.lineups import Lineup
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
 from batchroute.engine.purses import Purse
@@ -88,6 +89,7 @@ class Pipeline:
     feed: Feed
     purse: Purse
     stops: Stops
+    lineups: Mapping[str, Lineup]
     warnings: tuple[str, ...]
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
@@ -108,7 +110,12 @@ class Pipeline:
             committed=self._committed,
         )
         self._journey = Journey(
-            pools=self.pools, requests=requests, halt=self.halt, clock=self.clock, purse=self.purse
+            pools=self.pools,
+            requests=requests,
+            halt=self.halt,
+            clock=self.clock,
+            purse=self.purse,
+            lineups=self.lineups,
         )
 
     async def run(self, watch: Watch | None) -> Ended:
@@ -228,7 +235,7 @@ class Pipeline:
         try:
             await self._journey.walk(record)
         finally:
-            self.window.give_back(record.models[0])
+            self.window.give_back(record.head)
 
     def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
         self.tally.count(attempt, result)

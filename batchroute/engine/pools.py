@@ -20,6 +20,7 @@ from batchroute.engine.pacing import Pacer
 from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.health import Breaker, BreakerPolicy, State
+from batchroute.routing.medians import Median
 from batchroute.routing.patience import Patience
 from batchroute.routing.ramps import Ramp
 from batchroute.routing.refusals import Refusals
@@ -66,6 +67,8 @@ class PoolSpec:
     hedged: bool = False
     adapter: Adapter | None = None
     """What makes of a record's request the one that is sent to it; None where that is the same."""
+    context: int | None = None
+    """Tokens that a request and its answer may have together, if that is known."""
 
 
 class PoolStatistics(Struct, frozen=True, kw_only=True):
@@ -161,6 +164,8 @@ class Pool:
         self._ramp = Ramp(spec.concurrency, clock.now())
         self._refusals = Refusals()
         self._patience = Patience(spec.timeout_s)
+        self.median: Median | None = None
+        """How long answers take, where somebody wants to know."""
         self.started = 0
         """Requests so far."""
         self.retries = RetryBudget()
@@ -236,6 +241,11 @@ class Pool:
     def reliable(self) -> bool:
         """Whether it hardly fails, so that what it fails with again and again is at fault."""
         return self._breaker.failed_share <= RELIABLE
+
+    @property
+    def load(self) -> float:
+        """Requests out and records waiting, as a share of the slots."""
+        return (self.in_flight + len(self._waiting)) / self.spec.concurrency
 
     @property
     def disabled(self) -> str | None:
@@ -395,6 +405,8 @@ class Pool:
             if self._in_row[1] or not self._proven:
                 self._in_row, self._proven = (ErrorType.UNCLASSIFIED, 0), True
             self._patience.answered(latency_s)
+            if self.median is not None:
+                self.median.note(latency_s)
             self._allowance.answered(self.clock.now())
         if slot.reservation is None:
             return
@@ -422,6 +434,8 @@ class Pool:
     def _learn_of_load(self, slot: Slot, error_type: ErrorType, timeout_s: float) -> None:
         if error_type is ErrorType.ATTEMPT_TIMEOUT:
             self._patience.expired(timeout_s)
+            if self.median is not None:
+                self.median.note(timeout_s)
             self._ramp.timed_out(slot.number, self.started)
         elif error_type in _TOO_MUCH:
             self._learn_of_refusal(slot, gently=error_type in {ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE})

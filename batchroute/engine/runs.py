@@ -25,8 +25,20 @@ from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
+from batchroute.engine.lineups import Lineup
 from batchroute.engine.notices import announced
-from batchroute.engine.openings import capped, check_bounded, model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import (
+    capped,
+    check_bounded,
+    check_priced,
+    model_context,
+    model_price,
+    opened,
+    order,
+    prompt_warnings,
+    routed,
+    router,
+)
 from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
@@ -47,8 +59,11 @@ from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.fingerprints import Fingerprints
+from batchroute.routing.medians import Median
+from batchroute.routing.routes import Router
 from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
+from batchroute.routing.strategies import Strategy
 
 FILES_BESIDE_SLOTS = 128
 STARTING_OVER = ".starting-over"
@@ -185,7 +200,9 @@ async def _assemble(
     since = None if options.since is None else epoch(options.since, clock.wall())
     prompts, classifier, source = opened(job, since=since, spool=job.output.path / TEMPORARY)
     due_at = _due_at(job, options, clock)
-    check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
+    today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
+    check_bounded(job, today)
+    check_priced(job, today)
     kept = kept_types(job.output.keep, source.schema)
     providers = await stack.enter_async_context(connect(job))
     if _begins_anew(job, options):  # only now: a job that is refused removes nothing
@@ -204,7 +221,8 @@ async def _assemble(
     run_id = _run_id(clock)
     commits = Commits(store)
     tally = Tally()
-    heads = _heads(job, pools)
+    rules = router(job)
+    heads = _heads(pools, rules)
     purse = Purse(_allotment(job), lambda what: halt.stop(_used_up(what)))
     window = Window(shares(heads, job.window))
     backlog = Backlog({model: _spool(job.output.path, model) for model in heads}, window)
@@ -215,7 +233,7 @@ async def _assemble(
         commits=commits,
         classifier=classifier,
         prompts=prompts,
-        router=router(job),
+        router=rules,
         backlog=backlog,
         clock=clock,
         tally=tally,
@@ -257,6 +275,7 @@ async def _assemble(
             max_wait_s=options.max_wait_s,
             due_at=due_at,
         ),
+        lineups=_lineups(job, pools),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
@@ -294,15 +313,33 @@ def _due_at(job: Job, options: Options, clock: Clock) -> float | None:
     return min(times, default=None)
 
 
-def _heads(job: Job, pools: Mapping[str, Pool]) -> dict[str, int]:
+def _heads(pools: Mapping[str, Pool], rules: Router) -> dict[str, int]:
     """The models that routes begin with, in the job's order, and the most slots that any model of theirs has: a
-    model that takes over for a smaller one is to be used to the full.
+    model that takes over for a smaller one is to be used to the full. So are models that stand for one another,
+    together; and where models are declared not to take every record, any of them may be the first that can.
     """
     heads: dict[str, int] = {}
-    for route in job.routes.values():
-        slots = max(pools[model].spec.concurrency for model in route.models)
-        heads[route.models[0]] = max(slots, heads.get(route.models[0], 0))
+    for rule in rules.rules:
+        groups = rule.groups or tuple((model,) for model in rule.models)
+        slots = max(sum(pools[model].spec.concurrency for model in group) for group in groups)
+        for head in rule.models if rule.spread else rule.models[:1]:
+            heads[head] = max(slots, heads.get(head, 0))
     return heads
+
+
+def _lineups(job: Job, pools: Mapping[str, Pool]) -> dict[str, Lineup]:
+    """Of the routes that choose; the models among which one goes by their speed are timed from now on."""
+    lineups: dict[str, Lineup] = {}
+    for name, route in job.routes.items():
+        choice = order(route)
+        if choice is None:
+            continue
+        bound = None if route.max_cost is None else picodollars(route.max_cost)
+        lineups[name] = Lineup(order=choice, pools=pools, max_cost=bound)
+        if choice.strategy is Strategy.FASTEST:
+            for model in route.models:
+                pools[model].median = pools[model].median or Median()
+    return lineups
 
 
 def _warnings(pools: Mapping[str, Pool], job: Job) -> list[str]:
@@ -337,11 +374,11 @@ def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:
 
 def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:
     on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
-    routed = {name for route in job.routes.values() for name in route.models}
+    asked = routed(job)
     return {
         name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
         for name, model in job.models.items()
-        if name in routed
+        if name in asked
     }
 
 
@@ -357,6 +394,7 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
         tpm=model.limits.tpm,
         timeout_s=model.timeout,
         hedged=model.hedge,
+        context=model_context(job, name),
         rates=Rates.of(price) if price else None,
         adapter=Adapter.of(job.adaptation(name)),
     )

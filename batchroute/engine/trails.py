@@ -21,7 +21,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A record that is ready to be sent: what is left of it once it was read, classified and rendered.
 
     `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns,
-    `fingerprint` that of the request.
+    `fingerprint` that of the request, `head` the model in whose share of the window it counts.
     """
 
     seq: int
@@ -29,6 +29,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     labels: Labels
     route: str
     models: tuple[str, ...]
+    head: str
     request: Request
     kept: dict[str, Any]
     carried: Totals = NOTHING_SPENT
@@ -41,6 +42,8 @@ class Trail:
 
     record: Admitted
     totals: Totals
+    models: tuple[str, ...]
+    """The models that may answer it, in the order in which they are tried."""
     request: Request
     """What is sent next, with more room than was asked for once an answer did not fit."""
     asked: Request
@@ -65,6 +68,8 @@ class Trail:
     """What is set aside for its next request, picodollars."""
     unaffordable: bool = False
     """Whether it waits for a larger budget."""
+    misfit: Fault | None = None
+    """Why no model of the route may be asked."""
     suspicion: Suspicion | None = None
     failure: Failure | None = None
     failed: Pool | None = None
@@ -73,7 +78,7 @@ class Trail:
     @classmethod
     def of(cls, record: Admitted) -> "Trail":
         """The beginning of a record's way."""
-        return cls(record, record.carried, record.request, record.request)
+        return cls(record, record.carried, record.models, record.request, record.request)
 
     @property
     def suspect(self) -> bool:
@@ -91,6 +96,8 @@ class Trail:
 
     def fault(self) -> Fault:
         """Why the record has no answer, if it ends here."""
+        if self.misfit is not None:
+            return self.misfit
         if self.too_dear and (self.failure is None or self.failed is None):
             return Fault("budget_record", "every model of the route may cost more than budget.per_record_usd")
         if self.failure is None or self.failed is None:

@@ -23,6 +23,7 @@ from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.budgets import Budget
+from batchroute.job.choices import ListedModels, RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
 from batchroute.job.families import known
 from batchroute.job.key_files import KeyFilePath
@@ -79,6 +80,10 @@ class Input(Spec):
     )
     text: Text | None = Field(
         default=None, description="The column that classification reads. Default: what the prompt uses."
+    )
+    language: Text | None = Field(
+        default=None,
+        description="The column with a record's language, such as en or pt-BR, for models that declare languages.",
     )
     max_bad: Share = Field(
         default=0.5,
@@ -333,6 +338,18 @@ class Model(Spec):
         default_factory=Adaptation,
         description="What its API differs in from the job's request. Default: what is known of the model by its name.",
     )
+    context: Positive | None = Field(
+        default=None,
+        description="Tokens that a request and its answer may have together. Default: as the price list says, where "
+        "the price is from it, too.",
+    )
+    vision: bool | None = Field(default=None, description="Whether it takes images.")
+    json_schema: bool | None = Field(
+        default=None, description="Whether it answers to a response_format of type json_schema."
+    )
+    languages: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(distinct)] | None = (
+        Field(default=None, description="The languages it speaks, such as [en, de]. Default: every one.")
+    )
 
 
 class When(Spec):
@@ -377,9 +394,35 @@ class Route(Spec):
     """The models that may answer a kind of record, in the order in which they are tried."""
 
     when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
-    models: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(distinct)] = Field(
-        description="Keys of `models`, the first choice first, such as [mini, large]."
+    listed: ListedModels = Field(
+        alias="models",
+        description="Keys of `models`, the first choice first, such as [mini, large]. Models in a list of their own, "
+        "such as [[east, west], backup], stand for one another: requests are spread over them.",
     )
+    strategy: StrategyName = Field(
+        default="ordered",
+        description="What decides on the first choice: ordered (as written), cheapest (for this record), fastest "
+        "(by what was observed), least_busy or weighted. Of models in lists of their own, it decides within each list.",
+    )
+    weights: dict[Key, Weight] = Field(
+        default={}, description="For strategy weighted: the share of each model, such as {a: 3, b: 1}."
+    )
+    max_cost: RecordUsd | None = Field(
+        default=None,
+        description="USD that a record may be expected to cost: dearer models are left out for it.",
+    )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models of the route, those of a group one after the other."""
+        return flat(self.listed)
+
+    def shape(self) -> dict[str, Any]:
+        """What of it shapes the answers. A route without a choice has the shape that it had before there was one."""
+        plain = {"when": self.when.model_dump(mode="json"), "models": list(self.models)}
+        if self.listed == self.models and self.strategy == "ordered":
+            return plain
+        return {**plain, "listed": self.listed, "strategy": self.strategy}
 
 
 class Job(Spec):
@@ -476,7 +519,8 @@ class Job(Spec):
                 for name, model in self.models.items()
             },
             "providers": {name: [each.kind, each.base_url] for name, each in self.providers.items()},
-            "routes": [[name, route.model_dump(mode="json")] for name, route in self.routes.items()],
+            "routes": [[name, route.shape()] for name, route in self.routes.items()],
+            **self._abilities(),
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
 
@@ -484,3 +528,13 @@ class Job(Spec):
         """What requests to it are changed in, for the fingerprint; nothing where they are not."""
         adaptation = self.adaptation(model)
         return [] if adaptation is None else [adaptation.model_dump(mode="json")]
+
+    def _abilities(self) -> dict[str, Any]:
+        """What models are declared to take, where any is; it decides which of them a record comes to."""
+        keys = {"context", "vision", "json_schema", "languages"}
+        declared = {
+            name: found
+            for name, model in self.models.items()
+            if (found := model.model_dump(mode="json", include=keys, exclude_none=True))
+        }
+        return {"abilities": declared, "language": self.input.language} if declared else {}

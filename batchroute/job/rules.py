@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
+from batchroute.job import choices
 from batchroute.job.addresses import is_loopback, looks_real
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
@@ -35,6 +36,8 @@ def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     yield from _twins(root)
     yield from _default_route(root)
     yield from _unreachable(root)
+    yield from choices.misfits(root)
+    yield from _speechless(root)
     yield from _overlap(root, origin)
     yield from _keys_on_the_command_line(root)
 
@@ -127,7 +130,25 @@ def _routed(root: Node) -> Iterator[tuple[KeyPath, Node]]:
     for name, route in _children(root, "routes"):
         models = route.child("models")
         for index, node in enumerate(models.elements() if models else ()):
-            yield ("routes", name, "models", index), node
+            path: KeyPath = ("routes", name, "models", index)
+            yield path, node
+            yield from (((*path, place), inner) for place, inner in enumerate(node.elements()))
+
+
+def _speechless(root: Node) -> Iterator[Problem]:
+    """Languages of models, and nothing that tells the language of a record."""
+    if root.find("input", "language"):
+        return
+    for name, model in _children(root, "models"):
+        spoken = model.child("languages")
+        if spoken is not None and spoken.value is not None:
+            yield Problem(
+                mark=spoken.key,
+                path=("models", name, "languages"),
+                reason="is never looked at: nothing tells in which language a record is",
+                remedy="Name the column in input.language, or remove it",
+                code="job_language",
+            )
 
 
 def _baseline(root: Node) -> Iterator[tuple[KeyPath, Node]]:
