@@ -9,10 +9,13 @@ from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
 from batchroute.core.requests import CAPS
+from batchroute.io.functions import import_function
 from batchroute.io.prices import resolve_price
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job
+from batchroute.job.stages import PythonStage
 from batchroute.routing.classifiers import Classifier
+from batchroute.routing.functions import Function
 from batchroute.routing.prompts import Prompts
 from batchroute.routing.routes import Router, RouteRule
 
@@ -34,7 +37,7 @@ def opened(job: Job, *, since: float | None = None, spool: Path | None = None) -
     the folder for copies of objects while they are read; by default where temporary files go.
     """
     prompts = Prompts(job.prompt, job.place)
-    classifier = Classifier(job.classify, text=_texts(job, prompts))
+    classifier = Classifier(job.classify, text=_texts(job, prompts), functions=_functions(job))
     columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
     source = open_source(
         job.input.path,
@@ -108,10 +111,16 @@ def check_bounded(job: Job, unpriced: Sequence[str]) -> None:
         )
 
 
+def _functions(job: Job) -> dict[str, Function]:
+    """The functions beside the job file that its stages name."""
+    named = [stage.python for stage in job.classify if isinstance(stage, PythonStage)]
+    return {name: import_function(name, job.directory) for name in named}
+
+
 def _columns_classified(job: Job) -> set[str]:
     """The input columns that classification reads, beside those of the prompt."""
-    named = [getattr(stage, key, None) for stage in job.classify for key in ("column", "complexity", "text")]
-    return {name for name in (job.input.text, *named) if name is not None}
+    named = {name for stage in job.classify for name in stage.reads()}
+    return named if job.input.text is None else named | {job.input.text}
 
 
 def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:
