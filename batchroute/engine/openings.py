@@ -1,7 +1,7 @@
 """What a run and a preview of it open alike: a job's prompts, classifier and source, its routes and prices."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,15 +30,18 @@ class Opened(NamedTuple):
     source: Source
 
 
-def opened(job: Job, *, since: float | None = None, spool: Path | None = None) -> Opened:
+def opened(
+    job: Job, *, since: float | None = None, spool: Path | None = None, also: Collection[str] = ()
+) -> Opened:
     """Raise BatchrouteError for prompts, patterns or input that cannot be used.
 
     With `since`, seconds since the epoch, the source reads only files that were modified then or later. `spool` is
-    the folder for copies of objects while they are read; by default where temporary files go.
+    the folder for copies of objects while they are read; by default where temporary files go. `also` names columns
+    that are read beside those that the job needs.
     """
     prompts = Prompts(job.prompt, job.place)
     classifier = Classifier(job.classify, text=_texts(job, prompts), functions=_functions(job))
-    columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
+    columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep, *also})
     source = open_source(
         job.input.path,
         id_column=job.input.id,

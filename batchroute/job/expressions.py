@@ -23,13 +23,31 @@ def parsed(sql: str) -> "pl.Expr":
         raise ValueError(f"is not an SQL expression: {reason}. {_EXAMPLE}") from error
     if any(name.startswith(_SUBQUERY) for name in expression.meta.root_names()):
         raise ValueError("asks for other records by a subquery. Use the columns of the record alone")
-    if not (expression.meta.is_row_separable() or expression.meta.is_literal()):
+    if not _is_alone(expression):
         raise ValueError(
             "looks at several records at once. Use no aggregate, window or subquery: each record is judged alone"
         )
     if not expression.meta.root_names():
         raise ValueError(f"names no column, so that it says the same of every record. {_EXAMPLE}")
     return expression
+
+
+def _is_alone(expression: "pl.Expr") -> bool:
+    """Whether it says of a record what it would say without the others: polars tells of the outermost step only."""
+    from polars.exceptions import ColumnNotFoundError, InvalidOperationError  # noqa: PLC0415  as above
+
+    if expression.meta.is_literal():
+        return True
+    inputs = expression.meta.pop()
+    if not inputs:
+        return expression.meta.is_column()
+    try:
+        alone = expression.meta.is_row_separable()
+    except ColumnNotFoundError:  # IN with a list: it would need the input's schema, and looks at one record
+        alone = True
+    except InvalidOperationError:  # a subquery
+        return False
+    return alone and all(map(_is_alone, inputs))
 
 
 def columns_of(*expressions: str | None) -> set[str]:

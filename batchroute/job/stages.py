@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -10,8 +10,6 @@ from pydantic_core import PydanticCustomError
 from batchroute.job.expressions import columns_of, parsed
 from batchroute.job.functions import FunctionName
 from batchroute.job.spec import Listed, Positive, Share, Spec, Text, distinct
-
-Confident = TypeVar("Confident", "ColumnStage", "SqlStage")
 
 _KINDS = {
     "sql": "sql",  # these two before the columns: they have keys of the same name
@@ -110,7 +108,8 @@ class ColumnStage(Spec):
 
     @model_validator(mode="after")
     def _compares(self) -> Self:
-        return _comparable(self)
+        _check_comparable(self.threshold, self.confidence)
+        return self
 
 
 class PatternsStage(Spec):
@@ -181,7 +180,8 @@ class SqlStage(Spec):
 
     @model_validator(mode="after")
     def _compares(self) -> Self:
-        return _comparable(self)
+        _check_comparable(self.threshold, self.confidence)
+        return self
 
 
 class PythonStage(Spec):
@@ -205,12 +205,11 @@ def _named(*columns: str | None) -> set[str]:
     return {name for name in columns if name is not None}
 
 
-def _comparable(stage: Confident) -> Confident:
-    if stage.threshold is not None and stage.confidence is None:
+def _check_comparable(threshold: float | None, confidence: str | None) -> None:
+    if threshold is not None and confidence is None:
         raise ValueError(
             "has a threshold and nothing to compare with it. Add `confidence`, or remove `threshold`"
         )
-    return stage
 
 
 def _kind(value: Any) -> str | None:

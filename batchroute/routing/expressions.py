@@ -27,7 +27,7 @@ class Expression:
         self._stage = stage
         self._sql = sql
         self._expression = parsed(sql)
-        self._columns = self._expression.meta.root_names()
+        self._columns = tuple(dict.fromkeys(self._expression.meta.root_names()))
         self._works = False
 
     def values(self, columns: Columns, dtype: pl.DataType) -> pl.Series:
