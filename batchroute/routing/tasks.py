@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 import polars as pl
 from msgspec import Struct
 
+from batchroute.routing.hints import weigh
 from batchroute.routing.words import any_of, ascii_boundaries, in_script, words_as_one
 
 OPENING: Final = 240
@@ -498,16 +499,11 @@ def _ends(texts: pl.Series) -> pl.Series:
 @functools.cache
 def _finders() -> tuple[_Find, ...]:
     """The searches in their order. Made when first asked for: they take longer to make than most modules to load."""
-    shapes = _Evidence(
-        any_of(shape for cues in CUES for shape in cues.shapes),
-        {cues.task: any_of(cues.shapes) for cues in CUES if cues.shapes},
-    )
     return (
         functools.partial(_pictured, pictured=ascii_boundaries(words_as_one(PICTURED))),
         functools.partial(_in_characters, stages=_CHARACTERS.evidence()),
         *(evidence.tasks for evidence in _LETTERS.evidence()),
-        shapes.tasks,
-        functools.partial(_conversational, conversation="(?i)" + ascii_boundaries("|".join(CONVERSATION))),
+        weigh,
     )
 
 
