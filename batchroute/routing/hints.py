@@ -16,6 +16,9 @@ from batchroute.routing.words import ascii_boundaries, in_script, words_as_one
 LEAST: Final = 1.0
 """What the hints must come to; below that nothing is said."""
 
+_SHORT: Final = 0.4
+"""What it weighs that a text is short."""
+
 _PERSONAL: Final = 0.35
 """Persons talk in many requests: each such word weighs little."""
 
@@ -27,7 +30,7 @@ HINTS: Final = {
         "significant|difference between|ratio|trade-off|invariant|dilemma|deduction|argument_|equation|formula|graph_|"
         "at least how|lowest|highest|possible to|impossible|which limits|weighed|km/h|mph|"
         "cuánto|cuánta|cuesta|sale mejor|por qué|al día|litro_|kilómetro|euros cada|combien|quel est le reste|reste de la|partagent|"
-        "deux fois plus|pourquoi|les étapes|de plus que|de moins que|wie viel|wie lange|wie oft|lohnt sich|rechne|pro monat|pro tag|warum|"
+        "deux fois plus|pourquoi|les étapes|de plus que|de moins que|wie viel|wie lange|wie oft|wann kommt|velocidad media|a qué velocidad|lohnt sich|rechne|pro monat|pro tag|warum|"
         "doppelt so|insgesamt|quanto_|quanti_|quante_|perché|ore_|porquê|quantos|为什么|规律|几天|星期几|多久|多长|一共|还剩|每天|每小时|概率|数列|"
         "最多|最少|哪个更|划算|是否成立|假设|なぜ|何分|何時間|何人|合計"
     ),
@@ -112,12 +115,12 @@ _QUOTE: Final = '["“”«»„「『]'
 
 SHAPES: Final = (
     # a heading without a verb, then the material: "names, dates: ..."
-    Shape(rf"^[^\n:：?？{_QUOTE[1:]}{{3,80}},[^\n:：?？]{{2,60}}[:：]\s?{_QUOTE}", {"extract": 1.5}),
-    Shape(rf"^[^\n:：?？{_QUOTE[1:]}{{3,60}}[:：]\s?{_QUOTE}", {"extract": 0.5}),
+    Shape(rf"^[^\n.:：?？{_QUOTE[1:]}*,[^\n.:：?？]+[:：]\s?{_QUOTE}", {"extract": 1.5}),
+    Shape(rf"^[^\n.:：?？{_QUOTE[1:]}*[:：]\s?{_QUOTE}", {"extract": 0.5}),
     # choices in brackets
-    Shape(r"[(（][^()（）\n\"]{1,25}(?:,|/|、|,)[^()（）\n\"]{1,60}[)）]", {"classify": 1.0, "extract": 0.3}),
+    Shape(r"[(（][^()（）\n\"]+[,/、,][^()（）\n\"]+[)）]", {"classify": 1.0, "extract": 0.3}),
     # alternatives, then a question mark
-    Shape(r"^[^\n?？]{3,70} (?:or|oder|ou|o|ni) [^\n?？]{2,30}[?？]", {"classify": 0.8, "moderate": 0.8}),
+    Shape(r"^[^\n.?？]+ (?:or|oder|ou|o) [^\n.?？]+[?？]", {"classify": 0.8, "moderate": 0.8}),
     # numbers and a question
     Shape(
         r"[0-9][^?？]*?[^0-9?？.,][0-9][^?？]*?[^0-9?？.,][0-9][^?？]*[?？]", {"reason": 1.6, "chat": -0.7}
@@ -141,29 +144,62 @@ SHAPES: Final = (
         {"chat": -1.2, "reason": -0.8, "extract": 0.4, "moderate": 0.4, "classify": 0.3},
     ),
     Shape(r"\n", {"chat": -0.6, "creative": -0.3, "extract": 0.3, "summarize": 0.3, "classify": 0.3}),
-    Shape(r"^[^\n]{0,110}$", {"chat": 0.4}),
-    Shape(r"^[^\n:：\"“«]{0,90}[?？!！.。]?\s*$", {"chat": 0.5}),
+    Shape(r"^[^\n:：\"“«]*$", {"chat": 0.5}),
     Shape(r"[?？]\s*$", {"chat": 0.3, "reason": 0.3}),
-    Shape(
-        r"^\W*(?:hi|hello|hey|good (?:morning|evening|afternoon|night)|thanks|thank you|hola|buen[oa]s|gracias|salut|bonjour|merci|hallo|"
-        r"guten (?:tag|abend|morgen)|danke|servus|moin|olá|oi\b|bom dia|boa noite|ciao|buongiorno|grazie|你好|您好|早上好|晚上好|谢谢|嗨|こんにちは|ありがとう|おはよう)",
-        {"chat": 1.8},
-    ),
 )
 """Shapes are looked for in all texts that have no instruction, so they are few and short."""
 
 
+GREETING: Final = (
+    r"^[ \n\"“¡¿*]*(?:hi|hello|hey|good (?:morning|evening|afternoon|night)|thanks|thank you|what's up|how are you|hola|buen[oa]s|gracias|"
+    r"cómo estás|salut|bonjour|bonsoir|merci|hallo|guten (?:tag|abend|morgen)|danke|servus|moin|olá|oi\b|bom dia|boa noite|"
+    r"obrigad|ciao|buongiorno|grazie|你好|您好|早上好|晚上好|谢谢|嗨|こんにちは|ありがとう|おはよう)"
+)
+"""What begins so, holds no instruction and is short, is conversation."""
+
+_CHAT_BYTES: Final = 400
+"""Up to this length (UTF-8, so that a Chinese character weighs three) a greeting makes a text conversation."""
+
+_OPENING: Final = 40
+"""Characters in which a greeting begins."""
+
+_SHORT_BYTES: Final = 110
+"""Up to this length a text is a little more likely to be conversation."""
+
+
 def weigh(texts: pl.Series) -> pl.Series:
     """The task that the hints in each text make likeliest, as a String Series; null where they come to little."""
-    scores = [dict[str, float]() for _ in range(len(texts))]
-    for extract in _extractors():
-        for score, found in zip(scores, texts.str.extract_all(extract).to_list(), strict=True):
-            for word in set(map(str.lower, found or ())):
-                _add(score, _speaks_for(word))
+    length = texts.str.len_bytes()
+    greeted = (texts.str.head(_OPENING).str.contains(_greeting()) & (length <= _CHAT_BYTES)).fill_null(
+        value=False
+    )
+    found = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
+    found = found.set(greeted, "chat")
+    rows = (~greeted & texts.is_not_null()).arg_true()
+    return found.scatter(rows, _weighed(texts.gather(rows)))
+
+
+def _weighed(texts: pl.Series) -> pl.Series:
+    if texts.is_empty():
+        return texts
+    scores: list[dict[str, float]] = [
+        {"chat": _SHORT} if short else {} for short in (texts.str.len_bytes() <= _SHORT_BYTES)
+    ]
+    letters, characters = _extractors()
+    for rows, extract in ((texts.is_not_null(), letters), (_in_characters(texts), characters)):
+        some = rows.arg_true()
+        for row, found in zip(some, texts.gather(some).str.extract_all(extract).to_list(), strict=True):
+            for word in set(map(str.lower, found)):
+                _add(scores[row], _speaks_for(word))
     for expression, weights in _shapes():
         for row in texts.str.contains(expression).arg_true():
             _add(scores[row], weights)
     return pl.Series(list(map(_likeliest, scores)), dtype=pl.String)
+
+
+def _in_characters(texts: pl.Series) -> pl.Series:
+    """Known by their bytes, as letters with accents make a text longer by some per cent only."""
+    return texts.str.len_bytes() > texts.str.len_chars() * 9 // 8
 
 
 def _add(score: dict[str, float], weights: dict[str, float]) -> None:
@@ -185,7 +221,12 @@ def _extractors() -> Sequence[str]:
 
 @functools.cache
 def _shapes() -> Sequence[tuple[str, dict[str, float]]]:
-    return [("(?i)" + ascii_boundaries(shape.expression), shape.weights) for shape in SHAPES]
+    return [("(?i)" + shape.expression, shape.weights) for shape in SHAPES]
+
+
+@functools.cache
+def _greeting() -> str:
+    return "(?i)" + ascii_boundaries(GREETING)
 
 
 @functools.lru_cache(maxsize=10_000)
