@@ -160,28 +160,20 @@ GREETING: Final = (
 _CHAT_BYTES: Final = 400
 """Up to this length (UTF-8, so that a Chinese character weighs three) a greeting makes a text conversation."""
 
-_OPENING: Final = 40
-"""Characters in which a greeting begins."""
-
 _SHORT_BYTES: Final = 110
 """Up to this length a text is a little more likely to be conversation."""
 
 
 def weigh(texts: pl.Series) -> pl.Series:
     """The task that the hints in each text make likeliest, as a String Series; null where they come to little."""
-    length = texts.str.len_bytes()
-    greeted = (texts.str.head(_OPENING).str.contains(_greeting()) & (length <= _CHAT_BYTES)).fill_null(
-        value=False
-    )
-    found = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
-    found = found.set(greeted, "chat")
-    rows = (~greeted & texts.is_not_null()).arg_true()
-    return found.scatter(rows, _weighed(texts.gather(rows)))
+    text = pl.col("text")
+    greeted = (text.str.len_bytes() <= _CHAT_BYTES) & text.str.contains(_greeting())
+    found = texts.alias("text").to_frame().select(pl.when(greeted).then(pl.lit("chat"))).to_series()
+    rows = found.is_null().arg_true()
+    return found if rows.is_empty() else found.scatter(rows, _weighed(texts.gather(rows)))
 
 
 def _weighed(texts: pl.Series) -> pl.Series:
-    if texts.is_empty():
-        return texts
     scores: list[dict[str, float]] = [
         {"chat": _SHORT} if short else {} for short in (texts.str.len_bytes() <= _SHORT_BYTES)
     ]
