@@ -39,7 +39,7 @@ HINTS: Final = {
         "short play|scene|character|product copy|marketing copy|back of a|blurb|motto|one-liner|invented|in the voice of|as a letter|love letter|"
         "farewell|sentence that uses|uses every|six word|six-word|a story|anecdote|wedding|congratulat|menu description|invitation|"
         "lustig|zweizeiler|spruch_|wortspiel|namen für|briefwechsel|formuliere|glückwunsch|einladung|geburtstag|ausdenken|slogan für|"
-        "reformule|aimable|quadra_|verso_|texto para|felicitación|divertid|drôle|humour|faire-part|carte pour|dédicace|invitación|dedicatoria|"
+        "reformule|aimable|quadra_|verso_|texto para|felicitación|divertid|drôle|faire-part|carte pour|dédicace|invitación|dedicatoria|"
         "filastrocca|biglietto|广告语|朋友圈|公众号|文案|写一|写条|写段|写个|开头|祝福|祝贺|标题|取名|起个|对联|川柳|俳句|作って|考えて|詩を"
     ),
     "moderate": (

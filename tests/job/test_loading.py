@@ -242,7 +242,7 @@ BAD_VALUES = [
     pytest.param(
         "classify: [{sql: a, confidence: 'b +'}]\n",
         "1:33: classify[0].confidence: is not an SQL expression",
-        "[job_sql]",
+        "Write one expression",
         id="stage-confidence",
     ),
     pytest.param(
@@ -260,7 +260,7 @@ BAD_VALUES = [
     pytest.param(
         "classify: [{python: 'rules:label', columns: [a]}]\n",
         "1:21: classify[0].python: finds no file",
-        "Put it beside the job file. [job_function]",
+        "Put it beside the job file",
         id="stage-function-file",
     ),
     pytest.param(
