@@ -10,7 +10,7 @@ from batchroute import __version__
 from batchroute.core.errors import BatchrouteError
 
 STDERR = 2
-COMMANDS = ("run", "check", "status", "verify", "simulate", "init", "schema")
+COMMANDS = ("run", "check", "classify", "status", "verify", "simulate", "init", "schema")
 
 
 class Commands(click.Group):

@@ -1,19 +1,22 @@
 """What a run and a preview of it open alike: a job's prompts, classifier and source, its routes and prices."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
+from batchroute.io.functions import import_function
 from batchroute.io.prices import resolve_context, resolve_price
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job, Model, Route
+from batchroute.job.stages import PythonStage
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fits import Ability, Fitting, primary
+from batchroute.routing.functions import Function
 from batchroute.routing.messages import output_cap
 from batchroute.routing.prompts import Prompts
 from batchroute.routing.routes import Router, RouteRule
@@ -30,15 +33,18 @@ class Opened(NamedTuple):
     source: Source
 
 
-def opened(job: Job, *, since: float | None = None, spool: Path | None = None) -> Opened:
+def opened(
+    job: Job, *, since: float | None = None, spool: Path | None = None, also: Collection[str] = ()
+) -> Opened:
     """Raise BatchrouteError for prompts, patterns or input that cannot be used.
 
     With `since`, seconds since the epoch, the source reads only files that were modified then or later. `spool` is
-    the folder for copies of objects while they are read; by default where temporary files go.
+    the folder for copies of objects while they are read; by default where temporary files go. `also` names columns
+    that are read beside those that the job needs.
     """
     prompts = Prompts(job.prompt, job.place)
-    classifier = Classifier(job.classify, text=_texts(job, prompts))
-    columns = frozenset({*prompts.columns, *_columns_chosen_by(job), *job.output.keep})
+    classifier = Classifier(job.classify, text=_texts(job, prompts), functions=_functions(job))
+    columns = frozenset({*prompts.columns, *_columns_chosen_by(job), *job.output.keep, *also})
     source = open_source(
         job.input.path,
         id_column=job.input.id,
@@ -170,10 +176,16 @@ def check_priced(job: Job, on: dt.date) -> None:
             )
 
 
+def _functions(job: Job) -> dict[str, Function]:
+    """The functions beside the job file that its stages name."""
+    named = [stage.python for stage in job.classify if isinstance(stage, PythonStage)]
+    return {name: import_function(name, job.directory) for name in named}
+
+
 def _columns_chosen_by(job: Job) -> set[str]:
     """The input columns that classification and the choice of a model read, beside those of the prompt."""
-    named = [getattr(stage, key, None) for stage in job.classify for key in ("column", "complexity", "text")]
-    return {name for name in (job.input.text, job.input.language, *named) if name is not None}
+    read = {name for stage in job.classify for name in stage.reads()}
+    return read | {name for name in (job.input.text, job.input.language) if name is not None}
 
 
 def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:

@@ -15,6 +15,7 @@ from batchroute.job import choices
 from batchroute.job.addresses import is_loopback, looks_real
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
+from batchroute.job.functions import FunctionName, missing
 from batchroute.job.key_files import readable_by_others
 from batchroute.job.paths import Origin
 from batchroute.job.problems import KeyPath, Problem, dotted, nearest
@@ -33,6 +34,7 @@ _Words: TypeAlias = tuple[str, ...] | None
 def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     """Every rule that the tree breaks."""
     yield from _undeclared(root)
+    yield from _functions(root, origin)
     yield from _twins(root)
     yield from _default_route(root)
     yield from _unreachable(root)
@@ -117,6 +119,22 @@ def _undeclared(root: Node) -> Iterator[Problem]:
             name = path[-1] if word == "route" else node.text()
             if isinstance(name, str) and name and name not in declared.entries():
                 yield _unknown_name(word, name, path, node, declared)
+
+
+def _functions(root: Node, origin: Origin) -> Iterator[Problem]:
+    """Python stages whose function is not beside the job file. What is no name of a function is said elsewhere."""
+    classify = root.child("classify")
+    for index, stage in enumerate(classify.elements() if classify else ()):
+        node = stage.child("python")
+        try:
+            name = FunctionName.of((node.text() if node else None) or "")
+        except ValueError:
+            continue
+        reason = missing(name, Path(origin.absolute(".")))
+        if node and reason is not None:
+            what, _, remedy = reason.rpartition(". ")
+            path: KeyPath = ("classify", index, "python")
+            yield Problem(mark=node.mark, path=path, reason=what, remedy=remedy, code="job_function")
 
 
 def _unknown_name(word: str, name: str, path: KeyPath, node: Node, declared: Node) -> Problem:
