@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     JsonValue,
     PrivateAttr,
@@ -26,13 +27,14 @@ from batchroute.job.budgets import Budget
 from batchroute.job.choices import ListedModels, RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
 from batchroute.job.families import known
+from batchroute.job.functions import FunctionName
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.presets import PRESETS, PresetName, named, preset_of
 from batchroute.job.simulation import Simulation
 from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
-from batchroute.job.stages import Stage
+from batchroute.job.stages import PythonStage, Stage
 from batchroute.job.storage import SCHEME, ObjectUrl, StorageOptions
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
@@ -393,6 +395,8 @@ class When(Spec):
 class Route(Spec):
     """The models that may answer a kind of record, in the order in which they are tried."""
 
+    model_config = ConfigDict(serialize_by_alias=True)  # what is dumped can be read again
+
     when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
     listed: ListedModels = Field(
         alias="models",
@@ -521,6 +525,7 @@ class Job(Spec):
             "providers": {name: [each.kind, each.base_url] for name, each in self.providers.items()},
             "routes": [[name, route.shape()] for name, route in self.routes.items()],
             **self._abilities(),
+            **self._functions(),
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
 
@@ -528,6 +533,17 @@ class Job(Spec):
         """What requests to it are changed in, for the fingerprint; nothing where they are not."""
         adaptation = self.adaptation(model)
         return [] if adaptation is None else [adaptation.model_dump(mode="json")]
+
+    def _functions(self) -> dict[str, Any]:
+        """What the files say whose functions classify, where any do; what those files import is not looked at."""
+        names = {stage.python for stage in self.classify if isinstance(stage, PythonStage)}
+        files = {name: FunctionName.of(name).file(self.directory) for name in sorted(names)}
+        written = {
+            name: hashlib.sha256(file.read_bytes()).hexdigest()
+            for name, file in files.items()
+            if file.exists()
+        }
+        return {"functions": written} if written else {}
 
     def _abilities(self) -> dict[str, Any]:
         """What models are declared to take, where any is; it decides which of them a record comes to."""

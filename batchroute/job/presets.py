@@ -54,10 +54,9 @@ class Preset:
 
 
 PRESETS: Final[Mapping[PresetName, Preset]] = {
-    # platform.openai.com/docs/api-reference/authentication of 2026-08
-    "openai": Preset(
-        "https://api.openai.com/v1", "OPENAI_API_KEY", ("us.api.openai.com", "eu.api.openai.com")
-    ),
+    # pypi.org/project/openai 3.52.0 of 2026-11, _data_residency.py: this one, and a host for each region, as
+    # developers.openai.com/api/docs/guides/data-residency of 2026-11 has them
+    "openai": Preset("https://api.openai.com/v1", "OPENAI_API_KEY", (".api.openai.com",)),
     # learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle of 2025-11: /openai/v1 below the resource's
     # host takes api-key and no api-version; the model is the name of the deployment.
     "azure": Preset(
@@ -69,7 +68,7 @@ PRESETS: Final[Mapping[PresetName, Preset]] = {
     "gemini": Preset("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
     # api-docs.deepseek.com of 2026-11
     "deepseek": Preset("https://api.deepseek.com", "DEEPSEEK_API_KEY"),
-    # docs.mistral.ai/api of 2026-08
+    # docs.mistral.ai/api of 2026-11, Chat Completion: its curl command, and the variable of its Python client
     "mistral": Preset("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
     # console.groq.com/docs/openai of 2026-11
     "groq": Preset("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
@@ -79,7 +78,7 @@ PRESETS: Final[Mapping[PresetName, Preset]] = {
     "fireworks": Preset("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     # openrouter.ai/docs/quick-start of 2026-11
     "openrouter": Preset("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    # docs.x.ai/docs/api-reference of 2026-08
+    # docs.x.ai/api/integrations of 2026-11, OpenAI SDK: base_url and variable
     "xai": Preset("https://api.x.ai/v1", "XAI_API_KEY"),
     # alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope of 2026-03: a host for each region,
     # each with keys of its own
