@@ -19,6 +19,9 @@ LEAST: Final = 1.0
 _SHORT: Final = 0.4
 """What it weighs that a text is short."""
 
+_PARTS: Final = 100
+"""Weights are added in hundredths: sums of floats depend on their order."""
+
 _PERSONAL: Final = 0.35
 """Persons talk in many requests: each such word weighs little."""
 
@@ -174,34 +177,27 @@ def weigh(texts: pl.Series) -> pl.Series:
 
 
 def _weighed(texts: pl.Series) -> pl.Series:
-    scores: list[dict[str, float]] = [
-        {"chat": _SHORT} if short else {} for short in (texts.str.len_bytes() <= _SHORT_BYTES)
-    ]
+    """All texts at once. Weights are added as whole numbers, and of tasks that are as likely the first one is told:
+    the same text has the same task in every run.
+    """
+    frame = texts.alias("text").to_frame().with_row_index("row")
+    seen, sums, likeliest = _steps()
+    scored = frame.select("row", *seen).join(_worded(frame), on="row", how="left", maintain_order="left")
+    most = pl.max_horizontal(*HINTS).alias("most")
+    return scored.select(sums).with_columns(most).select(likeliest).to_series()
+
+
+def _worded(frame: pl.DataFrame) -> pl.DataFrame:
+    """What the words of each text, each once, weigh together; texts without any are left out."""
     letters, characters = _extractors()
-    for rows, extract in ((texts.is_not_null(), letters), (_in_characters(texts), characters)):
-        some = rows.arg_true()
-        for row, found in zip(some, texts.gather(some).str.extract_all(extract).to_list(), strict=True):
-            for word in set(map(str.lower, found)):
-                _add(scores[row], _speaks_for(word))
-    for expression, weights in _shapes():
-        for row in texts.str.contains(expression).arg_true():
-            _add(scores[row], weights)
-    return pl.Series(list(map(_likeliest, scores)), dtype=pl.String)
-
-
-def _in_characters(texts: pl.Series) -> pl.Series:
-    """Known by their bytes, as letters with accents make a text longer by some per cent only."""
-    return texts.str.len_bytes() > texts.str.len_chars() * 9 // 8
-
-
-def _add(score: dict[str, float], weights: dict[str, float]) -> None:
-    for task, weight in weights.items():
-        score[task] = score.get(task, 0.0) + weight
-
-
-def _likeliest(score: dict[str, float]) -> str | None:
-    task = max(score, key=score.__getitem__, default=None)
-    return task if task is not None and score[task] >= LEAST else None
+    wide = frame.filter(pl.col("text").str.len_bytes() > pl.col("text").str.len_chars() * 9 // 8)
+    words = [
+        some.select("row", pl.col("text").str.extract_all(extract).alias("word")).explode("word")
+        for some, extract in ((frame, letters), (wide, characters))
+    ]
+    once = pl.concat(words).with_columns(pl.col("word").str.to_lowercase()).unique()
+    weights = [pl.col(f"{task} words").sum() for task in HINTS]
+    return once.join(_weights(), on="word").group_by("row").agg(weights)
 
 
 @functools.cache
@@ -211,9 +207,28 @@ def _extractors() -> Sequence[str]:
     return [ascii_boundaries(words_as_one(in_script(every, wide=wide))) for wide in (False, True)]
 
 
+def _parts(weight: float) -> int:
+    return round(weight * _PARTS)
+
+
 @functools.cache
-def _shapes() -> Sequence[tuple[str, dict[str, float]]]:
-    return [("(?i)" + shape.expression, shape.weights) for shape in SHAPES]
+def _steps() -> tuple[list[pl.Expr], list[pl.Expr], pl.Expr]:
+    """Which shapes a text has; what each task comes to by them and the words; and the likeliest task."""
+    text = pl.col("text")
+    found = [(text.str.contains("(?i)" + shape.expression), shape.weights) for shape in SHAPES]
+    found.append((text.str.len_bytes() <= _SHORT_BYTES, {"chat": _SHORT}))
+    seen = [is_found.alias(f"shape {number}") for number, (is_found, _) in enumerate(found)]
+    weighed = {
+        task: [
+            pl.col(f"shape {number}").cast(pl.Int32) * _parts(weights[task])
+            for number, (_, weights) in enumerate(found)
+            if task in weights
+        ]
+        for task in HINTS
+    }
+    sums = [pl.sum_horizontal(f"{task} words", *shapes).alias(task) for task, shapes in weighed.items()]
+    told = pl.coalesce(pl.when(pl.col(task) == pl.col("most")).then(pl.lit(task)) for task in HINTS)
+    return seen, sums, pl.when(pl.col("most") >= _parts(LEAST)).then(told)
 
 
 @functools.cache
@@ -221,20 +236,21 @@ def _greeting() -> str:
     return "(?i)" + ascii_boundaries(GREETING)
 
 
-@functools.lru_cache(maxsize=10_000)
-def _speaks_for(word: str) -> dict[str, float]:
-    """The tasks that a word speaks for, as it was found."""
-    weights = {task: 1.0 for task, words in _spelled().items() if word in words}
-    if word in _persons():
-        weights["chat"] = weights.get("chat", 0.0) + _PERSONAL
-    return weights
-
-
 @functools.cache
-def _spelled() -> dict[str, frozenset[str]]:
-    return {task: frozenset(word.strip("~_") for word in words.split("|")) for task, words in HINTS.items()}
+def _weights() -> pl.DataFrame:
+    """What each word, as it is found, weighs for each task."""
+    spelled = {task: _spelled(words) for task, words in HINTS.items()}
+    persons = _spelled(PERSONS)
+    words = sorted(persons.union(*spelled.values()))
+    columns = {
+        f"{task} words": [
+            _parts(1.0 * (word in spelled[task]) + _PERSONAL * (task == "chat" and word in persons))
+            for word in words
+        ]
+        for task in HINTS
+    }
+    return pl.DataFrame({"word": words, **columns}, schema_overrides=dict.fromkeys(columns, pl.Int32))
 
 
-@functools.cache
-def _persons() -> frozenset[str]:
-    return frozenset(word.strip("~_") for word in PERSONS.split("|"))
+def _spelled(words: str) -> frozenset[str]:
+    return frozenset(word.strip("~_") for word in words.split("|"))

@@ -34,6 +34,18 @@ def test_a_text_is_weighed_alone_and_in_its_place() -> None:
     assert _weigh() == []
 
 
+@pytest.mark.parametrize(
+    "words", [("poem", "lowest"), ("poem", "sequence"), ("slogan", "formula"), ("anecdote", "graph")]
+)
+def test_of_tasks_that_are_as_likely_the_same_one_is_told_in_every_run(words: tuple[str, str]) -> None:
+    """Python orders sets of texts anew in each."""
+    assert _weigh(" ".join(words), " ".join(reversed(words))) == ["reason", "reason"]
+
+
+def test_a_word_weighs_once_however_often_it_is_said() -> None:
+    assert _weigh("poem, Poem, POEM; lowest possible to pay") == ["reason"]
+
+
 def test_a_greeting_makes_no_long_text_conversation() -> None:
     assert _weigh("Hello. " + "The average cost per hour was low. " * 20) != ["chat"]
 
