@@ -10,10 +10,12 @@ import pytest
 
 from batchroute.core.errors import JobError
 from batchroute.core.responses import ErrorType
-from tests.builders import model, records, write_records
+from batchroute.engine.openings import router
+from tests.builders import job, model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Script, Sent, always, answer, failure
 
+OPENAI = {"p": {"base_url": "https://api.openai.com/v1", "api_key": "EMPTY"}}
 FEW_SLOTS = {"concurrency": 8}
 FAST, SLOW = always(answer(), 0.1), always(answer(), 0.5)
 
@@ -167,6 +169,18 @@ class TestCheapest:
         # 16 tokens out: 26 in at least cost a 0.000058 USD, b 0.000333; a thousand more cost 0.001 and 0.0005
         assert self.by_size(run) == {"short": {"a"}, "long": {"b"}}
 
+    def test_price_is_that_of_the_request_as_the_model_is_sent_it(self, tmp_path: Path) -> None:
+        write_records(tmp_path / "in.jsonl", records(1))
+        dearer = {"input": Decimal(1), "output": Decimal(3)}
+        models = {
+            "a": model("a", adapt={"drop": ["max_tokens"], "extra": {"max_completion_tokens": 999}}),
+            "b": model("b", price=dearer),
+        }
+        routes = {"default": {"models": ["a", "b"], "strategy": "cheapest"}}
+        scripts = dict.fromkeys("ab", always(answer()))
+
+        assert answered(run_virtually(tmp_path, scripts=scripts, models=models, routes=routes)) == {"b": 1}
+
     def test_max_cost_leaves_out_what_is_too_dear(self, tmp_path: Path) -> None:
         run = self.sized(tmp_path, max_cost=Decimal("0.0009"))
 
@@ -251,6 +265,26 @@ class TestFits:
         run = self.fitted(tmp_path, rows, models, input=read)
 
         assert self.chosen(run) == {"EN": "a", "de-AT": "b", "fr": "c", "untold": "a"}
+
+    def test_only_what_is_declared_gives_a_model_a_share_of_the_window(self, tmp_path: Path) -> None:
+        """Or a model that nothing begins with would stay hungry, and have all of the input read ahead."""
+        listed = {"a": model("gpt-4o-mini", price=None), "b": model("gpt-4.1", price=None)}
+        known, declared = (
+            router(job(tmp_path, models=models, providers=OPENAI)).rules[0]
+            for models in (listed, {**listed, "b": model("gpt-4.1", context=9000)})
+        )
+
+        assert known.fitting is not None
+        assert (known.head(("b",)), declared.head(("b",))) == ("a", "b")
+
+    def test_record_that_only_a_later_model_has_room_for_is_sent_where_the_price_list_tells_it(
+        self, tmp_path: Path
+    ) -> None:
+        rows = [{"id": "short", "text": "x"}, {"id": "long", "text": "x" * 1_000_000}]
+        models: dict[str, Any] = {"gpt-4o-mini": {"price": None}, "gpt-4.1": {"price": None}}
+        run = self.fitted(tmp_path, rows, models, providers=OPENAI)
+
+        assert self.chosen(run) == {"short": "gpt-4o-mini", "long": "gpt-4.1"}
 
     def test_overflow_goes_to_a_larger_model_and_to_no_other(self, tmp_path: Path) -> None:
         write_records(tmp_path / "in.jsonl", records(3))

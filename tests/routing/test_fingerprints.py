@@ -11,6 +11,7 @@ KNOWN_AS = {
     "a": ("openai", "https://one", "m"),
     "alias": ("openai", "https://one", "m"),
     "b": ("openai", "https://one", "n"),
+    "c": ("openai", "https://two", "m"),
 }
 MESSAGES = b'[{"role":"user","content":"hi"}]'
 
@@ -19,7 +20,7 @@ def request(messages: bytes = MESSAGES, **params: object) -> Request:
     return Request(messages=messages, params=members(params))
 
 
-def of(asked: Request, *models: str) -> int:
+def of(asked: Request, *models: str | tuple[str, ...]) -> int:
     return Fingerprints(KNOWN_AS).of(asked, models)
 
 
@@ -42,6 +43,37 @@ PLAIN = of(request(seed=1, n=1), "a", "b")
 )  # fmt: skip
 def test_what_tells_two_requests_apart(asked: Request, models: tuple[str, ...], same: bool) -> None:
     assert (of(asked, *models) == PLAIN) is same
+
+
+GROUP = of(request(seed=1), ("a", "b"), "c")
+
+
+@pytest.mark.parametrize(
+    ("models", "same"),
+    [
+        pytest.param((("a", "b"), "c"), True, id="the same"),
+        pytest.param((("b", "a"), "c"), True, id="another order within the group"),
+        pytest.param((("alias", "b"), "c"), True, id="another name for one of the group"),
+        pytest.param(("a", "b", "c"), False, id="no group"),
+        pytest.param(("c", ("a", "b")), False, id="the group comes last"),
+        pytest.param((("a", "b"),), False, id="nothing after the group"),
+        pytest.param((("a", "c"), "b"), False, id="another model in the group"),
+        pytest.param(("a", "c"), False, id="one of the group alone"),
+    ],
+)
+def test_of_models_that_stand_for_one_another_the_order_is_no_matter(
+    models: tuple[str | tuple[str, ...], ...], same: bool
+) -> None:
+    assert (of(request(seed=1), *models) == GROUP) is same
+
+
+def test_what_a_model_of_a_group_is_sent_is_part_of_the_fingerprint() -> None:
+    adapters = {"b": Adapter(Adaptation.model_validate({"drop": ["seed"]}))}
+    adapted = Fingerprints(KNOWN_AS, adapters)
+
+    assert adapted.of(request(seed=1), (("b", "a"), "c")) == adapted.of(request(seed=1), (("a", "b"), "c"))
+    assert adapted.of(request(seed=1), (("a", "b"), "c")) != GROUP
+    assert adapted.of(request(n=1), (("a", "b"), "c")) == of(request(n=1), ("a", "b"), "c")
 
 
 def test_a_fingerprint_is_the_same_tomorrow() -> None:
