@@ -150,7 +150,8 @@ def test_route_with_groups_is_read_again_as_it_was_dumped(tmp_path: Path) -> Non
     groups = "models: {a: {provider: here}, b: {provider: here}, c: {provider: here}}\n"
     job = loaded(tmp_path, f"{groups}routes: {{default: {{models: [[a, b], c]}}}}\n")
 
-    route = Job.model_validate(job.model_dump()).routes["default"]
+    dumped = job.model_dump(exclude={"models": {"__all__": {"timeout"}}})
+    route = Job.model_validate(dumped).routes["default"]
 
     assert (route.listed, route.models) == ((("a", "b"), "c"), ("a", "b", "c"))
 
