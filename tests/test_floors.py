@@ -38,6 +38,7 @@ TERMINAL = {"click", "rich"}
 STARTS = {"create_task", "ensure_future", "gather", "TaskGroup", "run_coroutine_threadsafe"}
 
 LATE_IMPORTS = {
+    ("job/expressions.py", "polars"): "only a job with an SQL stage is checked by it",
     ("io/buckets.py", "boto3"): "an extra, and 0.3 s that a job without object storage need not spend",
     ("io/buckets.py", "botocore"): "comes with boto3",
     ("io/prices.py", "genai_prices"): "0.58 s that a job with declared prices need not spend",

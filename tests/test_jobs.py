@@ -7,17 +7,21 @@ import pytest
 
 from batchroute.core.errors import JobError
 from batchroute.job.loading import load_job
+from batchroute.job.presets import named
 from tests.cli.processes import batchroute
 
 JOBS = sorted((Path(__file__).parents[1] / "jobs").rglob("*.yaml"))
 
 
 def needed(path: Path) -> dict[str, str]:
-    """The environment variables that a job file names, each with a placeholder."""
+    """The environment variables that a job file names, itself or by a preset, each with a placeholder."""
     lines = [
         line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
     ]
-    return dict.fromkeys(re.findall(r"\$\{(\w+)\}", "\n".join(lines)), "placeholder")
+    text = "\n".join(lines)
+    presets = [named(name) for name in re.findall(r"preset: (\w+)", text)]
+    variables = [preset.variable for preset in presets if preset is not None and preset.variable]
+    return dict.fromkeys([*re.findall(r"\$\{(\w+)\}", text), *variables], "placeholder")
 
 
 def test_there_are_jobs() -> None:

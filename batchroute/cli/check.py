@@ -54,6 +54,8 @@ def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
         click.echo(
             f"Warning: no price is known for {', '.join(seen.unpriced)}: their cost will be null.", err=True
         )
+    for adapted in seen.adapted:
+        click.echo(f"adapted for {adapted}")
     if seen.request is not None:
         click.echo(f"first request: {seen.request}")
     if ping and not _ping(loaded):

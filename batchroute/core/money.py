@@ -63,6 +63,11 @@ class Rates(Struct, frozen=True, kw_only=True):
         dearest = max(rates.input, rates.cached, rates.cache_write)
         return input_tokens * dearest + output_tokens * rates.output
 
+    def expected(self, input_tokens: int, output_tokens: int) -> int:
+        """Picodollars of one attempt of about this size, nothing of it being cached."""
+        rates = self.at(input_tokens)
+        return input_tokens * rates.input + output_tokens * rates.output
+
     def cost(self, usage: Usage) -> int:
         """Picodollars of one attempt. Cached and written tokens are part of input, reasoning of output."""
         rates = self.at(usage.input_tokens) if self.above else self

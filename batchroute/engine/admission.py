@@ -67,7 +67,7 @@ class Backlog:
         return sum(map(len, self._spools.values()))
 
     def put(self, record: Admitted) -> None:
-        self._spools[record.models[0]].append(record)
+        self._spools[record.head].append(record)
 
     def ready(self) -> list[Admitted]:
         """Take out as many as there is room for, and note them in the window."""

@@ -37,6 +37,8 @@ class _Rendered(NamedTuple):
     labels: Labels
     route: RouteRule
     request: Request | Fault
+    models: tuple[str, ...]
+    """Those of the route that can take it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,11 @@ class Feed:
             self._leave_out(known)
             return None
         request = self.prompts.render(record)
-        rendered = _Rendered(record, known, labels, route, request)
+        models = route.models
+        if route.fitting is not None and not isinstance(request, Fault):
+            fitted = route.fitted(request, record.fields)
+            request, models = (fitted, ()) if isinstance(fitted, Fault) else (request, fitted)
+        rendered = _Rendered(record, known, labels, route, request, models)
         if answered and not self._is_refreshed(rendered, selected=selected):
             return None
         return rendered
@@ -135,14 +141,15 @@ class Feed:
     def _is_refreshed(self, rendered: _Rendered, *, selected: bool) -> bool:
         """Compare a finished record with its answer; whether it is to be sent again. Otherwise it is skipped."""
         request, known = rendered.request, rendered.known
-        fingerprint = (
-            None if isinstance(request, Fault) else self.fingerprints.of(request, rendered.route.models)
-        )
+        fingerprint = None if isinstance(request, Fault) else self._fingerprint(request, rendered)
         stale = self.comparison.differs(known, fingerprint)
         if stale and selected and self.comparison.refresh:
             return True
         self._skip(known, stale=stale)
         return False
+
+    def _fingerprint(self, request: Request, rendered: _Rendered) -> int:
+        return self.fingerprints.of(request, rendered.route.tried(rendered.models))
 
     def _leave_out(self, known: Known) -> None:
         if known.state is State.FAILED:
@@ -151,23 +158,27 @@ class Feed:
             self.tally.left_out += 1
 
     def _put(self, batch: Batch, rendered: _Rendered) -> None:
-        record, known, labels, route, request = rendered
+        record, known, labels, route, request, models = rendered
         if isinstance(request, Fault):
             fault = self._placed(batch, record, request)
             self._bury(known, record.record_id, fault, record=record, labels=labels, route=route.name)
             return
-        paid = self.store.paid(known.seq) if known.answered else 0
+        paid, carried = 0, self.store.carried(known.seq)
+        if known.answered:
+            paid = self.store.paid(known.seq)
+            carried = carried.costing(-paid)
         self.backlog.put(
             Admitted(
                 seq=known.seq,
                 record_id=record.record_id,
                 labels=labels,
                 route=route.name,
-                models=route.models,
+                models=models,
+                head=rendered.route.head(models),
                 request=request,
                 kept=self._kept(record),
-                carried=self.store.carried(known.seq).costing(-paid),
-                fingerprint=self.fingerprints.of(request, route.models),
+                carried=carried,
+                fingerprint=self._fingerprint(request, rendered),
                 paid=paid,
             )
         )

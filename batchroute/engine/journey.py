@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchroute.core.errors import NoModelError
+from batchroute.core.records import Fault
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.engine.clock import Clock
 from batchroute.engine.halts import Halt
+from batchroute.engine.lineups import Lineup
 from batchroute.engine.pools import OUTAGE_OF_OURS_S, PAUSE_OF_OURS_S, Pool, Slot
 from batchroute.engine.purses import Purse
 from batchroute.engine.requests import Exchange, Requests
 from batchroute.engine.trails import Admitted, Trail
+from batchroute.routing.fits import no_larger
 from batchroute.routing.retries import CAP_S, backoff, longest_backoff
 from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose, over_tried
 from batchroute.routing.suspicions import Suspicion
@@ -48,15 +51,21 @@ class Journey:
     halt: Halt
     clock: Clock
     purse: Purse
+    lineups: Mapping[str, Lineup]
+    """Of the routes that do not simply try their models as written."""
 
     async def walk(self, record: Admitted) -> None:
         """Bring one record to its result. Returns without one only when the run is stopping."""
         trail = Trail.of(record)
+        if record.route in self.lineups:
+            self._line_up(trail)
         while not self.halt.stopping:
             choice = self._choose(trail)
             if isinstance(choice, Send):
                 attempt = self._afforded if self.purse.bounded else self._attempt
-                verdict = await attempt(trail, self.pools[choice.model])
+                pool = self.pools[choice.model]
+                trail.asked = pool.asked(trail.request)
+                verdict = await attempt(trail, pool)
                 if verdict is Action.ACCEPT or verdict is Action.GIVE_UP or trail.unaffordable:
                     return
                 if verdict is Action.RETRY:
@@ -68,13 +77,21 @@ class Journey:
                     await self.requests.give_up(trail)
                 return
 
+    def _line_up(self, trail: Trail) -> None:
+        """Decide in which order the record tries its models: as things stand now that it sets out."""
+        found = self.lineups[trail.record.route].of(trail.record.models, trail.request, self.clock.random)
+        if isinstance(found, Fault):
+            trail.models, trail.misfit = (), found
+        else:
+            trail.models = found
+
     def _choose(self, trail: Trail) -> Choice:
         now = self.clock.now()
         if trail.stay is not None:
             opens_at = self._opens_at(trail.stay)
             if opens_at is not None and opens_at <= now:
                 return Send(trail.stay)
-        return choose(trail.record.models, trail.tries, trail.spent, self._opens_at, now)
+        return choose(trail.models, trail.tries, trail.spent, self._opens_at, now)
 
     def _opens_at(self, model: str) -> float | None:
         return self.pools[model].opens_at()
@@ -103,7 +120,7 @@ class Journey:
 
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
-        async with pool.slot(trail.request.estimated_tokens(), trail.record.seq) as slot:
+        async with pool.slot(trail.asked.estimated_tokens(), trail.record.seq) as slot:
             if not slot.granted or self.halt.stopping:
                 return None
             if self.purse.bounded and trail.reserved < self._most(trail, pool):
@@ -120,7 +137,7 @@ class Journey:
 
     def _left_over(self, trail: Trail) -> bool:
         """Whether the record waits for another run: a model that could have taken it is out for this one."""
-        return any(self.pools[model].disabled for model in trail.record.models if model not in trail.spent)
+        return any(self.pools[model].disabled for model in trail.models if model not in trail.spent)
 
     # What an outcome means
 
@@ -143,6 +160,9 @@ class Journey:
         """Remember the failure, and whether it seems to be the record's fault."""
         trail.failure, trail.failed = failure, pool
         trail.errors[failure.error_type] = trail.errors.get(failure.error_type, 0) + 1
+        if failure.error_type is ErrorType.CONTEXT_EXCEEDED:
+            contexts = {model: self.pools[model].spec.context for model in trail.models}
+            trail.spent |= no_larger(contexts, pool.spec.model)
         if effect(failure) is not Effect.FAILED:
             return
         if trail.suspicion is None:
@@ -203,7 +223,7 @@ class Journey:
                 del trail.tries[tried]  # it was down: that was not the record's fault
         trail.spent |= over_tried(trail.tries, self._untried(trail, model))
         without = trail.spent | {model}
-        other = choose(trail.record.models, trail.tries, without, self._opens_at, self.clock.now())
+        other = choose(trail.models, trail.tries, without, self._opens_at, self.clock.now())
         return Situation(
             tries=trail.tries.get(model, 0),
             tries_in_all=sum(trail.tries.values()),
@@ -221,7 +241,7 @@ class Journey:
 
     def _untried(self, trail: Trail, model: str) -> int:
         """How many healthy models of the route the record has not come to yet, `model` being the one it is at."""
-        left = set(trail.record.models) - trail.spent - trail.tries.keys() - {model}
+        left = set(trail.models) - trail.spent - trail.tries.keys() - {model}
         return sum(not (self.pools[other].ejected or self.pools[other].disabled) for other in left)
 
     def _follow(self, trail: Trail, pool: Pool, failure: Failure, verdict: Action) -> None:

@@ -1,20 +1,26 @@
 """What a run and a preview of it open alike: a job's prompts, classifier and source, its routes and prices."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
-from batchroute.core.requests import CAPS
-from batchroute.io.prices import resolve_price
+from batchroute.io.functions import import_function
+from batchroute.io.prices import resolve_context, resolve_price
 from batchroute.io.sources.source import Source, open_source
-from batchroute.job.jobs import Job
+from batchroute.job.jobs import Job, Model, Route
+from batchroute.job.stages import PythonStage
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
+from batchroute.routing.fits import Ability, Fitting, primary
+from batchroute.routing.functions import Function
+from batchroute.routing.messages import output_cap
 from batchroute.routing.prompts import Prompts
 from batchroute.routing.routes import Router, RouteRule
+from batchroute.routing.strategies import Order, Strategy, groups_of
 
 BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
 
@@ -27,15 +33,18 @@ class Opened(NamedTuple):
     source: Source
 
 
-def opened(job: Job, *, since: float | None = None, spool: Path | None = None) -> Opened:
+def opened(
+    job: Job, *, since: float | None = None, spool: Path | None = None, also: Collection[str] = ()
+) -> Opened:
     """Raise BatchrouteError for prompts, patterns or input that cannot be used.
 
     With `since`, seconds since the epoch, the source reads only files that were modified then or later. `spool` is
-    the folder for copies of objects while they are read; by default where temporary files go.
+    the folder for copies of objects while they are read; by default where temporary files go. `also` names columns
+    that are read beside those that the job needs.
     """
     prompts = Prompts(job.prompt, job.place)
-    classifier = Classifier(job.classify, text=_texts(job, prompts))
-    columns = frozenset({*prompts.columns, *_columns_classified(job), *job.output.keep})
+    classifier = Classifier(job.classify, text=_texts(job, prompts), functions=_functions(job))
+    columns = frozenset({*prompts.columns, *_columns_chosen_by(job), *job.output.keep, *also})
     source = open_source(
         job.input.path,
         id_column=job.input.id,
@@ -70,7 +79,37 @@ def prompt_warnings(prompts: Prompts) -> tuple[str, ...]:
 
 def router(job: Job) -> Router:
     """The job's routes, in their order."""
-    return Router([_rule(name, job) for name in job.routes])
+    contexts = {name: model_context(job, name) for name in routed(job)}
+    return Router([_rule(name, job, contexts) for name in job.routes])
+
+
+def routed(job: Job) -> tuple[str, ...]:
+    """The models that some route names, in the order in which they are named first."""
+    return tuple(dict.fromkeys(name for route in job.routes.values() for name in route.models))
+
+
+def order(route: Route) -> Order | None:
+    """How a route chooses; None where it tries its models as they are written."""
+    groups = groups_of(route.listed, Strategy(route.strategy))
+    if all(len(group) == 1 for group in groups) and route.max_cost is None:
+        return None
+    return Order(groups=groups, strategy=Strategy(route.strategy), weights=route.weights)
+
+
+def model_context(job: Job, name: str) -> int | None:
+    """The tokens that a request to a declared model and its answer may have together, None for unknown.
+
+    The price list is asked only where it is asked for the price as well: to open it takes half a second.
+    """
+    model = job.models[name]
+    provider = job.providers[model.provider]
+    if model.context is not None or model.price is not None or provider.simulation is not None:
+        return model.context
+    return resolve_context(
+        provider_url=provider.base_url,
+        provider_name=provider.preset or model.provider,
+        model=job.provider_model(name),
+    )
 
 
 def model_price(job: Job, name: str, on: dt.date) -> Price | None:
@@ -83,37 +122,70 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
         simulated = provider.simulation.models.get(known_as)
         return simulated.price.value if simulated and simulated.price else None
     return resolve_price(
-        None, provider_url=provider.base_url, provider_name=model.provider, model=known_as, on=on
+        None,
+        provider_url=provider.base_url,
+        provider_name=provider.preset or model.provider,
+        model=known_as,
+        on=on,
     )
 
 
-def capped(job: Job) -> bool:
-    """Whether the job limits the output of every request."""
-    return any(name in job.prompt.params for name in CAPS)
+def capped(job: Job, model: str) -> bool:
+    """Whether the job limits the output of every request to this model."""
+    params, adapter = job.prompt.params, Adapter.of(job.adaptation(model))
+    if adapter is None:
+        return output_cap(params) is not None
+    return adapter.cap(adapter.params(params)) is not None
 
 
 def check_bounded(job: Job, on: dt.date) -> None:
     """Refuse a job with a budget where the most that a request can cost is unknown. Raises JobError."""
     if job.budget is None:
         return
-    routed = dict.fromkeys(name for route in job.routes.values() for name in route.models)
-    unpriced = [name for name in routed if model_price(job, name, on) is None]
+    asked = routed(job)
+    unpriced = [name for name in asked if model_price(job, name, on) is None]
     if unpriced:
         raise JobError(
             f"there is a budget, and no price is known for {', '.join(unpriced)}. "
             f"Declare models.{unpriced[0]}.price, or take it off the routes [job_price]"
         )
-    if not capped(job):
+    endless = [name for name in asked if not capped(job, name)]
+    if endless and output_cap(job.prompt.params) is not None:
+        raise JobError(
+            f"there is a budget, and models.{endless[0]}.adapt takes the limit of an answer away. "
+            f"Keep it, or add max_tokens to models.{endless[0]}.adapt.extra [job_no_output_cap]"
+        )
+    if endless:
         raise JobError(
             "there is a budget, and the length of an answer has no limit. "
             "Declare prompt.params.max_tokens [job_no_output_cap]"
         )
 
 
-def _columns_classified(job: Job) -> set[str]:
-    """The input columns that classification reads, beside those of the prompt."""
-    named = [getattr(stage, key, None) for stage in job.classify for key in ("column", "complexity", "text")]
-    return {name for name in (job.input.text, *named) if name is not None}
+def check_priced(job: Job, on: dt.date) -> None:
+    """Refuse a route that goes by what its models cost where that is unknown of one. Raises JobError."""
+    for name, route in job.routes.items():
+        if route.max_cost is None and route.strategy != "cheapest":
+            continue
+        key = "max_cost" if route.max_cost is not None else "strategy"
+        unknown = [model for model in route.models if model_price(job, model, on) is None]
+        if unknown:
+            raise JobError(
+                f"routes.{name}.{key} goes by prices, and no price is known for {', '.join(unknown)}. "
+                f"Declare models.{unknown[0]}.price, or take it off the route [job_price]"
+            )
+
+
+def _functions(job: Job) -> dict[str, Function]:
+    """The functions beside the job file that its stages name."""
+    named = [stage.python for stage in job.classify if isinstance(stage, PythonStage)]
+    return {name: import_function(name, job.directory) for name in named}
+
+
+def _columns_chosen_by(job: Job) -> set[str]:
+    """The input columns that classification and the choice of a model read, beside those of the prompt."""
+    read = {name for stage in job.classify for name in stage.reads()}
+    return read | {name for name in (job.input.text, job.input.language) if name is not None}
 
 
 def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:
@@ -129,11 +201,31 @@ def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str 
     return texts
 
 
-def _rule(name: str, job: Job) -> RouteRule:
-    route = job.routes[name]
+def _rule(name: str, job: Job, contexts: Mapping[str, int | None]) -> RouteRule:
+    route, choice = job.routes[name], order(job.routes[name])
+    fitting = _fitting(job, route, contexts)
+    declared = _fitting(job, route, {model: job.models[model].context for model in route.models})
     return RouteRule(
         name=name,
         tasks=None if route.when.task is None else frozenset(route.when.task),
         complexities=None if route.when.complexity is None else frozenset(route.when.complexity),
         models=route.models,
+        fitting=fitting if fitting.narrows else None,
+        spread=declared.narrows,
+        groups=None if choice is None else choice.groups,
+    )
+
+
+def _fitting(job: Job, route: Route, contexts: Mapping[str, int | None]) -> Fitting:
+    abilities = [_ability(model, job.models[model], contexts[model]) for model in route.models]
+    return Fitting(abilities, language=job.input.language)
+
+
+def _ability(name: str, model: Model, context: int | None) -> Ability:
+    return Ability(
+        model=name,
+        context=context,
+        vision=model.vision,
+        json_schema=model.json_schema,
+        languages=None if model.languages is None else frozenset(map(primary, model.languages)),
     )

@@ -30,6 +30,7 @@ from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
 from batchroute.engine.journey import Journey
+from batchroute.engine.lineups import Lineup
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
 from batchroute.engine.purses import Purse
@@ -88,6 +89,7 @@ class Pipeline:
     feed: Feed
     purse: Purse
     stops: Stops
+    lineups: Mapping[str, Lineup]
     warnings: tuple[str, ...]
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
@@ -108,7 +110,12 @@ class Pipeline:
             committed=self._committed,
         )
         self._journey = Journey(
-            pools=self.pools, requests=requests, halt=self.halt, clock=self.clock, purse=self.purse
+            pools=self.pools,
+            requests=requests,
+            halt=self.halt,
+            clock=self.clock,
+            purse=self.purse,
+            lineups=self.lineups,
         )
 
     async def run(self, watch: Watch | None) -> Ended:
@@ -227,17 +234,17 @@ class Pipeline:
 
     async def _walk(self, first: Admitted) -> None:
         """The journey of a record, and then of those that follow it: a task for each would cost more."""
-        model, record = first.models[0], first
+        head, record = first.head, first
         del first  # or it would stay in memory as long as the others
         try:
             while True:
                 await self._journey.walk(record)
-                following = None if self.halt.stopping else self.backlog.following(model)
+                following = None if self.halt.stopping else self.backlog.following(head)
                 if following is None:
                     return
                 record = following
         finally:
-            self.window.give_back(model)
+            self.window.give_back(head)
 
     def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
         self.tally.count(attempt, result)

@@ -10,6 +10,7 @@ from typing import Self
 from msgspec import Struct
 
 from batchroute.core.money import Rates
+from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure, Outcome
 from batchroute.engine.allowances import Allowance, Reservation
 from batchroute.engine.clock import Clock
@@ -17,7 +18,9 @@ from batchroute.engine.hedges import HedgeBudget
 from batchroute.engine.network import UNREACHED
 from batchroute.engine.pacing import Pacer
 from batchroute.providers.provider import Provider
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.health import Breaker, BreakerPolicy, State
+from batchroute.routing.medians import Median
 from batchroute.routing.patience import Patience
 from batchroute.routing.ramps import Ramp
 from batchroute.routing.refusals import Refusals
@@ -62,6 +65,10 @@ class PoolSpec:
     timeout_s: float
     rates: Rates | None
     hedged: bool = False
+    adapter: Adapter | None = None
+    """What makes of a record's request the one that is sent to it; None where that is the same."""
+    context: int | None = None
+    """Tokens that a request and its answer may have together, if that is known."""
 
 
 class PoolStatistics(Struct, frozen=True, kw_only=True):
@@ -159,6 +166,8 @@ class Pool:
         self._ramp = Ramp(spec.concurrency, clock.now())
         self._refusals = Refusals()
         self._patience = Patience(spec.timeout_s)
+        self.median: Median | None = None
+        """How long answers take, where somebody wants to know."""
         self.started = 0
         """Requests so far."""
         self.retries = RetryBudget()
@@ -185,6 +194,11 @@ class Pool:
         return f"<Pool {self.statistics()}>"
 
     # What a record asks
+
+    def asked(self, request: Request) -> Request:
+        """The request as it is sent to this model."""
+        adapter = self.spec.adapter
+        return request if adapter is None else adapter.adapt(request)
 
     def slot(self, estimated_tokens: int, place: int = 0) -> Slot:
         """`async with pool.slot(tokens) as slot:` waits for a slot and a permit.
@@ -232,6 +246,11 @@ class Pool:
     def reliable(self) -> bool:
         """Whether it hardly fails, so that what it fails with again and again is at fault."""
         return self._breaker.failed_share <= RELIABLE
+
+    @property
+    def load(self) -> float:
+        """Requests out and records waiting, as a share of the slots."""
+        return (self.in_flight + len(self._waiting)) / self.spec.concurrency
 
     @property
     def disabled(self) -> str | None:
@@ -398,6 +417,8 @@ class Pool:
                 self._in_row, self._proven = (ErrorType.UNCLASSIFIED, 0), True
             self._patience.answered(latency_s)
             self._allowance.tempo.answered(self.clock.now())
+            if self.median is not None:
+                self.median.note(latency_s)
         if slot.reservation is None:
             return
         if outcome.rate_limits is not None:
@@ -426,6 +447,8 @@ class Pool:
     def _learn_of_load(self, slot: Slot, error_type: ErrorType, timeout_s: float) -> None:
         if error_type is ErrorType.ATTEMPT_TIMEOUT:
             self._patience.expired(timeout_s)
+            if self.median is not None:
+                self.median.note(timeout_s)
             self._ramp.timed_out(slot.number, self.started)
         elif error_type in _TOO_MUCH:
             self._learn_of_refusal(slot, gently=error_type in {ErrorType.SLOW_DOWN, ErrorType.LOCAL_RESOURCE})

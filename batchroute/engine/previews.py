@@ -5,11 +5,21 @@ from contextlib import aclosing
 
 from msgspec import Struct
 
-from batchroute.core.records import Batch, Fault
+from batchroute.core.records import Batch, Fault, Record
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
-from batchroute.engine.openings import check_bounded, model_price, opened, prompt_warnings, router
+from batchroute.engine.openings import (
+    check_bounded,
+    check_priced,
+    model_price,
+    opened,
+    prompt_warnings,
+    routed,
+    router,
+)
 from batchroute.job.jobs import Job
+from batchroute.routing.adapters import Adapter
+from batchroute.routing.routes import RouteRule
 from batchroute.routing.soundness import Soundness
 
 
@@ -24,6 +34,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     never: tuple[str, ...]
     """Kept columns that none of the records has."""
     unpriced: tuple[str, ...]
+    adapted: tuple[str, ...]
+    """What requests are changed in for a model of a route, a line each."""
     request: str | None
     unusable: str | None
     """Why a run would stop at once: most of these records cannot be sent."""
@@ -38,15 +50,19 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     prompts, classifier, source = opened(job)
     async with aclosing(source.batches()) as batches:
         batch = (await anext(batches, Batch(records=[], rejects=[]))).first(records)
-    rendered = [(record, prompts.render(record)) for record in batch.records]
+    routes = list(map(router(job).route, classifier.classify(batch.records)))
+    rendered = [
+        (record, _begun(prompts.render(record), record, route))
+        for record, route in zip(batch.records, routes, strict=True)
+    ]
     faults = {reject.line: reject.fault for reject in batch.rejects}
     faults.update((record.line, found) for record, found in rendered if isinstance(found, Fault))
     places = _places(batch)
-    routes = list(map(router(job).route, classifier.classify(batch.records)))
-    first = next((found for _, found in rendered if isinstance(found, Request)), None)
+    first = next((found for _, found in rendered if not isinstance(found, Fault)), None)
     today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
     unpriced = tuple(name for name in job.models if model_price(job, name, today) is None)
     check_bounded(job, today)
+    check_priced(job, today)
     return Preview(
         files=tuple(file.name for file in source.files),
         bytes_total=source.bytes_total,
@@ -57,10 +73,30 @@ async def preview(job: Job, records: int = 1000) -> Preview:
             name for name in job.output.keep if not any(name in found.fields for found in batch.records)
         ),
         unpriced=unpriced,
-        request=first.body(job.provider_model(routes[0].models[0])).decode() if first else None,
+        adapted=tuple(
+            f"{name}: {adaptation.told()}"
+            for name in routed(job)
+            if (adaptation := job.adaptation(name)) is not None
+        ),
+        request=_sent(job, *first) if first else None,
         unusable=_unusable(job, places, faults),
         warnings=(*source.warnings, *prompt_warnings(prompts)),
     )
+
+
+def _begun(request: Request | Fault, record: Record, route: RouteRule) -> tuple[Request, str] | Fault:
+    """The request, and the first model of the route that can take it."""
+    if isinstance(request, Fault):
+        return request
+    fitted = route.fitted(request, record.fields)
+    return fitted if isinstance(fitted, Fault) else (request, fitted[0])
+
+
+def _sent(job: Job, request: Request, model: str) -> str:
+    """The body as this model gets it."""
+    adapter = Adapter.of(job.adaptation(model))
+    asked = request if adapter is None else adapter.adapt(request)
+    return asked.body(job.provider_model(model)).decode()
 
 
 def _places(batch: Batch) -> dict[int, str]:

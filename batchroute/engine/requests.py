@@ -76,7 +76,7 @@ class Requests:
             after_s = pool.hedge_after_s()
             if after_s is not None:
                 return await self._race(trail, pool, sent, timeout_s, after_s)
-        outcome = await pool.provider.send(trail.request, pool.spec.request_model, timeout_s=timeout_s)
+        outcome = await pool.provider.send(trail.asked, pool.spec.request_model, timeout_s=timeout_s)
         return self._ended(pool, sent, outcome, timeout_s)
 
     async def close(self, trail: Trail, pool: Pool, exchange: Exchange, verdict: Action | None) -> None:
@@ -119,7 +119,7 @@ class Requests:
 
     def most(self, trail: Trail, pool: Pool) -> int | None:
         """The most that this request can cost, picodollars; None where it has no bound or no price."""
-        bound = entries.upper_bound(trail.request, pool.spec.rates)
+        bound = entries.upper_bound(trail.asked, pool.spec.rates)
         return bound if bound is None or pool.dearness == 1 else int(bound * pool.dearness) + 1
 
     def _blank(self, route: str, pool: Pool) -> Attempt:
@@ -152,7 +152,7 @@ class Requests:
     ) -> Exchange:
         """The same request once more when the answer is slow; the one that counts, and the other one with it."""
         sent = [first]
-        model, request = pool.spec.request_model, trail.request
+        model, request = pool.spec.request_model, trail.asked
 
         async def second() -> Outcome | None:
             async with pool.slot(request.estimated_tokens(), AHEAD_OF_ALL) as slot:

@@ -27,14 +27,19 @@ from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
+from batchroute.engine.lineups import Lineup
 from batchroute.engine.notices import announced
 from batchroute.engine.openings import (
     Opened,
     capped,
     check_bounded,
+    check_priced,
+    model_context,
     model_price,
     opened,
+    order,
     prompt_warnings,
+    routed,
     router,
 )
 from batchroute.engine.pipeline import Options, Pipeline, Watch
@@ -56,9 +61,13 @@ from batchroute.job.jobs import Job
 from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.fingerprints import Fingerprints
+from batchroute.routing.medians import Median
+from batchroute.routing.routes import Router
 from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
+from batchroute.routing.strategies import Strategy
 
 FILES_BESIDE_SLOTS = 128
 
@@ -194,7 +203,9 @@ class _Asked:
         since = None if options.since is None else epoch(options.since, clock.wall())
         found = opened(job, since=since, spool=job.output.path / TEMPORARY)
         due_at = _due_at(job, options, clock)
-        check_bounded(job, dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date())
+        today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
+        check_bounded(job, today)
+        check_priced(job, today)
         kept = kept_types(job.output.keep, found.source.schema)
         return cls(job, options, clock, selection, found, due_at, kept)
 
@@ -246,7 +257,9 @@ def _pipeline(
     pools = _pools(job, providers, clock, halt)
     run_id = _run_id(clock)
     commits = Commits(store)
-    heads = _heads(job, pools)
+    rules = router(job)
+    adapters = {name: pool.spec.adapter for name, pool in pools.items() if pool.spec.adapter is not None}
+    heads = _heads(pools, rules)
     window = Window(shares(heads, job.window))
     backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
@@ -274,14 +287,24 @@ def _pipeline(
         tally=tally,
         window=window,
         backlog=backlog,
-        feed=_feed(asked, run_id, store, commits, backlog, tally),
+        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters),
         purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
+        lineups=_lineups(job, pools),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
 
-def _feed(asked: _Asked, run_id: str, store: Store, commits: Commits, backlog: Backlog, tally: Tally) -> Feed:
+def _feed(
+    asked: _Asked,
+    run_id: str,
+    store: Store,
+    commits: Commits,
+    backlog: Backlog,
+    tally: Tally,
+    rules: Router,
+    adapters: Mapping[str, Adapter],
+) -> Feed:
     job = asked.job
     prompts, classifier, source = asked.opened
     refresh = asked.options.refresh_changed
@@ -291,7 +314,7 @@ def _feed(asked: _Asked, run_id: str, store: Store, commits: Commits, backlog: B
         commits=commits,
         classifier=classifier,
         prompts=prompts,
-        router=router(job),
+        router=rules,
         backlog=backlog,
         clock=asked.clock,
         tally=tally,
@@ -300,7 +323,7 @@ def _feed(asked: _Asked, run_id: str, store: Store, commits: Commits, backlog: B
         retry_failed=asked.options.retry_failed,
         soundness=Soundness(bound=job.input.max_bad),
         selection=asked.selection,
-        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}),
+        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}, adapters),
         comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
     )
 
@@ -338,15 +361,33 @@ def _due_at(job: Job, options: Options, clock: Clock) -> float | None:
     return min(times, default=None)
 
 
-def _heads(job: Job, pools: Mapping[str, Pool]) -> dict[str, int]:
+def _heads(pools: Mapping[str, Pool], rules: Router) -> dict[str, int]:
     """The models that routes begin with, in the job's order, and the most slots that any model of theirs has: a
-    model that takes over for a smaller one is to be used to the full.
+    model that takes over for a smaller one is to be used to the full. So are models that stand for one another,
+    together; and where models are declared not to take every record, any of them may be the first that can.
     """
     heads: dict[str, int] = {}
-    for route in job.routes.values():
-        slots = max(pools[model].spec.concurrency for model in route.models)
-        heads[route.models[0]] = max(slots, heads.get(route.models[0], 0))
+    for rule in rules.rules:
+        groups = rule.groups or tuple((model,) for model in rule.models)
+        slots = max(sum(pools[model].spec.concurrency for model in group) for group in groups)
+        for head in rule.models if rule.spread else rule.models[:1]:
+            heads[head] = max(slots, heads.get(head, 0))
     return heads
+
+
+def _lineups(job: Job, pools: Mapping[str, Pool]) -> dict[str, Lineup]:
+    """Of the routes that choose; the models among which one goes by their speed are timed from now on."""
+    lineups: dict[str, Lineup] = {}
+    for name, route in job.routes.items():
+        choice = order(route)
+        if choice is None:
+            continue
+        bound = None if route.max_cost is None else picodollars(route.max_cost)
+        lineups[name] = Lineup(order=choice, pools=pools, max_cost=bound)
+        if choice.strategy is Strategy.FASTEST:
+            for model in route.models:
+                pools[model].median = pools[model].median or Median()
+    return lineups
 
 
 def _warnings(pools: Mapping[str, Pool], job: Job) -> list[str]:
@@ -360,7 +401,7 @@ def _warnings(pools: Mapping[str, Pool], job: Job) -> list[str]:
         f"{name}: hedge has no effect without a limit of the output: declare prompt.params.max_tokens, "
         "or what a second request costs would be unknown."
         for name, pool in pools.items()
-        if pool.spec.hedged and pool.spec.rates is not None and not (job.prompt.body or capped(job))
+        if pool.spec.hedged and pool.spec.rates is not None and not (job.prompt.body or capped(job, name))
     ]
     return warnings
 
@@ -381,11 +422,11 @@ def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:
 
 def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:
     on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
-    routed = {name for route in job.routes.values() for name in route.models}
+    asked = routed(job)
     return {
         name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
         for name, model in job.models.items()
-        if name in routed
+        if name in asked
     }
 
 
@@ -401,7 +442,9 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
         tpm=model.limits.tpm,
         timeout_s=model.timeout,
         hedged=model.hedge,
+        context=model_context(job, name),
         rates=Rates.of(price) if price else None,
+        adapter=Adapter.of(job.adaptation(name)),
     )
 
 

@@ -22,6 +22,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns,
     `fingerprint` that of the request. Of a record that was answered before, `paid` is what had been spent on it then, in
     picodollars: that is no part of `carried`, as it is no part of what the next answer may cost.
+    `head` is the model in whose share of the window it counts.
     """
 
     seq: int
@@ -29,6 +30,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     labels: Labels
     route: str
     models: tuple[str, ...]
+    head: str
     request: Request
     kept: dict[str, Any]
     carried: Totals = NOTHING_SPENT
@@ -42,8 +44,12 @@ class Trail(Struct):
     record: Admitted
     totals: Totals
     """Its attempts so far, and what they have cost since it was answered last."""
+    models: tuple[str, ...]
+    """The models that may answer it, in the order in which they are tried."""
     request: Request
     """What is sent next, with more room than was asked for once an answer did not fit."""
+    asked: Request
+    """The same as the model takes it whose turn it is."""
     tries: dict[str, int] = {}
     """Counted attempts by model."""
     errors: dict[ErrorType, int] = {}
@@ -64,6 +70,8 @@ class Trail(Struct):
     """What is set aside for its next request, picodollars."""
     unaffordable: bool = False
     """Whether it waits for a larger budget."""
+    misfit: Fault | None = None
+    """Why no model of the route may be asked."""
     suspicion: Suspicion | None = None
     failure: Failure | None = None
     failed: Pool | None = None
@@ -72,7 +80,7 @@ class Trail(Struct):
     @classmethod
     def of(cls, record: Admitted) -> "Trail":
         """The beginning of a record's way."""
-        return cls(record, record.carried, record.request)
+        return cls(record, record.carried, record.models, record.request, record.request)
 
     @property
     def in_all(self) -> Totals:
@@ -95,6 +103,8 @@ class Trail(Struct):
 
     def fault(self) -> Fault:
         """Why the record has no answer, if it ends here."""
+        if self.misfit is not None:
+            return self.misfit
         if self.too_dear and (self.failure is None or self.failed is None):
             return Fault("budget_record", "every model of the route may cost more than budget.per_record_usd")
         if self.failure is None or self.failed is None:

@@ -55,6 +55,18 @@ def resolve_price(
     return offers[0] if offers and agreed else None
 
 
+def resolve_context(*, provider_url: str | None, provider_name: str, model: str) -> int | None:
+    """The tokens that a request and its answer may have together, as the same table says of who bills; None: unknown."""
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415  as above
+
+    everyone = get_snapshot().providers
+    for one in _billing(everyone, provider_url, provider_name):
+        found = one.find_model(model, all_providers=everyone)
+        if found is not None:
+            return found.context_window
+    return None
+
+
 def _billing(everyone: list["Provider"], url: str | None, name: str) -> list["Provider"]:
     """Who may send the bill, the likeliest first: the providers of the host, else the one of the name."""
     by_host = [one for one in everyone if url is not None and _serves(one.api_pattern, url)]

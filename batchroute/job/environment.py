@@ -23,7 +23,7 @@ def expanded(root: Node, environ: Mapping[str, str]) -> tuple[Node, tuple[Proble
     """The tree with every reference replaced, beside the references that cannot be."""
     expansion = _Expansion(environ)
     tree = expansion.node(root, ())
-    return tree, (*expansion.problems, *_leaks(tree))
+    return tree, tuple(expansion.problems)
 
 
 def is_secret(path: KeyPath) -> bool:
@@ -107,7 +107,7 @@ def _name(match: re.Match[str]) -> str:
     return name
 
 
-def _leaks(root: Node) -> Iterator[Problem]:
+def leaks(root: Node) -> Iterator[Problem]:
     """A variable that holds a key has no business outside its provider, nor the URL of a webhook elsewhere."""
     used = [(path, node) for path, node in leaves(root) if node.variables]
     for home, whose in (("providers", "a provider"), ("notify", "notify"), (_STORED, "object storage")):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     JsonValue,
     PrivateAttr,
@@ -20,20 +21,24 @@ from pydantic import (
 
 from batchroute.core.money import Price, Rates
 from batchroute.core.results import RESULT_COLUMNS
+from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.budgets import Budget
+from batchroute.job.choices import ListedModels, RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
+from batchroute.job.families import known
+from batchroute.job.functions import FunctionName
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
+from batchroute.job.presets import PRESETS, PresetName, named, preset_of
 from batchroute.job.simulation import Simulation
 from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
-from batchroute.job.stages import Stage
+from batchroute.job.stages import PythonStage, Stage
 from batchroute.job.storage import SCHEME, ObjectUrl, StorageOptions
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
-_OWNED_PARAMS = ("model", "messages", "stream", "n")
 _LEAST_PRICE = Decimal("0.0001")  # USD per million tokens; anything lower is a price per token by mistake
 
 
@@ -47,13 +52,6 @@ def _not_ours(names: tuple[str, ...]) -> tuple[str, ...]:
     if taken:
         raise ValueError(f"names {taken[0]!r}, a column of the results. Rename it in the input")
     return names
-
-
-def _own_params(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    owned = [name for name in _OWNED_PARAMS if name in params]
-    if owned:
-        raise ValueError(f"must not hold {', '.join(owned)}. Remove it: batchroute sets it for each request")
-    return params
 
 
 def _collected(path: Path) -> Path:
@@ -84,6 +82,10 @@ class Input(Spec):
     )
     text: Text | None = Field(
         default=None, description="The column that classification reads. Default: what the prompt uses."
+    )
+    language: Text | None = Field(
+        default=None,
+        description="The column with a record's language, such as en or pt-BR, for models that declare languages.",
     )
     max_bad: Share = Field(
         default=0.5,
@@ -148,7 +150,7 @@ class Prompt(Spec):
     body: Text | None = Field(
         default=None, description="A column that holds a whole request body, sent as it stands."
     )
-    params: Annotated[dict[str, JsonValue], AfterValidator(_own_params)] = Field(
+    params: Annotated[dict[str, JsonValue], AfterValidator(own_params)] = Field(
         default_factory=dict,
         description="Members of each request body, such as max_tokens and temperature.",
     )
@@ -175,8 +177,13 @@ class Provider(Spec):
         default="openai",
         description="openai for any OpenAI-compatible server, simulator for the embedded one, free and offline.",
     )
+    preset: PresetName | None = Field(
+        default=None,
+        description="A provider that is known by name: its URL, and the variable of the environment that holds the key.",
+    )
     base_url: BaseUrl | None = Field(
-        default=None, description="The root of the API, such as https://api.openai.com/v1."
+        default=None,
+        description="The root of the API, such as https://api.openai.com/v1. Default: that of the preset.",
     )
     api_key: ApiKey | None = Field(
         default=None, description='The key, from the environment: "${OPENAI_API_KEY}".'
@@ -209,11 +216,38 @@ class Provider(Spec):
             return {**value, "simulation": {}}
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_url(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("base_url") is None and value.get("kind") != "simulator":
+            preset = named(value.get("preset"))
+            return value if preset is None else {**value, "base_url": preset.base_url}
+        return value
+
+    @model_validator(mode="after")
+    def _fits_preset(self) -> Self:
+        if self.preset is None:
+            return self
+        if self.base_url is None and self.kind == "openai":
+            raise ValueError(
+                f"needs a base_url beside preset {self.preset}. "
+                "Write that of your resource: https://NAME.openai.azure.com/openai/v1"
+            )
+        url = self.base_url or ""
+        owner = preset_of(url)
+        if owner not in {None, self.preset}:
+            raise ValueError(f"is preset {self.preset} with the base_url of {owner}. Write preset: {owner}")
+        if owner == "azure" and not url.endswith("/openai/v1"):
+            raise ValueError(
+                "has a base_url that is not the v1 API's. Write https://NAME.openai.azure.com/openai/v1"
+            )
+        return self
+
     @model_validator(mode="after")
     def _fits_kind(self) -> Self:
         if self.kind == "openai" and self.base_url is None:
             raise ValueError(
-                "needs a base_url. Write base_url: https://api.openai.com/v1, or kind: simulator"
+                "needs a base_url. Write base_url: https://api.openai.com/v1, a preset, or kind: simulator"
             )
         if self.kind == "openai" and self.simulation is not None:
             raise ValueError("has simulation without kind: simulator. Add the kind or remove simulation")
@@ -228,10 +262,20 @@ class Provider(Spec):
         """The key, wherever it was found; None where the server wants none."""
         return self.api_key_file.key if self.api_key_file is not None else self.api_key
 
+    @property
+    def known_by(self) -> PresetName | None:
+        """Who it is: as the job says, or by its URL."""
+        return self.preset or (preset_of(self.base_url) if self.base_url else None)
+
+    @property
+    def key_header(self) -> str | None:
+        """The header that carries the key in place of Authorization."""
+        return PRESETS[self.preset].key_header if self.preset else None
+
     def _refuse_network(self) -> None:
         given = [
             name
-            for name in ("base_url", "api_key", "api_key_file", "ca_file", "proxy")
+            for name in ("preset", "base_url", "api_key", "api_key_file", "ca_file", "proxy")
             if getattr(self, name) is not None
         ]
         if given:
@@ -292,6 +336,22 @@ class Model(Spec):
         default=None,
         description="USD per million tokens. Default: the shipped price list, if it knows the model.",
     )
+    adapt: Adaptation = Field(
+        default_factory=Adaptation,
+        description="What its API differs in from the job's request. Default: what is known of the model by its name.",
+    )
+    context: Positive | None = Field(
+        default=None,
+        description="Tokens that a request and its answer may have together. Default: as the price list says, where "
+        "the price is from it, too.",
+    )
+    vision: bool | None = Field(default=None, description="Whether it takes images.")
+    json_schema: bool | None = Field(
+        default=None, description="Whether it answers to a response_format of type json_schema."
+    )
+    languages: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(distinct)] | None = (
+        Field(default=None, description="The languages it speaks, such as [en, de]. Default: every one.")
+    )
 
 
 class When(Spec):
@@ -335,10 +395,38 @@ class When(Spec):
 class Route(Spec):
     """The models that may answer a kind of record, in the order in which they are tried."""
 
+    model_config = ConfigDict(serialize_by_alias=True)  # what is dumped can be read again
+
     when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
-    models: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(distinct)] = Field(
-        description="Keys of `models`, the first choice first, such as [mini, large]."
+    listed: ListedModels = Field(
+        alias="models",
+        description="Keys of `models`, the first choice first, such as [mini, large]. Models in a list of their own, "
+        "such as [[east, west], backup], stand for one another: requests are spread over them.",
     )
+    strategy: StrategyName = Field(
+        default="ordered",
+        description="What decides on the first choice: ordered (as written), cheapest (for this record), fastest "
+        "(by what was observed), least_busy or weighted. Of models in lists of their own, it decides within each list.",
+    )
+    weights: dict[Key, Weight] = Field(
+        default={}, description="For strategy weighted: the share of each model, such as {a: 3, b: 1}."
+    )
+    max_cost: RecordUsd | None = Field(
+        default=None,
+        description="USD that a record may be expected to cost: dearer models are left out for it.",
+    )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models of the route, those of a group one after the other."""
+        return flat(self.listed)
+
+    def shape(self) -> dict[str, Any]:
+        """What of it shapes the answers. A route without a choice has the shape that it had before there was one."""
+        plain = {"when": self.when.model_dump(mode="json"), "models": list(self.models)}
+        if self.listed == self.models and self.strategy == "ordered":
+            return plain
+        return {**plain, "listed": self.listed, "strategy": self.strategy}
 
 
 class Job(Spec):
@@ -417,6 +505,13 @@ class Job(Spec):
         provider = self.providers[self.models[model].provider]
         return provider.kind, provider.base_url, self.provider_model(model)
 
+    def adaptation(self, model: str) -> Adaptation | None:
+        """What requests to a declared model are changed in: as the job says, over what is known of it."""
+        declared = self.models[model]
+        family = known(self.providers[declared.provider].known_by, self.provider_model(model))
+        adaptation = declared.adapt if family is None else declared.adapt.over(family)
+        return adaptation if adaptation.changes else None
+
     def fingerprint(self) -> str:
         """SHA-256 in hex of all that shapes the answers: never a key, a limit, a price or a path."""
         shape = {
@@ -424,9 +519,38 @@ class Job(Spec):
             "text": self.input.text,
             "classify": [stage.model_dump(mode="json") for stage in self.classify],
             "models": {
-                name: [model.provider, self.provider_model(name)] for name, model in self.models.items()
+                name: [model.provider, self.provider_model(name), *self._adapted(name)]
+                for name, model in self.models.items()
             },
             "providers": {name: [each.kind, each.base_url] for name, each in self.providers.items()},
-            "routes": [[name, route.model_dump(mode="json")] for name, route in self.routes.items()],
+            "routes": [[name, route.shape()] for name, route in self.routes.items()],
+            **self._abilities(),
+            **self._functions(),
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
+
+    def _adapted(self, model: str) -> list[Any]:
+        """What requests to it are changed in, for the fingerprint; nothing where they are not."""
+        adaptation = self.adaptation(model)
+        return [] if adaptation is None else [adaptation.model_dump(mode="json")]
+
+    def _functions(self) -> dict[str, Any]:
+        """What the files say whose functions classify, where any do; what those files import is not looked at."""
+        names = {stage.python for stage in self.classify if isinstance(stage, PythonStage)}
+        files = {name: FunctionName.of(name).file(self.directory) for name in sorted(names)}
+        written = {
+            name: hashlib.sha256(file.read_bytes()).hexdigest()
+            for name, file in files.items()
+            if file.exists()
+        }
+        return {"functions": written} if written else {}
+
+    def _abilities(self) -> dict[str, Any]:
+        """What models are declared to take, where any is; it decides which of them a record comes to."""
+        keys = {"context", "vision", "json_schema", "languages"}
+        declared = {
+            name: found
+            for name, model in self.models.items()
+            if (found := model.model_dump(mode="json", include=keys, exclude_none=True))
+        }
+        return {"abilities": declared, "language": self.input.language} if declared else {}

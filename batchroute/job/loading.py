@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from batchroute.core.errors import JobError
 from batchroute.job.documents import Document, Node, parse
-from batchroute.job.environment import expanded, leaves
+from batchroute.job.environment import expanded, leaks, leaves
 from batchroute.job.jobs import Job
 from batchroute.job.overrides import overridden
 from batchroute.job.paths import Origin
+from batchroute.job.presets import with_keys
 from batchroute.job.problems import KeyPath, Mark, Problem, dotted, located
 from batchroute.job.refusals import problems_of
 from batchroute.job.rules import broken, warnings
@@ -37,7 +38,8 @@ def load_job(
         root, refused = overridden(root, option)
         problems += refused
     root, unset = expanded(root, environ)
-    problems += unset
+    root, keyless = with_keys(root, environ)
+    problems += [*unset, *keyless, *leaks(root)]
     places = {
         dotted(at): located(str(path), node.mark, at) for at, node in leaves(root) if at[:1] == ("prompt",)
     }

@@ -55,6 +55,8 @@ _WORDS: Final[dict[str | int, str]] = {
     "headers": "job_header",
     "price": "job_price",
     "timeout": "job_duration",
+    "sql": "job_sql",
+    "python": "job_function",
 }
 _RANGES: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
@@ -133,6 +135,8 @@ def _code(details: ErrorDetails, path: KeyPath) -> str:
     kind = _kind(details)
     if kind.endswith("_type") or kind in _NUMBERS:
         return "job_type"
+    if path[:1] == ("classify",) and path[2:] == ("confidence",):
+        return "job_sql"  # of a column stage it is the name of a column, which is never wrong
     if path[:1] == ("classify",) and "pattern" in str(details.get("ctx", {}).get("error", "")):
         return "job_regex"
     if path[:1] == ("routes",) and "twice" in str(details.get("ctx", {}).get("error", "")):

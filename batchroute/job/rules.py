@@ -10,9 +10,11 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
+from batchroute.job import choices
 from batchroute.job.addresses import is_loopback, looks_real, names_a_secret
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
+from batchroute.job.functions import FunctionName, missing
 from batchroute.job.key_files import readable_by_others
 from batchroute.job.paths import Origin
 from batchroute.job.problems import KeyPath, Problem, dotted, nearest
@@ -30,9 +32,12 @@ _Words: TypeAlias = tuple[str, ...] | None
 def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     """Every rule that the tree breaks."""
     yield from _undeclared(root)
+    yield from _functions(root, origin)
     yield from _twins(root)
     yield from _default_route(root)
     yield from _unreachable(root)
+    yield from choices.misfits(root)
+    yield from _speechless(root)
     yield from _overlap(root, origin)
     yield from _keys_on_the_command_line(root)
 
@@ -114,6 +119,22 @@ def _undeclared(root: Node) -> Iterator[Problem]:
                 yield _unknown_name(word, name, path, node, declared)
 
 
+def _functions(root: Node, origin: Origin) -> Iterator[Problem]:
+    """Python stages whose function is not beside the job file. What is no name of a function is said elsewhere."""
+    classify = root.child("classify")
+    for index, stage in enumerate(classify.elements() if classify else ()):
+        node = stage.child("python")
+        try:
+            name = FunctionName.of((node.text() if node else None) or "")
+        except ValueError:
+            continue
+        reason = missing(name, Path(origin.absolute(".")))
+        if node and reason is not None:
+            what, _, remedy = reason.rpartition(". ")
+            path: KeyPath = ("classify", index, "python")
+            yield Problem(mark=node.mark, path=path, reason=what, remedy=remedy, code="job_function")
+
+
 def _unknown_name(word: str, name: str, path: KeyPath, node: Node, declared: Node) -> Problem:
     hint = nearest(name, declared.entries())
     remedy = "" if hint else f"Declare it in {word}s, or use one of: {', '.join(declared.entries())}"
@@ -125,7 +146,25 @@ def _routed(root: Node) -> Iterator[tuple[KeyPath, Node]]:
     for name, route in _children(root, "routes"):
         models = route.child("models")
         for index, node in enumerate(models.elements() if models else ()):
-            yield ("routes", name, "models", index), node
+            path: KeyPath = ("routes", name, "models", index)
+            yield path, node
+            yield from (((*path, place), inner) for place, inner in enumerate(node.elements()))
+
+
+def _speechless(root: Node) -> Iterator[Problem]:
+    """Languages of models, and nothing that tells the language of a record."""
+    if root.find("input", "language"):
+        return
+    for name, model in _children(root, "models"):
+        spoken = model.child("languages")
+        if spoken is not None and spoken.value is not None:
+            yield Problem(
+                mark=spoken.key,
+                path=("models", name, "languages"),
+                reason="is never looked at: nothing tells in which language a record is",
+                remedy="Name the column in input.language, or remove it",
+                code="job_language",
+            )
 
 
 def _baseline(root: Node) -> Iterator[tuple[KeyPath, Node]]:

@@ -7,16 +7,20 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from batchroute.job.spec import Listed, Positive, Spec, Text
+from batchroute.job.expressions import columns_of, parsed
+from batchroute.job.functions import FunctionName
+from batchroute.job.spec import Listed, Positive, Share, Spec, Text, distinct
 
 _KINDS = {
+    "sql": "sql",  # these two before the columns: they have keys of the same name
+    "python": "python",
     "column": "column",
     "complexity": "column",
     "patterns": "patterns",
     "builtin": "builtin",
     "length": "length",
 }
-_ADVICE = "Write one of column, patterns, builtin or length, for example `builtin: tasks`"
+_ADVICE = "Write one of column, patterns, builtin, length, sql or python, for example `builtin: tasks`"
 _BACKTRACKING = re.compile(r"(?<!\\)(?:\\\\)*(\(\?(?:=|!|<=|<!|>|P=)|\\[1-9])")
 _ONLY_PYTHON = (
     "bad escape",
@@ -63,19 +67,48 @@ Regex: TypeAlias = Annotated[Text, AfterValidator(_regex)]
 Regexes: TypeAlias = Annotated[tuple[Regex, ...], AfterValidator(_some), Listed]
 
 
+def _expression(sql: str) -> str:
+    parsed(sql)
+    return sql
+
+
+def _function(text: str) -> str:
+    FunctionName.of(text)
+    return text
+
+
+Expression: TypeAlias = Annotated[Text, AfterValidator(_expression)]
+"""An SQL expression over the columns of one record."""
+
+Label: TypeAlias = Literal["task", "complexity"]
+"""What a stage that gives one label calls it."""
+
+
 class ColumnStage(Spec):
     """Labels that the input carries. A value that is null or blank decides nothing.
 
-    `column` names the input column with the task, `complexity` the one with simple, medium or hard.
+    `column` names the input column with the task, `complexity` the one with simple, medium or hard, and
+    `confidence` the one that says from 0 to 1 how sure they are.
     """
 
     column: Text | None = None
     complexity: Text | None = None
+    confidence: Text | None = None
+    threshold: Share | None = None
+
+    def reads(self) -> set[str]:
+        """The input columns that it needs."""
+        return _named(self.column, self.complexity, self.confidence)
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Self:
         if self.column is None and self.complexity is None:
             raise ValueError("names no column. Write `column: task`, `complexity: level` or both")
+        return self
+
+    @model_validator(mode="after")
+    def _compares(self) -> Self:
+        _check_comparable(self.threshold, self.confidence)
         return self
 
 
@@ -88,12 +121,20 @@ class PatternsStage(Spec):
     patterns: Annotated[dict[Text, Regexes], Field(min_length=1)]
     text: Text | None = None
 
+    def reads(self) -> set[str]:
+        """The input columns that it needs."""
+        return _named(self.text)
+
 
 class BuiltinStage(Spec):
     """The shipped multilingual task patterns."""
 
     builtin: Literal["tasks"]
     text: Text | None = None
+
+    def reads(self) -> set[str]:
+        """The input columns that it needs."""
+        return _named(self.text)
 
 
 class Lengths(Spec):
@@ -117,6 +158,59 @@ class LengthStage(Spec):
     length: Lengths
     text: Text | None = None
 
+    def reads(self) -> set[str]:
+        """The input columns that it needs."""
+        return _named(self.text)
+
+
+class SqlStage(Spec):
+    """A label by an SQL expression over the input's columns; null decides nothing, and neither does a blank.
+
+    `confidence` is such an expression, too: from 0 to 1. polars reads both, and they reach no file and no other record.
+    """
+
+    sql: Expression
+    label: Label = "task"
+    confidence: Expression | None = None
+    threshold: Share | None = None
+
+    def reads(self) -> set[str]:
+        """The input columns that it needs."""
+        return columns_of(self.sql, self.confidence)
+
+    @model_validator(mode="after")
+    def _compares(self) -> Self:
+        _check_comparable(self.threshold, self.confidence)
+        return self
+
+
+class PythonStage(Spec):
+    """Labels by a function that stands beside the job file: `module:function`.
+
+    It is given a list of the records' fields, a mapping each, and returns as many answers in the same order: the
+    label, (label, confidence), a mapping with any of task, complexity and confidence, or None for no decision.
+    """
+
+    python: Annotated[Text, AfterValidator(_function)]
+    label: Label = "task"
+    columns: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(distinct)]
+    threshold: Share | None = None
+
+    def reads(self) -> set[str]:
+        """The input columns that it needs."""
+        return set(self.columns)
+
+
+def _named(*columns: str | None) -> set[str]:
+    return {name for name in columns if name is not None}
+
+
+def _check_comparable(threshold: float | None, confidence: str | None) -> None:
+    if threshold is not None and confidence is None:
+        raise ValueError(
+            "has a threshold and nothing to compare with it. Add `confidence`, or remove `threshold`"
+        )
+
 
 def _kind(value: Any) -> str | None:
     if isinstance(value, dict):
@@ -137,7 +231,9 @@ Stage: TypeAlias = Annotated[
     Annotated[ColumnStage, Tag("column stage")]
     | Annotated[PatternsStage, Tag("patterns stage")]
     | Annotated[BuiltinStage, Tag("builtin stage")]
-    | Annotated[LengthStage, Tag("length stage")],
+    | Annotated[LengthStage, Tag("length stage")]
+    | Annotated[SqlStage, Tag("sql stage")]
+    | Annotated[PythonStage, Tag("python stage")],
     Discriminator(_kind),
     BeforeValidator(_recognised),
 ]

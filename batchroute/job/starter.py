@@ -30,8 +30,11 @@ classify:                         # stages in order; the first that decides wins
 
 providers:
   simulated: {kind: simulator}
-  # A real one. The key stays in the environment:
-  # openai: {base_url: https://api.openai.com/v1, api_key: "${OPENAI_API_KEY}"}
+  # A real one by its name: its URL is known, and its key is taken from the environment (OPENAI_API_KEY).
+  # openai: {preset: openai}      # or azure, anthropic, gemini, deepseek, mistral, groq, together, fireworks,
+  #                               # openrouter, xai, qwen, zhipu, moonshot, ollama, vllm
+  # Any other OpenAI-compatible server:
+  # mine: {base_url: "https://llm.example.com/v1", api_key: "${MY_API_KEY}"}
 
 models:                           # what routes choose from; limits are those of your account
   small: {provider: simulated, model: sim-small, limits: {concurrency: 64}, timeout: 30s}

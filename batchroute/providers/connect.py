@@ -87,18 +87,26 @@ def connect(spec: jobs.Provider, *, name: str, connections: int, base_url: str |
     `base_url` stands in for the spec's, as for a simulator. Raises JobError for an unusable `ca_file` and
     NoModelError where the machine trusts no certificate at all.
     """
+    account = account_of(spec, name=name, connections=connections, base_url=base_url)
+    return HttpProvider(account, _TRANSPORTS[spec.transport](account))
+
+
+def account_of(spec: jobs.Provider, *, name: str, connections: int, base_url: str | None = None) -> Account:
+    """Who is asked, and as whom: the key travels as a bearer token, or in the header that the preset has for it."""
     url = base_url or spec.base_url
     assert url is not None, "only a simulator has no URL of its own"
-    account = Account(
+    key = spec.key.get_secret_value() if spec.key is not None else None
+    carried = {spec.key_header: key} if spec.key_header and key else {}
+    headers = {header.lower(): value.get_secret_value() for header, value in spec.headers.items()}
+    return Account(
         name=name,
         base_url=url,
         connections=connections,
-        api_key=spec.key.get_secret_value() if spec.key is not None else None,
-        headers={header: value.get_secret_value() for header, value in spec.headers.items()},
+        api_key=None if spec.key_header else key,
+        headers={**carried, **headers},
         ca_file=spec.ca_file,
         proxy=spec.proxy.get_secret_value() if spec.proxy is not None else None,
     )
-    return HttpProvider(account, _TRANSPORTS[spec.transport](account))
 
 
 def _secrets(account: Account) -> tuple[str, ...]:

@@ -1,118 +1,160 @@
 """The classifier: a job's stages, each asked only about what those before it left undecided."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
+import msgspec
 import polars as pl
 
 from batchroute.core.errors import JobError
 from batchroute.core.records import Labels, Record
-from batchroute.job.stages import BuiltinStage, ColumnStage, LengthStage, PatternsStage, Stage
+from batchroute.job.stages import (
+    BuiltinStage,
+    ColumnStage,
+    LengthStage,
+    PatternsStage,
+    PythonStage,
+    SqlStage,
+    Stage,
+)
 from batchroute.routing import complexity, tasks
-
-Texts: TypeAlias = Callable[[Sequence[Record]], list[str | None]]
-"""Reads the text that a prompt shows, for each of the records; None where there is none."""
+from batchroute.routing.columns import Columns, Texts
+from batchroute.routing.expressions import Expression
+from batchroute.routing.functions import Asked, Function
+from batchroute.routing.opinions import COMPLEXITY, TASK, Decide, Decider, Opinion, Opinions
+from batchroute.routing.sittings import Sitting
 
 _UNICODE_BOUNDARY: Final = r"\b"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Decider:
-    """Decides one label from one column: texts in, labels or nulls out. `column` None is the default text."""
-
-    name: str
-    column: str | None
-    decide: Callable[[pl.Series], pl.Series]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """A label and the name of the decider that gave it, for each record; null where none did."""
-
-    labels: pl.Series
-    names: pl.Series
+_Judge: TypeAlias = Callable[[pl.Series], pl.Series]
+"""Labels of texts, null where it decides nothing."""
 
 
 class Classifier:
     """Names the task and the complexity of records. Pure and synchronous: the same records, the same labels."""
 
-    def __init__(self, stages: Sequence[Stage], *, text: Texts) -> None:
-        """Raise JobError for a pattern that cannot be compiled. `text` is asked once a batch, if at all."""
+    def __init__(
+        self, stages: Sequence[Stage], *, text: Texts, functions: Mapping[str, Function] | None = None
+    ) -> None:
+        """Raise JobError for a pattern that cannot be compiled. `text` is asked once a batch, if at all.
+
+        `functions` are those that Python stages name, by `module:function`.
+        """
         self._text = text
-        self._tasks = [decider for stage in stages for decider in _task_deciders(stage)]
-        self._complexity = [decider for stage in stages for decider in _complexity_deciders(stage)]
-        self._complexity.append(_Decider(name="builtin:complexity", column=None, decide=complexity.estimate))
+        numbered = _numbered([decider for stage in stages for decider in _deciders(stage, functions or {})])
+        estimate = _judged(COMPLEXITY, None, complexity.estimate)
+        self.deciders: tuple[Decider, ...] = (
+            *numbered,
+            Decider(name="builtin:complexity", labels=(COMPLEXITY,), decide=estimate),
+        )
 
     def classify(self, records: Sequence[Record]) -> list[Labels]:
-        """One Labels for each record, in order. Fastest for thousands of records at a time."""
+        """One Labels for each record, in order. Fastest for thousands of records at a time.
+
+        A stage that would have to ask somebody is passed over: it leaves its records to those after it.
+        """
         if not records:
             return []
-        columns = _Columns(records, self._text)
-        task = _decide(self._tasks, columns)
-        level = _decide(self._complexity, columns)
-        return list(map(Labels, task.labels.to_list(), level.labels.to_list(), task.names.to_list()))
+        return self.sit(records).labels()
+
+    def sit(self, records: Sequence[Record]) -> Sitting:
+        """The records before the stages, as far as they can be decided without asking anybody."""
+        decided = [decider for decider in self.deciders if decider.decide is not None]
+        return Sitting(decided, Columns(records, self._text))
+
+    def begin(self, records: Sequence[Record]) -> Sitting:
+        """The records before all stages, up to the first question."""
+        return Sitting(self.deciders, Columns(records, self._text))
 
 
-class _Columns:
-    """The batch as text columns, each read once."""
-
-    def __init__(self, records: Sequence[Record], text: Texts) -> None:
-        self._records = records
-        self._text = text
-        self._read: dict[str | None, pl.Series] = {}
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def column(self, name: str | None) -> pl.Series:
-        if name not in self._read:
-            self._read[name] = _series(
-                self._text(self._records)
-                if name is None
-                else [record.fields.get(name) for record in self._records]
-            )
-        return self._read[name]
-
-
-def _decide(deciders: Sequence[_Decider], columns: _Columns) -> _Decided:
-    """Ask the deciders in order; each sees only the records that are undecided when its turn comes."""
-    labels = pl.repeat(None, len(columns), dtype=pl.String, eager=True)
-    names = pl.repeat(
-        None, len(columns), dtype=pl.String, eager=True
-    )  # not the same: scatter writes in place
-    rows = pl.int_range(len(columns), eager=True)
+def _numbered(deciders: Sequence[Decider]) -> list[Decider]:
+    """Names that differ: the second `patterns` is `patterns:2`. One name gives its task and complexity alike."""
+    seen: dict[tuple[str, tuple[str, ...]], int] = {}
+    numbered = []
     for decider in deciders:
-        if rows.is_empty():
-            break
-        texts = columns.column(decider.column)
-        found = decider.decide(texts if len(rows) == len(texts) else texts.gather(rows))
-        known = found.is_not_null()
-        decided = rows.filter(known)
-        labels = labels.scatter(decided, found.filter(known))
-        names = names.scatter(decided, pl.repeat(decider.name, len(decided), eager=True))
-        rows = rows.filter(~known)
-    return _Decided(labels, names)
+        key = decider.name, decider.labels
+        number = seen[key] = seen.get(key, 0) + 1
+        numbered.append(
+            decider if number == 1 else msgspec.structs.replace(decider, name=f"{decider.name}:{number}")
+        )
+    return numbered
 
 
-def _task_deciders(stage: Stage) -> list[_Decider]:
-    if isinstance(stage, ColumnStage) and stage.column is not None:
-        return [_Decider(name=f"column:{stage.column}", column=stage.column, decide=_written)]
-    if isinstance(stage, PatternsStage):
-        return [_Decider(name="patterns", column=stage.text, decide=_Patterns(stage.patterns).tasks)]
-    if isinstance(stage, BuiltinStage):
-        return [_Decider(name=f"builtin:{stage.builtin}", column=stage.text, decide=tasks.guess)]
-    return []
+def _deciders(stage: Stage, functions: Mapping[str, Function]) -> list[Decider]:
+    match stage:
+        case ColumnStage():
+            return _column_deciders(stage)
+        case PatternsStage():
+            judge = _Patterns(stage.patterns).tasks
+            return [Decider(name="patterns", labels=(TASK,), decide=_judged(TASK, stage.text, judge))]
+        case BuiltinStage():
+            judge = tasks.guess
+            name = f"builtin:{stage.builtin}"
+            return [Decider(name=name, labels=(TASK,), decide=_judged(TASK, stage.text, judge))]
+        case LengthStage():
+            judge = partial(_by_length, medium=stage.length.medium, hard=stage.length.hard)
+            decide = _judged(COMPLEXITY, stage.text, judge)
+            return [Decider(name="length", labels=(COMPLEXITY,), decide=decide)]
+        case SqlStage():
+            return [_sql_decider(stage)]
+        case PythonStage():
+            name = f"python:{stage.python}"
+            decide = Asked(stage, functions[stage.python], name=name).decide
+            labels = (TASK, COMPLEXITY)
+            return [Decider(name=name, labels=labels, decide=decide, threshold=stage.threshold)]
 
 
-def _complexity_deciders(stage: Stage) -> list[_Decider]:
-    if isinstance(stage, ColumnStage) and stage.complexity is not None:
-        return [_Decider(name=f"column:{stage.complexity}", column=stage.complexity, decide=_level)]
-    if isinstance(stage, LengthStage):
-        by_length = partial(_by_length, medium=stage.length.medium, hard=stage.length.hard)
-        return [_Decider(name="length", column=stage.text, decide=by_length)]
-    return []
+def _judged(label: str, column: str | None, judge: _Judge) -> Decide:
+    """A stage that judges one column of texts and does not say how sure it is."""
+
+    def decide(columns: Columns) -> Opinions:
+        return {label: Opinion(judge(columns.texts(column)))}
+
+    return decide
+
+
+def _column_deciders(stage: ColumnStage) -> list[Decider]:
+    """Two stages, as they have two names."""
+    said = ((TASK, stage.column, _written), (COMPLEXITY, stage.complexity, _level))
+    return [
+        Decider(
+            name=f"column:{column}",
+            labels=(label,),
+            decide=_read(label, column, judge, stage.confidence),
+            threshold=stage.threshold,
+        )
+        for label, column, judge in said
+        if column is not None
+    ]
+
+
+def _read(label: str, column: str, judge: _Judge, confidence: str | None) -> Decide:
+    if confidence is None:
+        return _judged(label, column, judge)
+
+    def decide(columns: Columns) -> Opinions:
+        sure = columns.texts(confidence).cast(pl.Float64, strict=False)
+        return {label: Opinion(judge(columns.texts(column)), _share(sure))}
+
+    return decide
+
+
+def _sql_decider(stage: SqlStage) -> Decider:
+    labels = Expression(stage.sql, stage="classify: sql")
+    confidence = Expression(stage.confidence, stage="classify: confidence") if stage.confidence else None
+    judge = _level if stage.label == COMPLEXITY else _written
+
+    def decide(columns: Columns) -> Opinions:
+        sure = None if confidence is None else _share(confidence.values(columns, pl.Float64()))
+        return {stage.label: Opinion(judge(labels.values(columns, pl.String())), sure)}
+
+    return Decider(name="sql", labels=(stage.label,), decide=decide, threshold=stage.threshold)
+
+
+def _share(confidence: pl.Series) -> pl.Series:
+    """What is not from 0 to 1 tells nothing."""
+    return confidence.set(~confidence.is_between(0, 1), None)
 
 
 def _written(labels: pl.Series) -> pl.Series:
@@ -207,22 +249,4 @@ def _refusal(expression: str) -> str | None:
             line.removeprefix("error: ") for line in str(error).splitlines() if line.startswith("error: ")
         ]
         return lines[0] if lines else str(error).splitlines()[0]
-    return None
-
-
-def _series(values: list[Any]) -> pl.Series:
-    """A text column; what is neither text nor a plain value counts as missing."""
-    try:
-        return pl.Series(values, dtype=pl.String)
-    except (TypeError, UnicodeEncodeError):
-        return pl.Series([_text_of(value) for value in values], dtype=pl.String)
-
-
-def _text_of(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()  # a lone surrogate cannot be stored
     return None

@@ -3,36 +3,55 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from batchroute.core.requests import Request
+from batchroute.routing.adapters import Adapter
 
 BYTES = 8
+
+Tried: TypeAlias = tuple[str | tuple[str, ...], ...]
+"""The models that a record tries, in order; those in a tuple of their own stand for one another."""
 
 
 class Fingerprints:
     """Fingerprints of requests on the way to the models of their route.
 
     Two are equal when the messages, the parameters (in any order) and the models that are tried (as their providers
-    know them, in order) are. What routes and models are called in the job, and which labels a record has, is no
-    matter: it changes no answer. `known_as` tells of every declared model what it is.
+    know them, in order) are, and what each of them is sent in place of the request. What routes and models are called
+    in the job, and which labels a record has, is no matter: it changes no answer. `known_as` tells of every declared
+    model what it is, `adapters` has those that differ.
     """
 
-    def __init__(self, known_as: Mapping[str, object]) -> None:
+    def __init__(self, known_as: Mapping[str, object], adapters: Mapping[str, Adapter] | None = None) -> None:
         self._known_as = known_as
-        self._begun: dict[tuple[tuple[str, ...], bytes], hashlib.blake2b] = {}
+        self._adapters = adapters or {}
+        self._begun: dict[tuple[Tried, bytes], hashlib.blake2b] = {}
 
-    def of(self, request: Request, models: tuple[str, ...]) -> int:
+    def of(self, request: Request, models: Tried) -> int:
         """The fingerprint, signed as SQLite's integers are."""
         begun = self._begun.get((models, request.params))
         digest = self._begin(request, models) if begun is None else begun.copy()
         digest.update(request.messages)
         return int.from_bytes(digest.digest(), "little", signed=True)
 
-    def _begin(self, request: Request, models: tuple[str, ...]) -> hashlib.blake2b:
+    def _begin(self, request: Request, models: Tried) -> hashlib.blake2b:
         """What the records of a route have in common; kept where the parameters are the job's."""
         params = json.loads(b"{%b}" % request.params[1:])
-        asked = json.dumps([[self._known_as[model] for model in models], params], sort_keys=True)
+        asked = json.dumps([[self._told(model, params) for model in models], params], sort_keys=True)
         begun = hashlib.blake2b(asked.encode(), digest_size=BYTES)
         if not request.own_params:
             self._begun[models, request.params] = begun.copy()
         return begun
+
+    def _told(self, model: str | tuple[str, ...], params: dict[str, object]) -> object:
+        """Who is asked, and for what if it is not sent what the others are: an adapter that changes nothing tells
+        nothing. Of models that stand for one another the order tells nothing either.
+        """
+        if isinstance(model, tuple):
+            return {"any": sorted((self._told(each, params) for each in model), key=json.dumps)}
+        known_as, adapter = self._known_as[model], self._adapters.get(model)
+        if adapter is None:
+            return known_as
+        sent = adapter.params(params)
+        return known_as if sent == params and not adapter.words else [known_as, sent, adapter.words]

@@ -7,6 +7,7 @@ import msgspec
 
 from batchroute.core.records import Fault
 from batchroute.core.requests import CAPS, Request, members
+from batchroute.job.adaptations import MOST_OUTPUT_TOKENS
 
 # The roles and the members of a chat request: platform.openai.com, API reference, Chat (2026-08).
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
@@ -157,10 +158,6 @@ def _last_user_text(messages: Any) -> str | None:
         return contents[-1]
     texts = [part["text"] for part in contents[-1] if isinstance(part.get("text"), str)]
     return "\n".join(texts) if texts else None
-
-
-MOST_OUTPUT_TOKENS = 10**7
-"""No model writes more; and what a request can cost at most stays within 64 bits of picodollars."""
 
 
 def output_cap(params: Mapping[str, Any]) -> int | Fault | None:

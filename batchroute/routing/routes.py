@@ -1,11 +1,15 @@
 """Which route a record takes, and which of its models is tried next."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from batchroute.core.records import Labels
+from batchroute.core.records import Fault, Labels
+from batchroute.core.requests import Request
+from batchroute.routing.fingerprints import Tried
+from batchroute.routing.fits import Fitting
+from batchroute.routing.strategies import Groups
 from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL, MAX_TRIES_PER_RECORD
 
 
@@ -16,11 +20,32 @@ class RouteRule(Struct, frozen=True, kw_only=True):
     tasks: frozenset[str] | None
     complexities: frozenset[str] | None
     models: tuple[str, ...]
+    fitting: Fitting | None = None
+    """What its models can take, where that is not everything."""
+    spread: bool = False
+    """Whether many records are expected to begin with another model than the first: what models take was declared."""
+    groups: Groups | None = None
+    """The models that stand for one another, where any do."""
 
     def matches(self, labels: Labels) -> bool:
         return (self.tasks is None or labels.task in self.tasks) and (
             self.complexities is None or labels.complexity in self.complexities
         )
+
+    def fitted(self, request: Request, fields: Mapping[str, Any]) -> tuple[str, ...] | Fault:
+        """The models that can take this record, in order, or no_model_fits."""
+        return self.models if self.fitting is None else self.fitting.of(request, fields)
+
+    def head(self, models: tuple[str, ...]) -> str:
+        """The model in whose share of the window a record counts that these can take."""
+        return models[0] if self.spread else self.models[0]
+
+    def tried(self, models: tuple[str, ...]) -> Tried:
+        """These models as a fingerprint takes them: of those that stand for one another, the order is no matter."""
+        if self.groups is None:
+            return models
+        present = (tuple(model for model in group if model in models) for group in self.groups)
+        return tuple(group if len(group) > 1 else group[0] for group in present if group)
 
 
 class Router:

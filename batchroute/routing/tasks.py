@@ -15,12 +15,14 @@ the word boundary is the ASCII one, because the Unicode one does the same on tex
 """
 
 import functools
-import re
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 import polars as pl
 from msgspec import Struct
+
+from batchroute.routing.hints import weigh
+from batchroute.routing.words import any_of, ascii_boundaries, in_script, words_as_one
 
 OPENING: Final = 240
 """Characters at the start of a text that are read."""
@@ -30,9 +32,6 @@ ENDING: Final = 120
 
 _CHAT_BYTES: Final = 400
 """Up to this length (UTF-8, so that a Chinese character weighs three) a text may be conversation."""
-
-_WIDE: Final = "\u2e80"
-"""From here on characters are Chinese or Japanese."""
 
 
 class Ask(Struct, frozen=True):
@@ -367,54 +366,6 @@ CONVERSATION: Final = (
 """Greetings and persons: they make a short text without an instruction conversation."""
 
 
-_Tree: TypeAlias = dict[str, "_Tree"]
-
-
-def _words(words: str, *, anywhere: bool = True) -> str:
-    """The words as one expression. `anywhere`: in running text, so they must begin where a word begins."""
-    starting: list[str] = []
-    free: list[str] = []
-    for word in filter(None, words.split("|")):
-        bounded = anywhere and word[0].isascii() and word[0].isalnum()
-        (starting if bounded else free).append(word.removeprefix("~"))
-    return _any([rf"\b{_tree(starting)}" if starting else "", _tree(free)])
-
-
-def _tree(words: Iterable[str]) -> str:
-    """An expression that finds the shortest of the words which begin at a place, in either case."""
-    root: _Tree = {}
-    for word in words:
-        branch = root
-        for letter in word:
-            branch = branch.setdefault(letter, {})
-        branch[""] = {}
-    return _branches(root)
-
-
-def _branches(tree: _Tree) -> str:
-    if "" in tree:
-        return ""
-    return _any([_letter(letter) + _branches(rest) for letter, rest in tree.items()])
-
-
-@functools.cache
-def _letter(letter: str) -> str:
-    if letter == "_":
-        return r"\b"
-    lower, upper = letter.lower(), letter.upper()
-    return f"[{lower}{upper}]" if upper != lower and len(upper) == 1 else re.escape(letter)
-
-
-def _any(expressions: Iterable[str]) -> str:
-    """One of the expressions; those that are empty are none, and nothing is found where all are."""
-    some = [expression for expression in expressions if expression]
-    return some[0] if len(some) == 1 else f"(?:{'|'.join(some)})" if some else ""
-
-
-def _ascii_boundaries(expression: str) -> str:
-    return expression.replace(r"\b", r"(?-u:\b)")
-
-
 class _Evidence:
     """One kind of evidence for all tasks: one search a text, then a look at what was found.
 
@@ -426,9 +377,9 @@ class _Evidence:
 
     def __init__(self, every: str, each: dict[str, str]) -> None:
         """`every` finds what any of `each`, an expression for a task, finds."""
-        self._every = _ascii_boundaries(every)
+        self._every = ascii_boundaries(every)
         self._task = pl.coalesce(
-            pl.when(pl.col("found").str.contains(_ascii_boundaries(f"^(?:{one})$"))).then(pl.lit(task))
+            pl.when(pl.col("found").str.contains(ascii_boundaries(f"^(?:{one})$"))).then(pl.lit(task))
             for task, one in each.items()
         )
         self._known: dict[str | None, str | None] = {None: None}
@@ -468,12 +419,12 @@ class _Script(Struct, frozen=True, kw_only=True):
 
     def chosen(self, words: str) -> str:
         """Those of the words that are written in this script."""
-        return "|".join(word for word in words.split("|") if (max(word, default="") >= _WIDE) is self.wide)
+        return in_script(words, wide=self.wide)
 
     def lead(self) -> str:
         """What may stand between the beginning of a sentence and its instruction."""
-        courtesy = _words(self.chosen(_COURTESY), anywhere=False)
-        lead_in = _words(self.chosen(_LEAD_INS), anywhere=False) + self.gap + self.joins
+        courtesy = words_as_one(self.chosen(_COURTESY), anywhere=False)
+        lead_in = words_as_one(self.chosen(_LEAD_INS), anywhere=False) + self.gap + self.joins
         return f"{self.opens}*(?:(?:{courtesy}|{lead_in})[\\s,，]*)*"
 
     def instruction(self, cues: Iterable[Cues]) -> str:
@@ -482,11 +433,13 @@ class _Script(Struct, frozen=True, kw_only=True):
         asks = [self._joined(ask.verbs, ask.objects) for one in cues for ask in one.asks]
         orders = self.chosen("|".join(one.orders for one in cues if one.orders))
         making = self._joined(_MAKING, "|".join(one.products for one in cues if one.products))
-        return _any([*asks, _words(orders, anywhere=False), making])
+        return any_of([*asks, words_as_one(orders, anywhere=False), making])
 
     def _joined(self, verbs: str, objects: str) -> str:
         first, second = self.chosen(verbs), self.chosen(_LANGUAGES if objects == "@" else objects)
-        return _words(first, anywhere=False) + self.gap + _words(second) if first and second else ""
+        return (
+            words_as_one(first, anywhere=False) + self.gap + words_as_one(second) if first and second else ""
+        )
 
     def evidence(self) -> tuple[_Evidence, ...]:
         """What tells a task, the weightiest first: how the text begins, how a sentence does, words anywhere."""
@@ -499,8 +452,8 @@ class _Script(Struct, frozen=True, kw_only=True):
         return (*instructions, self.words())
 
     def words(self) -> _Evidence:
-        each = {cues.task: _words(self.chosen(cues.words)) for cues in CUES}
-        every = _words(self.chosen("|".join(cues.words for cues in CUES if cues.words)))
+        each = {cues.task: words_as_one(self.chosen(cues.words)) for cues in CUES}
+        every = words_as_one(self.chosen("|".join(cues.words for cues in CUES if cues.words)))
         return _Evidence(every, {task: one for task, one in each.items() if one})
 
 
@@ -546,16 +499,11 @@ def _ends(texts: pl.Series) -> pl.Series:
 @functools.cache
 def _finders() -> tuple[_Find, ...]:
     """The searches in their order. Made when first asked for: they take longer to make than most modules to load."""
-    shapes = _Evidence(
-        _any(shape for cues in CUES for shape in cues.shapes),
-        {cues.task: _any(cues.shapes) for cues in CUES if cues.shapes},
-    )
     return (
-        functools.partial(_pictured, pictured=_ascii_boundaries(_words(PICTURED))),
+        functools.partial(_pictured, pictured=ascii_boundaries(words_as_one(PICTURED))),
         functools.partial(_in_characters, stages=_CHARACTERS.evidence()),
         *(evidence.tasks for evidence in _LETTERS.evidence()),
-        shapes.tasks,
-        functools.partial(_conversational, conversation="(?i)" + _ascii_boundaries("|".join(CONVERSATION))),
+        weigh,
     )
 
 

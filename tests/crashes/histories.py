@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from batchroute.engine.verifications import Routes, verify
+from batchroute.job.choices import flat
 from batchroute.report.routes import refresh_routes, routes_agree
 from batchroute.report.scans import scan_ledger, scan_routes
 from tests.cli.jobs import write_job
@@ -33,21 +35,30 @@ class History:
     provider: BillingProvider
     count: int
     slots: int
+    route: dict[str, Any] = field(default_factory=lambda: {"models": ["m"]})
+    """The only route. Its models share the slots."""
     kills: list[Kill] = field(default_factory=list)
     finished: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.began = len(self.provider.bill())
-        limits = {"concurrency": self.slots}
+        models = flat(self.route["models"])
+        limits = {"concurrency": self.slots // len(models)}
         self.job = write_job(
             self.folder,
             count=self.count,
             providers={"p": {"base_url": self.provider.url, "api_key": "key-of-the-test"}},
             models={
-                "m": {"provider": "p", "limits": limits, "timeout": "10s", "price": {"input": 1, "output": 2}}
+                name: {
+                    "provider": "p",
+                    "limits": limits,
+                    "timeout": "10s",
+                    "price": {"input": 1, "output": 2},
+                }
+                for name in models
             },
-            routes={"default": {"models": ["m"]}},
+            routes={"default": self.route},
             baseline=None,
         )
 

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,32 @@ pytestmark = pytest.mark.timeout(120 * TIMES)
 def test_a_run_killed_at_random_moments_loses_nothing_and_pays_only_for_what_was_in_flight_again(
     tmp_path: Path, slots: int, kills: int, count: int, latency_s: float
 ) -> None:
+    cut_off = balanced(tmp_path, kills, latency_s, count, slots, {"models": ["m"]})
+    assert cut_off > kills // 4
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        pytest.param({"models": (("east", "west"), "backup")}, id="group"),
+        pytest.param({"models": ("east", "west"), "strategy": "fastest"}, id="fastest"),
+        pytest.param({"models": ("east", "west"), "strategy": "cheapest", "max_cost": 0.01}, id="cheapest"),
+    ],
+)
+def test_a_route_that_chooses_is_gone_on_with_as_well(tmp_path: Path, route: dict[str, Any]) -> None:
+    """What was chosen is nowhere committed: a record that was cut off chooses anew, and none is stale for it."""
+    assert balanced(tmp_path, 6, 0.01, 1_000, 24, route) > 0
+
+
+def balanced(
+    folder: Path, kills: int, latency_s: float, count: int, slots: int, route: dict[str, Any]
+) -> int:
+    """Histories with so many kills in all, each of them balanced; how many requests were cut off by one."""
     chance = Random(slots)
     left, cut_off = kills * TIMES, 0
     with billing_provider(latency_s) as provider:
         while left > 0:
-            history = History(tmp_path / f"{left}", provider, count, slots)
+            history = History(folder / f"{left}", provider, count, slots, route)
             with read_all_the_while(history.output, history.folder / "reader said") as seen:
                 while not history.finished and len(history.kills) < left:
                     if chance.random() < WHILE_SENDING:
@@ -42,7 +64,7 @@ def test_a_run_killed_at_random_moments_loses_nothing_and_pays_only_for_what_was
             assert history.finished
             cut_off += assert_balanced(history)
             assert_never_misread(seen[0])
-    assert cut_off > kills // 4
+    return cut_off
 
 
 def assert_never_misread(seen: Seen) -> None:

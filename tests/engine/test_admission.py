@@ -19,6 +19,7 @@ def admitted(number: int, model: str = "a") -> Admitted:
         labels=UNLABELLED,
         route="default",
         models=(model, "z"),
+        head=model,
         request=Request(messages=b"[]"),
         kept={},
     )

@@ -21,7 +21,7 @@ from genai_prices.types import Usage as GenaiUsage
 
 from batchroute.core.money import Price, Rates, Threshold, usd
 from batchroute.core.responses import Usage
-from batchroute.io.prices import resolve_price
+from batchroute.io.prices import resolve_context, resolve_price
 
 DAY = dt.date(2026, 6, 15)
 FLAT = ModelPrice(input_mtok=Decimal("0.15"), output_mtok=Decimal("0.6"), cache_read_mtok=Decimal("0.075"))
@@ -49,6 +49,31 @@ def price_of(
     model: str, *, url: str | None = "https://api.acme.ai/v1", name: str = "main", on: dt.date = DAY
 ) -> Price | None:
     return resolve_price(None, provider_url=url, provider_name=name, model=model, on=on)
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "model", "context"),
+    [
+        pytest.param("https://api.acme.ai/v1", "main", "large", 200_000, id="host"),
+        pytest.param("https://gateway.example/v1", "acme", "large", 200_000, id="name of the provider"),
+        pytest.param("https://gateway.example/v1", "main", "large", None, id="nobody that is known"),
+        pytest.param("https://api.acme.ai/v1", "main", "tiny", None, id="a model without a size"),
+        pytest.param("https://api.acme.ai/v1", "main", "other", None, id="unknown model"),
+        pytest.param("https://api.resale.ai/v1", "acme", "large", 32_000, id="the host before the name"),
+    ],
+)
+def test_context_is_that_of_who_bills(
+    table: list[Provider], url: str, name: str, model: str, context: int | None
+) -> None:
+    def sized(tokens: int) -> ModelInfo:
+        return ModelInfo(id="large", match=ClauseEquals("large"), prices=FLAT, context_window=tokens)
+
+    table += [
+        provider("acme", r"https://api\.acme\.ai", sized(200_000), offer("tiny", FLAT)),
+        provider("resale", r"https://api\.resale\.ai", sized(32_000)),
+    ]
+
+    assert resolve_context(provider_url=url, provider_name=name, model=model) == context
 
 
 def test_declared_price_wins_over_every_list_price() -> None:

@@ -126,6 +126,16 @@ def test_fingerprint_is_the_same_in_every_run_and_place(tmp_path: Path) -> None:
     assert len(bytes.fromhex(fingerprint)) == 32
 
 
+def test_what_a_function_beside_the_job_says_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    staged = "classify: [{python: 'rules:label', columns: [text]}]\n"
+    prints = []
+    for label in ("code", "chat", "code"):
+        (tmp_path / "rules.py").write_text(f"def label(records):\n    return ['{label}' for _ in records]\n")
+        prints.append(loaded(tmp_path, staged).fingerprint())
+
+    assert prints[0] == prints[2] != prints[1]
+
+
 def test_order_of_routes_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     routes = ["a: {when: {task: a}, models: [mini]}", "b: {when: {complexity: hard}, models: [mini]}"]
     prints = {
@@ -134,6 +144,16 @@ def test_order_of_routes_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     }
 
     assert len(prints) == 2
+
+
+def test_route_with_groups_is_read_again_as_it_was_dumped(tmp_path: Path) -> None:
+    groups = "models: {a: {provider: here}, b: {provider: here}, c: {provider: here}}\n"
+    job = loaded(tmp_path, f"{groups}routes: {{default: {{models: [[a, b], c]}}}}\n")
+
+    dumped = job.model_dump(exclude={"models": {"__all__": {"timeout"}}})
+    route = Job.model_validate(dumped).routes["default"]
+
+    assert (route.listed, route.models) == ((("a", "b"), "c"), ("a", "b", "c"))
 
 
 def test_job_made_in_python_has_no_file_and_no_warnings(tmp_path: Path) -> None:

@@ -234,6 +234,36 @@ BAD_VALUES = [
         id="B121",
     ),
     pytest.param(
+        "classify: [{sql: 'max(a) > a'}]\n",
+        "1:18: classify[0].sql: looks at several records at once",
+        "Use no aggregate",
+        id="stage-aggregate",
+    ),
+    pytest.param(
+        "classify: [{sql: a, confidence: 'b +'}]\n",
+        "1:33: classify[0].confidence: is not an SQL expression",
+        "Write one expression",
+        id="stage-confidence",
+    ),
+    pytest.param(
+        "classify: [{sql: a, threshold: 0.5}]\n",
+        "1:12: classify[0]: has a threshold and nothing to compare with it",
+        "Add `confidence`",
+        id="stage-threshold",
+    ),
+    pytest.param(
+        "classify: [{python: rules, columns: [a]}]\n",
+        "1:21: classify[0].python: is not the name of a function (got rules)",
+        "Write module:function",
+        id="stage-function-form",
+    ),
+    pytest.param(
+        "classify: [{python: 'rules:label', columns: [a]}]\n",
+        "1:21: classify[0].python: finds no file",
+        "Put it beside the job file",
+        id="stage-function-file",
+    ),
+    pytest.param(
         prompt("system: a"),
         "1:9: prompt: needs one of user, messages, column and body",
         'Write user: "{{ text }}"',

@@ -1,6 +1,7 @@
 """The JSON Schema that editors read, and the job file that `init` writes."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batchroute.job.loading import load_job
+from batchroute.job.presets import PRESETS
 from batchroute.job.schema import job_schema
 from batchroute.job.starter import STARTER
 
@@ -57,7 +59,12 @@ def test_durations_and_secrets_are_written_as_text() -> None:
 
 def test_properties_may_have_any_name() -> None:
     assert "pattern" in job_schema()["$defs"]["Model"]["properties"]["timeout"]
-    assert job_schema()["$defs"]["Route"]["properties"].keys() == {"when", "models"}
+    assert {"when", "models"} < job_schema()["$defs"]["Route"]["properties"].keys()
+
+
+def test_starter_names_every_preset() -> None:
+    named = STARTER.partition("{preset: openai}")[2].partition("Any other")[0]
+    assert set(PRESETS) - {"openai"} == set(re.findall(r"\w+", named)) - {"or"}
 
 
 def test_starter_loads_and_needs_neither_key_nor_network(tmp_path: Path) -> None:
@@ -79,7 +86,7 @@ def test_commented_entries_of_the_starter_load_too(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("\n".join(uncommented).replace("  # mini:", "  mini:").replace("  #   ", "    "))
 
-    job = load_job(path, environ={"OPENAI_API_KEY": "EMPTY"})
+    job = load_job(path, environ=dict.fromkeys(("OPENAI_API_KEY", "MY_API_KEY"), "EMPTY"))
 
     assert job.models["mini"].provider == "openai"
     assert job.models["mini"].limits.rpm == 10_000

@@ -61,7 +61,9 @@ class TestDeclarations:
         ("stage", "message"),
         [
             pytest.param(
-                {"colum": "task"}, "'colum'. Write one of column, patterns, builtin or length", id="typo"
+                {"colum": "task"},
+                "'colum'. Write one of column, patterns, builtin, length, sql or python",
+                id="typo",
             ),
             pytest.param({}, "found nothing. Write one of", id="empty"),
             pytest.param("tasks", "must be a mapping. Write one of", id="not a mapping"),

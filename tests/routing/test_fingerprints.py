@@ -3,12 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchroute.core.requests import Request, members
+from batchroute.job.adaptations import Adaptation
+from batchroute.routing.adapters import Adapter
 from batchroute.routing.fingerprints import Fingerprints
 
 KNOWN_AS = {
     "a": ("openai", "https://one", "m"),
     "alias": ("openai", "https://one", "m"),
     "b": ("openai", "https://one", "n"),
+    "c": ("openai", "https://two", "m"),
 }
 MESSAGES = b'[{"role":"user","content":"hi"}]'
 
@@ -17,7 +20,7 @@ def request(messages: bytes = MESSAGES, **params: object) -> Request:
     return Request(messages=messages, params=members(params))
 
 
-def of(asked: Request, *models: str) -> int:
+def of(asked: Request, *models: str | tuple[str, ...]) -> int:
     return Fingerprints(KNOWN_AS).of(asked, models)
 
 
@@ -42,6 +45,37 @@ def test_what_tells_two_requests_apart(asked: Request, models: tuple[str, ...], 
     assert (of(asked, *models) == PLAIN) is same
 
 
+GROUP = of(request(seed=1), ("a", "b"), "c")
+
+
+@pytest.mark.parametrize(
+    ("models", "same"),
+    [
+        pytest.param((("a", "b"), "c"), True, id="the same"),
+        pytest.param((("b", "a"), "c"), True, id="another order within the group"),
+        pytest.param((("alias", "b"), "c"), True, id="another name for one of the group"),
+        pytest.param(("a", "b", "c"), False, id="no group"),
+        pytest.param(("c", ("a", "b")), False, id="the group comes last"),
+        pytest.param((("a", "b"),), False, id="nothing after the group"),
+        pytest.param((("a", "c"), "b"), False, id="another model in the group"),
+        pytest.param(("a", "c"), False, id="one of the group alone"),
+    ],
+)
+def test_of_models_that_stand_for_one_another_the_order_is_no_matter(
+    models: tuple[str | tuple[str, ...], ...], same: bool
+) -> None:
+    assert (of(request(seed=1), *models) == GROUP) is same
+
+
+def test_what_a_model_of_a_group_is_sent_is_part_of_the_fingerprint() -> None:
+    adapters = {"b": Adapter(Adaptation.model_validate({"drop": ["seed"]}))}
+    adapted = Fingerprints(KNOWN_AS, adapters)
+
+    assert adapted.of(request(seed=1), (("b", "a"), "c")) == adapted.of(request(seed=1), (("a", "b"), "c"))
+    assert adapted.of(request(seed=1), (("a", "b"), "c")) != GROUP
+    assert adapted.of(request(n=1), (("a", "b"), "c")) == of(request(n=1), ("a", "b"), "c")
+
+
 def test_a_fingerprint_is_the_same_tomorrow() -> None:
     """It is compared with those that other processes, and other versions, have stored."""
     assert of(request(seed=1, n=1), "a", "b") == TODAY
@@ -53,3 +87,28 @@ def test_a_fingerprint_fits_into_an_integer_of_sqlite(messages: bytes) -> None:
 
 
 TODAY = -4552852200387522472
+
+
+def adapted(asked: Request, **fields: object) -> int:
+    """The fingerprint where the second model has an adapter."""
+    adapters = {"b": Adapter(Adaptation.model_validate(fields))}
+    return Fingerprints(KNOWN_AS, adapters).of(asked, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        pytest.param({}, True, id="an adapter that changes nothing"),
+        pytest.param({"drop": ["temperature"]}, True, id="a parameter that is not sent anyway"),
+        pytest.param({"rename": {"max_tokens": "max_completion_tokens"}}, True, id="a name that is not used"),
+        pytest.param({"drop": ["seed"]}, False, id="a parameter less"),
+        pytest.param({"rename": {"seed": "random_seed"}}, False, id="a parameter by another name"),
+        pytest.param({"extra": {"top_k": 1}}, False, id="a parameter more"),
+        pytest.param({"suffix": "!"}, False, id="other words"),
+        pytest.param({"system_role": False}, False, id="system text elsewhere"),
+    ],
+)
+def test_a_request_is_another_when_one_of_its_models_is_sent_another(
+    fields: dict[str, object], same: bool
+) -> None:
+    assert (adapted(request(seed=1, n=1), **fields) == PLAIN) is same

@@ -1,0 +1,66 @@
+"""How the models of a route stand when a record sets out, and in which order it tries them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from batchroute.core.money import usd
+from batchroute.core.records import Fault
+from batchroute.core.requests import Request
+from batchroute.engine.pools import Pool
+from batchroute.routing.fits import input_tokens, misfit, output_tokens
+from batchroute.routing.strategies import Order, Standing, Strategy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lineup:
+    """The choices of one route. `max_cost` is what a record may be expected to cost, picodollars."""
+
+    order: Order
+    pools: Mapping[str, Pool]
+    max_cost: int | None = None
+    _begun: Counter[str] = field(default_factory=Counter)
+
+    def of(self, models: Sequence[str], request: Request, random: Random) -> tuple[str, ...] | Fault:
+        """The models that the record tries, the first choice first; or that all of them are too dear."""
+        costs = self._costs(models, request)
+        if self.max_cost is not None:
+            bound = self.max_cost
+            affordable = [model for model in models if costs[model] <= bound]
+            if not affordable:
+                return self._too_dear(costs, bound)
+            models = affordable
+        ordered = self.order.of(models, lambda model: self._standing(model, costs.get(model, 0)), random)
+        self._begun[ordered[0]] += 1
+        return ordered
+
+    def _costs(self, models: Sequence[str], request: Request) -> dict[str, int]:
+        """What the record is expected to cost at each model, picodollars, where that is looked at."""
+        if self.max_cost is None and self.order.strategy is not Strategy.CHEAPEST:
+            return {}
+        costs: dict[str, int] = {}
+        for model in models:
+            pool = self.pools[model]
+            if pool.spec.rates is not None:
+                asked = pool.asked(request)
+                costs[model] = pool.spec.rates.expected(input_tokens(asked), output_tokens(asked))
+        return costs
+
+    def _standing(self, model: str, cost: int) -> Standing:
+        pool = self.pools[model]
+        return Standing(
+            model=model,
+            cost=cost,
+            load=pool.load,
+            begun=self._begun[model],
+            p50_s=None if pool.median is None else pool.median.seconds,
+        )
+
+    def _too_dear(self, costs: Mapping[str, int], bound: int) -> Fault:
+        return misfit(
+            {
+                model: f"is expected to cost {usd(cost):f} USD, and max_cost is {usd(bound).normalize():f}"
+                for model, cost in costs.items()
+            }
+        )
