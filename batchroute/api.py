@@ -3,6 +3,8 @@
 import asyncio
 import datetime as dt
 import gc
+import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ from batchroute.engine.endings import Ended
 from batchroute.engine.openings import model_price
 from batchroute.engine.pipeline import MAX_WAIT_S, Options, Watch
 from batchroute.engine.runs import run as run_pipeline
+from batchroute.engine.signals import Ear
 from batchroute.job.jobs import Job
 from batchroute.job.loading import load_job
 from batchroute.job.moments import since as moment
@@ -53,7 +56,8 @@ def run(
     none is answered, and `max_duration_s` how long the run may take, seconds.
 
     Raises BatchrouteError when the run cannot start or its output cannot be written, ValueError for a limit below 1;
-    any other early end is told by the summary's `exit_code` and `reason`.
+    any other early end is told by the summary's `exit_code` and `reason`, that by a SIGINT included. Where a loop is
+    running it runs in a thread, and a KeyboardInterrupt, as of a notebook, cuts it off.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
@@ -68,20 +72,36 @@ def run(
         only=(only,) if isinstance(only, str) else tuple(only),
         since=moment(since) if isinstance(since, str) else since,
     )
-    return _run(
-        run_pipeline(
-            job, options, sum_up=partial(_sum_up, job), conclude=partial(_summarise, job), watch=watch
-        )
+    ear = Ear()
+    pipeline = run_pipeline(
+        job, options, sum_up=partial(_sum_up, job), conclude=partial(_summarise, job), watch=watch, ear=ear
     )
+    return _run(pipeline, ear)
 
 
-def _run(pipeline: Coroutine[Any, Any, Summary]) -> Summary:
+def _run(pipeline: Coroutine[Any, Any, Summary], ear: Ear) -> Summary:
     """Run in this thread, or in another one where this one has a loop already, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return _run_here(pipeline)
-    return _run_beside(pipeline)
+    with _interrupts_told(ear):
+        return _run_beside(pipeline)
+
+
+@contextmanager
+def _interrupts_told(ear: Ear) -> Iterator[None]:
+    """Have SIGINT stop the run where it would interrupt nothing: asyncio.run cancels its task, which is waiting here."""
+    before = signal.getsignal(signal.SIGINT)
+    aside = before is signal.default_int_handler or not callable(before)
+    if aside or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _: ear.hear(signal.Signals(number)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _run_beside(pipeline: Coroutine[Any, Any, Summary]) -> Summary:

@@ -79,6 +79,27 @@ def test_an_interrupt_in_a_notebook_ends_the_run_and_the_next_one_goes_on(tmp_pa
     assert batchroute.run(quick).records.succeeded == 200
 
 
+def test_a_signal_within_asyncio_run_stops_the_run_as_anywhere_else(tmp_path: Path) -> None:
+    """asyncio.run cancelled its task, which was waiting for the run: nobody was told."""
+    job = batchroute.load_job(write_job(tmp_path, count=200, latency="300ms", concurrency=4))
+    presses = [signal.SIGINT]
+
+    def press(progress: Progress) -> None:
+        if presses and progress.in_motion:
+            os.kill(os.getpid(), presses.pop())
+
+    async def mine() -> tuple[int, int]:
+        before = signal.getsignal(signal.SIGINT)
+        summary = batchroute.run(job, watch=press)
+        assert signal.getsignal(signal.SIGINT) is before
+        await asyncio.sleep(0)  # the caller's own task goes on
+        return summary.exit_code, summary.records.succeeded
+
+    exit_code, succeeded = asyncio.run(mine())
+    assert exit_code == 130
+    assert 0 < succeeded < 200  # what was in flight has come back
+
+
 def test_the_output_is_held_until_its_last_file_is_written(tmp_path: Path) -> None:
     """routes.parquet came after the lock had been freed: another run could meanwhile have taken its parts away."""
     job, held = write_job(tmp_path, count=5), {}

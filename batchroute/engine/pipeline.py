@@ -35,7 +35,7 @@ from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
 from batchroute.engine.purses import Purse
 from batchroute.engine.requests import Requests
-from batchroute.engine.signals import listening
+from batchroute.engine.signals import Ear, listening
 from batchroute.engine.stacks import tell_stacks
 from batchroute.engine.stops import Attendant, Stops
 from batchroute.engine.tally import Progress, Tally
@@ -93,6 +93,7 @@ class Pipeline:
     warnings: tuple[str, ...]
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
+    ear: Ear = field(default_factory=Ear)
     _part_due: asyncio.Event = field(default_factory=asyncio.Event)
     _read_all: bool = False
     _all_walked: bool = False
@@ -124,7 +125,7 @@ class Pipeline:
         Raises OutputError when the disk fails, and InterruptedRunError when a second signal comes while nothing is
         in flight.
         """
-        with listening(self.stops.heard, tell_stacks):
+        with listening(self.stops.heard, tell_stacks, self.ear):
             try:
                 async with self.stops.whole.over():
                     return await self._run(watch)

@@ -46,6 +46,7 @@ from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
 from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_over
+from batchroute.engine.signals import Ear
 from batchroute.engine.stops import GRACE_S, Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
@@ -84,13 +85,14 @@ async def run(
     clock: Clock | None = None,
     connect: Connect = connected,
     watch: Watch | None = None,
+    ear: Ear | None = None,
 ) -> T:
     """Bring the job's output directory up to date with its input.
 
     Raises BatchrouteError for what prevents the run from starting, or damages its output; what stops it in
     between is told by how it ended. `sum_up` writes what else belongs to the output, `conclude` makes of the end what is
     returned: everything is closed then, but the directory still held. In between the output is copied, where it is to
-    be. `watch` is called about twice a second.
+    be. `watch` is called about twice a second; `ear` hears signals where this is not the main thread.
     """
     clock = clock or Clock()
     _open_files_for(job)
@@ -103,6 +105,7 @@ async def run(
                 async with AsyncExitStack() as stack:
                     copying = await _copying(job, options, stack)
                     pipeline = await _assemble(job, options, clock, connect, stack)
+                    pipeline.ear = ear or pipeline.ear
                     if copying is not None:
                         pipeline.exported = copying.due
                     ended = await pipeline.run(_all(watches))
