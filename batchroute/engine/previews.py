@@ -1,11 +1,12 @@
 """What a run would begin with, found without sending anything: it knows nothing of providers."""
 
 import datetime as dt
+from collections import Counter
 from contextlib import aclosing
 
 from msgspec import Struct
 
-from batchroute.core.records import Batch, Fault, Record
+from batchroute.core.records import Batch, Fault, Labels, Record
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
 from batchroute.engine.openings import (
@@ -16,11 +17,13 @@ from batchroute.engine.openings import (
     prompt_warnings,
     routed,
     router,
+    wishes,
 )
 from batchroute.job.jobs import Job
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.routes import RouteRule
 from batchroute.routing.soundness import Soundness
+from batchroute.routing.wishes import Wishes
 
 
 class Preview(Struct, frozen=True, kw_only=True):
@@ -30,6 +33,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     bytes_total: int
     records: int
     routes: tuple[str, ...]
+    begun: dict[str, int]
+    """Records by the first model that can take them, most first, where profiles or records themselves have a say."""
     faults: tuple[tuple[str, Fault], ...]
     never: tuple[str, ...]
     """Kept columns that none of the records has."""
@@ -50,16 +55,18 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     prompts, classifier, source = opened(job)
     async with aclosing(source.batches()) as batches:
         batch = (await anext(batches, Batch(records=[], rejects=[]))).first(records)
-    routes = list(map(router(job).route, classifier.classify(batch.records)))
+    labels = classifier.classify(batch.records)
+    routes = list(map(router(job).route, labels))
+    today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
+    wished = wishes(job, today)
     rendered = [
-        (record, _begun(prompts.render(record), record, route))
-        for record, route in zip(batch.records, routes, strict=True)
+        (record, _begun(prompts.render(record), record, _wished(wished, route, label, record)))
+        for record, route, label in zip(batch.records, routes, labels, strict=True)
     ]
     faults = {reject.line: reject.fault for reject in batch.rejects}
     faults.update((record.line, found) for record, found in rendered if isinstance(found, Fault))
     places = _places(batch)
     first = next((found for _, found in rendered if not isinstance(found, Fault)), None)
-    today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
     unpriced = tuple(name for name in job.models if model_price(job, name, today) is None)
     check_bounded(job, today)
     check_priced(job, today)
@@ -68,6 +75,9 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         bytes_total=source.bytes_total,
         records=len(batch),
         routes=tuple(route.name for route in routes),
+        begun=dict(Counter(found[1] for _, found in rendered if not isinstance(found, Fault)).most_common())
+        if wished is not None or any(route.profiled for route in job.routes.values())
+        else {},
         faults=tuple((places[line], faults[line]) for line in sorted(faults)),
         never=tuple(
             name for name in job.output.keep if not any(name in found.fields for found in batch.records)
@@ -84,10 +94,16 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     )
 
 
-def _begun(request: Request | Fault, record: Record, route: RouteRule) -> tuple[Request, str] | Fault:
+def _wished(wished: Wishes | None, route: RouteRule, labels: Labels, record: Record) -> RouteRule | Fault:
+    return route if wished is None else wished.of(route, labels.task, record.fields)
+
+
+def _begun(request: Request | Fault, record: Record, route: RouteRule | Fault) -> tuple[Request, str] | Fault:
     """The request, and the first model of the route that can take it."""
     if isinstance(request, Fault):
         return request
+    if isinstance(route, Fault):
+        return route
     fitted = route.fitted(request, record.fields)
     return fitted if isinstance(fitted, Fault) else (request, fitted[0])
 
