@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from batchroute.job.jobs import Route
 from batchroute.job.profiles import PROFILES
 from tests.job.files import loaded, refused, text
 
@@ -54,28 +55,28 @@ def test_profile_is_part_of_the_fingerprint_where_routes_have_profiles(tmp_path:
 
 
 def test_what_is_dumped_can_be_read_again(tmp_path: Path) -> None:
-    job = loaded(tmp_path, PROFILED)
+    route = loaded(tmp_path, PROFILED).routes["default"]
 
-    again = type(job).model_validate(job.model_dump(mode="python"))
+    again = Route.model_validate(route.model_dump(mode="json"))
 
-    assert again.chosen("quality").routes["default"].models == ("large", "mini", "small")
+    assert again.chosen("quality").listed == ("large", ("mini", "small"))
 
 
 MISFITS = [
     pytest.param(
         default("{budget: [small], balanced: [mini]}"),
-        "2:28: routes.default.models.quality: is missing. Add quality: Models where the answer counts most, such as "
+        "2:20: routes.default.models.quality: is missing. Add quality: Models where the answer counts most, such as "
         "[large, mini].",
         id="missing",
     ),
     pytest.param(
-        default(LISTS.replace("quality", "qualtiy")),
-        "2:63: routes.default.models.qualtiy: unknown key, did you mean quality?",
+        default(LISTS.replace("quality:", "qualtiy: [large], quality:")),
+        "2:71: routes.default.models.qualtiy: unknown key, did you mean quality?",
         id="typo",
     ),
     pytest.param(
         default(LISTS.replace("[mini, small],", "[mini, smal],")),
-        "2:60: routes.default.models.balanced[1]: no model is named smal, did you mean small?",
+        "2:63: routes.default.models.balanced[1]: no model is named smal, did you mean small?",
         id="unknown-model",
     ),
     pytest.param(
