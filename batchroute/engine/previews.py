@@ -2,7 +2,9 @@
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import aclosing
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -34,7 +36,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     records: int
     routes: tuple[str, ...]
     begun: dict[str, int]
-    """Records by the first model that can take them, most first, where profiles or records themselves have a say."""
+    """Records by the models that they may begin with, where profiles or records themselves have a say."""
     faults: tuple[tuple[str, Fault], ...]
     never: tuple[str, ...]
     """Kept columns that none of the records has."""
@@ -45,6 +47,13 @@ class Preview(Struct, frozen=True, kw_only=True):
     unusable: str | None
     """Why a run would stop at once: most of these records cannot be sent."""
     warnings: tuple[str, ...]
+
+
+class _Begun(NamedTuple):
+    request: Request
+    model: str
+    first: tuple[str, ...]
+    """This model, and those that stand for it."""
 
 
 async def preview(job: Job, records: int = 1000) -> Preview:
@@ -60,7 +69,7 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
     wished = wishes(job, today)
     rendered = [
-        (record, _begun(prompts.render(record), record, _wished(wished, route, label, record)))
+        (record, _begun(prompts.render(record), record, label, route, wished))
         for record, route, label in zip(batch.records, routes, labels, strict=True)
     ]
     faults = {reject.line: reject.fault for reject in batch.rejects}
@@ -75,9 +84,7 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         bytes_total=source.bytes_total,
         records=len(batch),
         routes=tuple(route.name for route in routes),
-        begun=dict(Counter(found[1] for _, found in rendered if not isinstance(found, Fault)).most_common())
-        if wished is not None or any(route.profiled for route in job.routes.values())
-        else {},
+        begun=_by_first(job, (found for _, found in rendered)),
         faults=tuple((places[line], faults[line]) for line in sorted(faults)),
         never=tuple(
             name for name in job.output.keep if not any(name in found.fields for found in batch.records)
@@ -88,24 +95,31 @@ async def preview(job: Job, records: int = 1000) -> Preview:
             for name in routed(job)
             if (adaptation := job.adaptation(name)) is not None
         ),
-        request=_sent(job, *first) if first else None,
+        request=_sent(job, first.request, first.model) if first else None,
         unusable=_unusable(job, places, faults),
         warnings=(*source.warnings, *prompt_warnings(prompts)),
     )
 
 
-def _wished(wished: Wishes | None, route: RouteRule, labels: Labels, record: Record) -> RouteRule | Fault:
-    return route if wished is None else wished.of(route, labels.task, record.fields)
-
-
-def _begun(request: Request | Fault, record: Record, route: RouteRule | Fault) -> tuple[Request, str] | Fault:
-    """The request, and the first model of the route that can take it."""
+def _begun(
+    request: Request | Fault, record: Record, labels: Labels, route: RouteRule, wished: Wishes | None
+) -> _Begun | Fault:
+    """How the record sets out: with the request, to the first model of the route that can take it."""
     if isinstance(request, Fault):
         return request
-    if isinstance(route, Fault):
-        return route
-    fitted = route.fitted(request, record.fields)
-    return fitted if isinstance(fitted, Fault) else (request, fitted[0])
+    own = route if wished is None else wished.of(route, labels.task, record.fields)
+    if isinstance(own, Fault):
+        return own
+    fitted = own.fitted(request, record.fields)
+    return fitted if isinstance(fitted, Fault) else _Begun(request, fitted[0], own.alternatives(fitted))
+
+
+def _by_first(job: Job, begun: Iterable[_Begun | Fault]) -> dict[str, int]:
+    """Records by whom they ask first, most first, where that is not said by their route alone."""
+    if not (job.input.model or job.input.profile or any(route.profiled for route in job.routes.values())):
+        return {}
+    found = Counter(" or ".join(each.first) for each in begun if not isinstance(each, Fault))
+    return dict(found.most_common())
 
 
 def _sent(job: Job, request: Request, model: str) -> str:

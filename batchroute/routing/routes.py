@@ -42,6 +42,11 @@ class RouteRule(Struct, frozen=True, kw_only=True):
         """The model in whose share of the window a record counts that these can take."""
         return models[0] if self.spread else self.models[0]
 
+    def alternatives(self, models: tuple[str, ...]) -> tuple[str, ...]:
+        """Of these models that can take a record, those one of which it tries first."""
+        first = next((group for group in self.groups or () if models[0] in group), models[:1])
+        return tuple(model for model in first if model in models)
+
     def tried(self, models: tuple[str, ...]) -> Tried:
         """These models as a fingerprint takes them: of those that stand for one another, the order is no matter."""
         if self.groups is None:

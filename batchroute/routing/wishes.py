@@ -16,6 +16,7 @@ MODEL_UNKNOWN: Final = "model_unknown"
 PROFILE_UNKNOWN: Final = "profile_unknown"
 _AUTO: Final = AutoName.AUTO.value
 _SHOWN: Final = 60
+_BY_TASK: Final = frozenset({AutoName.BEST.value, AutoName.FREE.value})
 
 
 class Wish(NamedTuple):
@@ -40,7 +41,10 @@ class Wishes:
         self, job: Job, merits: Sequence[Merit], rule: Callable[[str, Route, str], RouteRule]
     ) -> None:
         """`rule` makes the rule of a route, given its name, itself and the key of the wish."""
-        self._job = job
+        self._models = frozenset(job.models)
+        self._usual: str = job.profile
+        self._profile_column, self._model_column = job.input.profile, job.input.model
+        self._body = job.prompt.body if job.asks_by_body else None
         self._profiled = frozenset(name for name, route in job.routes.items() if route.profiled)
         self._tasks = frozenset(task for each in merits for task in each.strengths)
         wished = dict(_wished(job, merits, self._tasks))
@@ -48,7 +52,6 @@ class Wishes:
         self.routes = {wish.key: route for wish, route in wished.items()}
         """What routes become, by the key of the wish."""
         self._names = _names(job, {_AUTO, *(wish.name for wish in wished)})
-        self._body = job.prompt.body if job.asks_by_body else None
 
     @property
     def rules(self) -> tuple[RouteRule, ...]:
@@ -66,23 +69,23 @@ class Wishes:
         return self._rules.get(self._wish(rule.name, profile, name, task), rule)
 
     def _wish(self, route: str, profile: str, name: str, task: str | None) -> Wish:
-        if name in self._job.models or name == _AUTO:
+        if name == _AUTO or name in self._models:
             return Wish(route, profile if route in self._profiled else "", name)
         by_task = name in _BY_TASK and task in self._tasks
         return Wish(route, "", name, task if by_task and task else "")
 
     def _profile(self, fields: Mapping[str, Any]) -> str | Fault:
-        column = self._job.input.profile
+        column = self._profile_column
         said = None if column is None else _said(fields.get(column))
         if said is None or said in PROFILES:
-            return said or self._job.profile
+            return said or self._usual
         return Fault(
             PROFILE_UNKNOWN,
             f"the field {column!r} says {said[:_SHOWN]!r}, which is none of {', '.join(PROFILES)}",
         )
 
     def _name(self, fields: Mapping[str, Any]) -> str | Fault:
-        column = self._job.input.model
+        column = self._model_column
         if column is None:
             return _AUTO
         value = fields.get(column) if self._body is None else model_of_body(fields, self._body)
@@ -94,11 +97,8 @@ class Wishes:
 
     def _unknown(self, said: str) -> Fault:
         lacking = ": no declared model is free" if said == AutoName.FREE else ""
-        known = ", ".join([*self._job.models, *(name for name in AutoName if name in self._names)])
+        known = ", ".join(dict.fromkeys(self._names.values()))
         return Fault(MODEL_UNKNOWN, f"no model is named {said[:_SHOWN]!r}{lacking}. There are {known}")
-
-
-_BY_TASK: Final = frozenset({AutoName.BEST.value, AutoName.FREE.value})
 
 
 def _said(value: object) -> str | None:
@@ -108,12 +108,9 @@ def _said(value: object) -> str | None:
 
 def _names(job: Job, wished: set[str]) -> dict[str, str]:
     """What may be said, and the model or auto name that is meant: a model's key, or its name at its provider."""
-    names = {job.provider_model(model): model for model in reversed(job.models)}
-    return {
-        **names,
-        **{name.value: name.value for name in AutoName if name in wished},
-        **{m: m for m in job.models},
-    }
+    ours = {name: name for name in (*job.models, *(name.value for name in AutoName if name in wished))}
+    theirs = {job.provider_model(model): model for model in reversed(job.models)}
+    return {**ours, **{name: model for name, model in theirs.items() if name not in ours}}
 
 
 def _wished(job: Job, merits: Sequence[Merit], tasks: frozenset[str]) -> Iterator[tuple[Wish, Route]]:

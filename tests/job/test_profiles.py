@@ -134,7 +134,8 @@ def test_weights_of_a_route_cover_the_models_of_all_its_profiles(tmp_path: Path)
     (line,) = refused(tmp_path, text(default(weighted)))
 
     assert "routes.default.weights: has no weight for mini" in line
-    assert loaded(tmp_path, default(weighted.replace("small: 1", "small: 1, mini: 2")))
+    whole = loaded(tmp_path, default(weighted.replace("small: 1", "small: 1, mini: 2")))
+    assert whole.routes["default"].weights == {"small": 1, "mini": 2}
 
 
 def test_merits_are_read_where_records_name_models(tmp_path: Path) -> None:
