@@ -97,7 +97,7 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         ),
         request=_sent(job, first.request, first.model) if first else None,
         unusable=_unusable(job, places, faults),
-        warnings=(*source.warnings, *prompt_warnings(prompts)),
+        warnings=(*source.warnings, *prompt_warnings(prompts), *_unsaid(job, batch.records)),
     )
 
 
@@ -112,6 +112,14 @@ def _begun(
         return own
     fitted = own.fitted(request, record.fields)
     return fitted if isinstance(fitted, Fault) else _Begun(request, fitted[0], own.alternatives(fitted))
+
+
+def _unsaid(job: Job, records: list[Record]) -> Iterable[str]:
+    """Columns that records are to choose by and none of them has: a slip that would cost money, not records."""
+    named = {"model": None if job.asks_by_body else job.input.model, "profile": job.input.profile}
+    for key, column in named.items():
+        if column is not None and records and not any(column in record.fields for record in records):
+            yield f"no record has {column}, the column that input.{key} names: all go by the job's routes"
 
 
 def _by_first(job: Job, begun: Iterable[_Begun | Fault]) -> dict[str, int]:

@@ -121,3 +121,10 @@ def test_profile_of_a_job_without_any_is_refused(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert "profile: chooses nothing: no route has profiles" in ran.stderr
     assert "[job_profile]" in ran.stderr
+
+
+def test_column_of_wishes_that_no_record_has_is_warned_of(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=3, input={"path": "in.jsonl", "id": "id", "model": "body.model"})
+
+    ran = batchroute("check", job)
+    assert "Warning: no record has body.model, the column that input.model names" in ran.stderr

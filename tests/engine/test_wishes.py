@@ -4,9 +4,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
+import polars as pl
 import pytest
 
-from batchroute.core.errors import JobError
+from batchroute.core.errors import InputError, JobError
 from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
 from tests.builders import model, records, write_records
@@ -99,6 +100,13 @@ class TestNamedModel:
         run = ran(tmp_path, wishing(["large", "small", "small"]), **self.COLUMN)
 
         assert answered(run) == ["large", "small", "small"]
+
+    def test_fresh_start_that_would_answer_nothing_removes_nothing(self, tmp_path: Path) -> None:
+        ran(tmp_path, wishing(["large"] * 3), **self.COLUMN)
+
+        with pytest.raises(InputError, match="model_unknown 3"):
+            ran(tmp_path, wishing(["gpt-9"] * 3), options=Options(fresh=True), **self.COLUMN)
+        assert len(pl.read_parquet(tmp_path / "out/results/part-*.parquet")) == 3
 
     def test_balanced_groups_stay_behind_the_named_model(self, tmp_path: Path) -> None:
         routes = {"default": {"models": [["small", "mini"], "large"]}}
