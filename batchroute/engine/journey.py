@@ -57,7 +57,7 @@ class Journey:
     async def walk(self, record: Admitted) -> None:
         """Bring one record to its result. Returns without one only when the run is stopping."""
         trail = Trail.of(record)
-        if record.lineup in self.lineups:
+        if self.lineups and record.lineup in self.lineups:
             self._line_up(trail)
         while not self.halt.stopping:
             choice = self._choose(trail)
