@@ -25,6 +25,7 @@ from batchroute.engine.signals import Ear
 from batchroute.job.jobs import Job
 from batchroute.job.loading import load_job
 from batchroute.job.moments import since as moment
+from batchroute.job.profiles import PROFILES, ProfileName
 from batchroute.report.routes import routes_of_parts, write_routes
 from batchroute.report.scans import ledger_parts, scan_ledger, scan_results, scan_routes
 from batchroute.report.summary import Records, Summary, route_lines, status_word, total_of
@@ -38,6 +39,7 @@ def run(
     job: Job | str | Path,
     *,
     overrides: Sequence[str] = (),
+    profile: ProfileName | None = None,
     limit: int | None = None,
     fresh: bool = False,
     retry_failed: bool = True,
@@ -50,7 +52,7 @@ def run(
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
 
-    `overrides` are those of `--set`; `limit` reads only the first records; `refresh_changed` answers records anew whose request has changed since they
+    `overrides` are those of `--set`; `profile` takes the place of the job's; `limit` reads only the first records; `refresh_changed` answers records anew whose request has changed since they
     were answered; `only`, such as ["route=code"], leaves the others pending; with `since` (a time, or how long ago)
     only files that were modified then or later are read, as a string also "24h"; `max_wait_s` is how long records may wait for a model while
     none is answered, and `max_duration_s` how long the run may take, seconds.
@@ -61,7 +63,11 @@ def run(
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
-    job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
+    job = (
+        _chosen(job, profile)
+        if isinstance(job, Job)
+        else load_job(job, overrides=_profiled(overrides, profile))
+    )
     options = Options(
         limit=limit,
         fresh=fresh,
@@ -77,6 +83,21 @@ def run(
         job, options, sum_up=partial(_sum_up, job), conclude=partial(_summarise, job), watch=watch, ear=ear
     )
     return _run(pipeline, ear)
+
+
+def _chosen(job: Job, profile: ProfileName | None) -> Job:
+    """Raise ValueError for a profile that there is not, and for a job that has none."""
+    if profile is None:
+        return job
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+    if not any(route.profiled for route in job.routes.values()):
+        raise ValueError(f"profile {profile} chooses nothing: no route of {job.job} has profiles")
+    return job.chosen(profile)
+
+
+def _profiled(overrides: Sequence[str], profile: ProfileName | None) -> tuple[str, ...]:
+    return (*overrides, *(() if profile is None else (f"profile={profile}",)))
 
 
 def _run(pipeline: Coroutine[Any, Any, Summary], ear: Ear) -> Summary:

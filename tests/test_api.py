@@ -36,6 +36,21 @@ def test_what_is_asked_of_it_may_be_written_as_on_the_command_line(tmp_path: Pat
     assert batchroute.run(job, since="24h", only="route=default").records.succeeded == 5
 
 
+def test_profile_is_chosen_for_a_file_and_for_a_loaded_job_alike(tmp_path: Path) -> None:
+    profiles = {"budget": ["small"], "balanced": ["small", "large"], "quality": ["large"]}
+    path = write_job(tmp_path, count=3, routes={"default": {"models": profiles}})
+    job = batchroute.load_job(path)
+    with pytest.raises(ValueError, match="one of budget, balanced, quality, got 'best'"):
+        batchroute.run(job, profile="best")  # type: ignore[arg-type]  # what a type checker would have refused
+
+    answered = [batchroute.run(asked, profile="quality", fresh=True).routes[0].model for asked in (path, job)]
+    assert answered == ["large", "large"]
+    assert batchroute.run(job, fresh=True).routes[0].model == "small"
+    plain = batchroute.load_job(write_job(tmp_path, count=3))
+    with pytest.raises(ValueError, match="no route of test has profiles"):
+        batchroute.run(plain, profile="quality")
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_its_caller_has_frozen_stays_frozen(tmp_path: Path, *, frozen: bool) -> None:
     gc.unfreeze()

@@ -24,6 +24,7 @@ from batchroute.routing.prompts import Prompts
 from batchroute.routing.routes import Router, RouteRule
 from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
+from batchroute.routing.wishes import Wishes
 
 _SKIPPED = {State.SUCCEEDED: Status.SUCCEEDED, State.DEGRADED: Status.DEGRADED, State.FAILED: Status.FAILED}
 RENDERED_AT_ONCE = 256
@@ -61,6 +62,8 @@ class Feed:
     selection: Selection
     fingerprints: Fingerprints
     comparison: Comparison
+    wishes: Wishes | None = None
+    """What routes become by what records ask for themselves."""
     _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
@@ -129,6 +132,9 @@ class Feed:
             self._leave_out(known)
             return None
         request = self.prompts.render(record)
+        if self.wishes is not None and not isinstance(request, Fault):
+            wished = self.wishes.of(route, labels.task, record.fields)
+            request, route = (wished, route) if isinstance(wished, Fault) else (request, wished)
         models = route.models
         if route.fitting is not None and not isinstance(request, Fault):
             fitted = route.fitted(request, record.fields)
@@ -180,6 +186,7 @@ class Feed:
                 carried=carried,
                 fingerprint=self._fingerprint(request, rendered),
                 paid=paid,
+                variant=route.variant,
             )
         )
 

@@ -52,12 +52,12 @@ class Journey:
     clock: Clock
     purse: Purse
     lineups: Mapping[str, Lineup]
-    """Of the routes that do not simply try their models as written."""
+    """Of the routes, and of what the wishes of records make of them, that do not simply try their models as written."""
 
     async def walk(self, record: Admitted) -> None:
         """Bring one record to its result. Returns without one only when the run is stopping."""
         trail = Trail.of(record)
-        if record.route in self.lineups:
+        if self.lineups and record.lineup in self.lineups:
             self._line_up(trail)
         while not self.halt.stopping:
             choice = self._choose(trail)
@@ -79,7 +79,7 @@ class Journey:
 
     def _line_up(self, trail: Trail) -> None:
         """Decide in which order the record tries its models: as things stand now that it sets out."""
-        found = self.lineups[trail.record.route].of(trail.record.models, trail.request, self.clock.random)
+        found = self.lineups[trail.record.lineup].of(trail.record.models, trail.request, self.clock.random)
         if isinstance(found, Fault):
             trail.models, trail.misfit = (), found
         else:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchroute.core.errors import InputError, JobError
-from batchroute.core.money import Price
+from batchroute.core.money import Price, Rates
 from batchroute.core.records import Record
 from batchroute.io.functions import import_function
 from batchroute.io.prices import resolve_context, resolve_price
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job, Model, Route
+from batchroute.job.profiles import PROFILES
 from batchroute.job.stages import PythonStage
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
@@ -19,8 +20,10 @@ from batchroute.routing.fits import Ability, Fitting, primary
 from batchroute.routing.functions import Function
 from batchroute.routing.messages import output_cap
 from batchroute.routing.prompts import Prompts
+from batchroute.routing.rankings import Merit
 from batchroute.routing.routes import Router, RouteRule
 from batchroute.routing.strategies import Order, Strategy, groups_of
+from batchroute.routing.wishes import Wishes
 
 BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
 
@@ -79,13 +82,32 @@ def prompt_warnings(prompts: Prompts) -> tuple[str, ...]:
 
 def router(job: Job) -> Router:
     """The job's routes, in their order."""
-    contexts = {name: model_context(job, name) for name in routed(job)}
-    return Router([_rule(name, job, contexts) for name in job.routes])
+    contexts = _contexts(job)
+    return Router([_rule(name, route, job, contexts) for name, route in job.routes.items()])
+
+
+def wishes(job: Job, on: dt.date) -> Wishes | None:
+    """What the routes become by what records ask for themselves; None where they cannot."""
+    if job.input.model is None and job.input.profile is None:
+        return None
+    contexts = _contexts(job)
+    merits = [] if job.input.model is None else [_merit(job, name, on) for name in job.models]
+    return Wishes(job, merits, lambda name, route, key: _rule(name, route, job, contexts, key))
 
 
 def routed(job: Job) -> tuple[str, ...]:
-    """The models that some route names, in the order in which they are named first."""
-    return tuple(dict.fromkeys(name for route in job.routes.values() for name in route.models))
+    """The models that may be asked: those that some route names, in the order in which they are named first, and
+    where records name theirs all the others.
+    """
+    return tuple(dict.fromkeys(name for route in job.routes.values() for name in _asked(route, job)))
+
+
+def _asked(route: Route, job: Job) -> tuple[str, ...]:
+    """The models that records of a route may come to."""
+    profiles = PROFILES if job.input.profile is not None and route.profiled else ()
+    by_profile = [name for profile in profiles for name in route.chosen(profile).models]
+    by_name = job.models if job.input.model is not None else ()
+    return tuple(dict.fromkeys([*route.models, *by_profile, *by_name]))
 
 
 def order(route: Route) -> Order | None:
@@ -168,7 +190,7 @@ def check_priced(job: Job, on: dt.date) -> None:
         if route.max_cost is None and route.strategy != "cheapest":
             continue
         key = "max_cost" if route.max_cost is not None else "strategy"
-        unknown = [model for model in route.models if model_price(job, model, on) is None]
+        unknown = [model for model in _asked(route, job) if model_price(job, model, on) is None]
         if unknown:
             raise JobError(
                 f"routes.{name}.{key} goes by prices, and no price is known for {', '.join(unknown)}. "
@@ -185,7 +207,9 @@ def _functions(job: Job) -> dict[str, Function]:
 def _columns_chosen_by(job: Job) -> set[str]:
     """The input columns that classification and the choice of a model read, beside those of the prompt."""
     read = {name for stage in job.classify for name in stage.reads()}
-    return read | {name for name in (job.input.text, job.input.language) if name is not None}
+    model = None if job.asks_by_body else job.input.model  # the body is read for the prompt
+    chosen = (job.input.text, job.input.language, job.input.profile, model)
+    return read | {name for name in chosen if name is not None}
 
 
 def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:
@@ -201,8 +225,25 @@ def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str 
     return texts
 
 
-def _rule(name: str, job: Job, contexts: Mapping[str, int | None]) -> RouteRule:
-    route, choice = job.routes[name], order(job.routes[name])
+def _contexts(job: Job) -> dict[str, int | None]:
+    return {name: model_context(job, name) for name in routed(job)}
+
+
+def _merit(job: Job, name: str, on: dt.date) -> Merit:
+    model, price = job.models[name], model_price(job, name, on)
+    rates = None if price is None else Rates.of(price)
+    return Merit(
+        model=name,
+        price=None if rates is None else rates.input + rates.output,
+        quality=model.quality,
+        strengths=frozenset(model.strengths),
+    )
+
+
+def _rule(
+    name: str, route: Route, job: Job, contexts: Mapping[str, int | None], variant: str = ""
+) -> RouteRule:
+    choice = order(route)
     fitting = _fitting(job, route, contexts)
     declared = _fitting(job, route, {model: job.models[model].context for model in route.models})
     return RouteRule(
@@ -213,6 +254,7 @@ def _rule(name: str, job: Job, contexts: Mapping[str, int | None]) -> RouteRule:
         fitting=fitting if fitting.narrows else None,
         spread=declared.narrows,
         groups=None if choice is None else choice.groups,
+        variant=variant,
     )
 
 

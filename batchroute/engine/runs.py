@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import resource
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ from batchroute.engine.openings import (
     prompt_warnings,
     routed,
     router,
+    wishes,
 )
 from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
@@ -58,17 +59,18 @@ from batchroute.io.spools import Spool
 from batchroute.io.store import STORE_NAME, Store
 from batchroute.io.tables import carried_text, carried_value, kept_types, packed_types
 from batchroute.job.deadlines import moment
-from batchroute.job.jobs import Job
+from batchroute.job.jobs import Job, Route
 from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.fingerprints import Fingerprints
 from batchroute.routing.medians import Median
-from batchroute.routing.routes import Router
+from batchroute.routing.routes import Router, RouteRule
 from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
 from batchroute.routing.strategies import Strategy
+from batchroute.routing.wishes import Wishes
 
 FILES_BESIDE_SLOTS = 128
 
@@ -197,6 +199,7 @@ class _Asked:
     opened: Opened
     due_at: float | None
     kept: dict[str, pl.DataType]
+    wishes: Wishes | None
 
     @classmethod
     def of(cls, job: Job, options: Options, clock: Clock) -> "_Asked":
@@ -210,7 +213,7 @@ class _Asked:
         check_bounded(job, today)
         check_priced(job, today)
         kept = kept_types(job.output.keep, found.source.schema)
-        return cls(job, options, clock, selection, found, due_at, kept)
+        return cls(job, options, clock, selection, found, due_at, kept, wishes(job, today))
 
 
 async def _assemble(
@@ -234,6 +237,7 @@ async def _start_over(asked: _Asked) -> None:
             asked.selection,
             max_bad=job.input.max_bad,
             limit=asked.options.limit,
+            wishes=asked.wishes,
         )
         await beginning.refuse_if_mostly_bad()
     start_over(job.output.path)
@@ -262,7 +266,8 @@ def _pipeline(
     commits = Commits(store)
     rules = router(job)
     adapters = {name: pool.spec.adapter for name, pool in pools.items() if pool.spec.adapter is not None}
-    heads = _heads(pools, rules)
+    wished = asked.wishes
+    heads = _heads(pools, [*rules.rules, *(wished.rules if wished else ())])
     window = Window(shares(heads, job.window))
     backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
@@ -293,7 +298,7 @@ def _pipeline(
         feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters),
         purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
-        lineups=_lineups(job, pools),
+        lineups=_lineups({**job.routes, **(wished.routes if wished else {})}, pools),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
@@ -328,6 +333,7 @@ def _feed(
         selection=asked.selection,
         fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}, adapters),
         comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
+        wishes=asked.wishes,
     )
 
 
@@ -364,13 +370,13 @@ def _due_at(job: Job, options: Options, clock: Clock) -> float | None:
     return min(times, default=None)
 
 
-def _heads(pools: Mapping[str, Pool], rules: Router) -> dict[str, int]:
+def _heads(pools: Mapping[str, Pool], rules: Sequence[RouteRule]) -> dict[str, int]:
     """The models that routes begin with, in the job's order, and the most slots that any model of theirs has: a
     model that takes over for a smaller one is to be used to the full. So are models that stand for one another,
     together; and where models are declared not to take every record, any of them may be the first that can.
     """
     heads: dict[str, int] = {}
-    for rule in rules.rules:
+    for rule in rules:
         groups = rule.groups or tuple((model,) for model in rule.models)
         slots = max(sum(pools[model].spec.concurrency for model in group) for group in groups)
         for head in rule.models if rule.spread else rule.models[:1]:
@@ -378,10 +384,10 @@ def _heads(pools: Mapping[str, Pool], rules: Router) -> dict[str, int]:
     return heads
 
 
-def _lineups(job: Job, pools: Mapping[str, Pool]) -> dict[str, Lineup]:
+def _lineups(routes: Mapping[str, Route], pools: Mapping[str, Pool]) -> dict[str, Lineup]:
     """Of the routes that choose; the models among which one goes by their speed are timed from now on."""
     lineups: dict[str, Lineup] = {}
-    for name, route in job.routes.items():
+    for name, route in routes.items():
         choice = order(route)
         if choice is None:
             continue

@@ -24,7 +24,7 @@ from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.budgets import Budget
-from batchroute.job.choices import ListedModels, RecordUsd, StrategyName, Weight, flat
+from batchroute.job.choices import RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
 from batchroute.job.families import known
 from batchroute.job.functions import FunctionName
@@ -32,6 +32,7 @@ from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.presets import PRESETS, PresetName, named, preset_of
+from batchroute.job.profiles import USUAL, ProfileName, Profiles, RouteModels
 from batchroute.job.simulation import Simulation
 from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
 from batchroute.job.stages import PythonStage, Stage
@@ -86,6 +87,15 @@ class Input(Spec):
     language: Text | None = Field(
         default=None,
         description="The column with a record's language, such as en or pt-BR, for models that declare languages.",
+    )
+    model: Text | None = Field(
+        default=None,
+        description="The column with the model that a record asks for: one of `models`, or auto, auto-cheap, auto-fast, "
+        "auto-best, auto-code or auto-free. With prompt.body: NAME, NAME.model is the model that the body names.",
+    )
+    profile: Text | None = Field(
+        default=None,
+        description="The column with a record's profile: budget, balanced or quality. Default: that of the job.",
     )
     max_bad: Share = Field(
         default=0.5,
@@ -352,6 +362,14 @@ class Model(Spec):
     languages: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(distinct)] | None = (
         Field(default=None, description="The languages it speaks, such as [en, de]. Default: every one.")
     )
+    strengths: Annotated[tuple[Text, ...], Listed, AfterValidator(distinct)] = Field(
+        default=(),
+        description="Tasks that it is good at, such as [code, reason], for auto-best and auto-code.",
+    )
+    quality: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        default=None,
+        description="How good it is beside the others, 0 to 100, for auto names. Default: unranked, by its price.",
+    )
 
 
 class When(Spec):
@@ -398,10 +416,11 @@ class Route(Spec):
     model_config = ConfigDict(serialize_by_alias=True)  # what is dumped can be read again
 
     when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
-    listed: ListedModels = Field(
+    written: RouteModels = Field(
         alias="models",
         description="Keys of `models`, the first choice first, such as [mini, large]. Models in a list of their own, "
-        "such as [[east, west], backup], stand for one another: requests are spread over them.",
+        "such as [[east, west], backup], stand for one another: requests are spread over them. Or such a list for each "
+        "profile: {budget: [small], balanced: [mini, small], quality: [large, mini]}.",
     )
     strategy: StrategyName = Field(
         default="ordered",
@@ -416,14 +435,34 @@ class Route(Spec):
         description="USD that a record may be expected to cost: dearer models are left out for it.",
     )
 
+    _profile: ProfileName = PrivateAttr(default=USUAL)
+
+    @property
+    def profiled(self) -> bool:
+        """Whether each profile has models of its own."""
+        return isinstance(self.written, Profiles)
+
+    def chosen(self, profile: ProfileName) -> "Route":
+        """The same route with the models of this profile."""
+        route = self.model_copy()
+        route._profile = profile  # noqa: SLF001  of the same class
+        return route
+
+    @property
+    def listed(self) -> tuple[Any, ...]:
+        """The models of the chosen profile, groups as they are written."""
+        return self.written.of(self._profile) if isinstance(self.written, Profiles) else self.written
+
     @property
     def models(self) -> tuple[str, ...]:
-        """All models of the route, those of a group one after the other."""
+        """All models of the chosen profile, those of a group one after the other."""
         return flat(self.listed)
 
     def shape(self) -> dict[str, Any]:
         """What of it shapes the answers. A route without a choice has the shape that it had before there was one."""
         plain = {"when": self.when.model_dump(mode="json"), "models": list(self.models)}
+        if isinstance(self.written, Profiles):
+            plain |= {"profile": self._profile, "profiles": self.written.model_dump(mode="json")}
         if self.listed == self.models and self.strategy == "ordered":
             return plain
         return {**plain, "listed": self.listed, "strategy": self.strategy}
@@ -448,6 +487,10 @@ class Job(Spec):
     routes: Annotated[dict[Key, Route], Field(min_length=1)] = Field(
         description="First match wins; `default` closes the list."
     )
+    profile: ProfileName = Field(
+        default=USUAL,
+        description="budget, balanced or quality: which models of routes with profiles answer. Default: balanced.",
+    )
     baseline: Text | None = Field(
         default=None, description="The declared model that savings are measured against."
     )
@@ -471,7 +514,9 @@ class Job(Spec):
     _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Keep where the job came from; a job made in Python has no file."""
+        """Keep where the job came from; a job made in Python has no file. Tell its routes the profile."""
+        for route in self.routes.values():
+            route._profile = self.profile  # noqa: SLF001  a route has no profile but that of its job
         if isinstance(context, Origin):
             self._path = context.path
             self._warnings = context.warnings
@@ -505,6 +550,16 @@ class Job(Spec):
         provider = self.providers[self.models[model].provider]
         return provider.kind, provider.base_url, self.provider_model(model)
 
+    @property
+    def asks_by_body(self) -> bool:
+        """Whether the model that a record asks for is the one that its request body names."""
+        return self.prompt.body is not None and self.input.model == f"{self.prompt.body}.model"
+
+    def chosen(self, profile: ProfileName) -> "Job":
+        """The same job with another profile."""
+        routes = {name: route.chosen(profile) for name, route in self.routes.items()}
+        return self.model_copy(update={"profile": profile, "routes": routes})
+
     def adaptation(self, model: str) -> Adaptation | None:
         """What requests to a declared model are changed in: as the job says, over what is known of it."""
         declared = self.models[model]
@@ -525,6 +580,7 @@ class Job(Spec):
             "providers": {name: [each.kind, each.base_url] for name, each in self.providers.items()},
             "routes": [[name, route.shape()] for name, route in self.routes.items()],
             **self._abilities(),
+            **self._wishes(),
             **self._functions(),
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
@@ -544,6 +600,16 @@ class Job(Spec):
             if file.exists()
         }
         return {"functions": written} if written else {}
+
+    def _wishes(self) -> dict[str, Any]:
+        """What records may choose themselves, where any may, and by what a model is chosen for them."""
+        asked = self.input.model_dump(mode="json", include={"model", "profile"}, exclude_none=True)
+        merits = {
+            name: [sorted(model.strengths), model.quality]
+            for name, model in self.models.items()
+            if self.input.model is not None
+        }
+        return {"wishes": [asked, merits]} if asked else {}
 
     def _abilities(self) -> dict[str, Any]:
         """What models are declared to take, where any is; it decides which of them a record comes to."""

@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
-from batchroute.job import choices
+from batchroute.job import auto_names, choices, profiles
 from batchroute.job.addresses import is_loopback, looks_real, names_a_secret
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
@@ -37,6 +37,8 @@ def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     yield from _default_route(root)
     yield from _unreachable(root)
     yield from choices.misfits(root)
+    yield from profiles.misfits(root)
+    yield from auto_names.misfits(root)
     yield from _speechless(root)
     yield from _overlap(root, origin)
     yield from _keys_on_the_command_line(root)
@@ -144,11 +146,11 @@ def _unknown_name(word: str, name: str, path: KeyPath, node: Node, declared: Nod
 
 def _routed(root: Node) -> Iterator[tuple[KeyPath, Node]]:
     for name, route in _children(root, "routes"):
-        models = route.child("models")
-        for index, node in enumerate(models.elements() if models else ()):
-            path: KeyPath = ("routes", name, "models", index)
-            yield path, node
-            yield from (((*path, place), inner) for place, inner in enumerate(node.elements()))
+        for at, listed in choices.lists(route):
+            for index, node in enumerate(listed.elements()):
+                path: KeyPath = ("routes", name, *at, index)
+                yield path, node
+                yield from (((*path, place), inner) for place, inner in enumerate(node.elements()))
 
 
 def _speechless(root: Node) -> Iterator[Problem]:
