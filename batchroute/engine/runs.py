@@ -36,10 +36,10 @@ from batchroute.engine.openings import (
     check_priced,
     model_context,
     model_price,
+    models_asked,
     opened,
     order,
     prompt_warnings,
-    routed,
     router,
 )
 from batchroute.engine.pipeline import Options, Pipeline, Watch
@@ -422,11 +422,11 @@ def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:
 
 def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:
     on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
-    asked = routed(job)
+    wanted = models_asked(job)
     return {
         name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
         for name, model in job.models.items()
-        if name in asked
+        if name in wanted
     }
 
 

@@ -34,7 +34,7 @@ from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.presets import PRESETS, PresetName, named, preset_of
 from batchroute.job.simulation import Simulation
 from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
-from batchroute.job.stages import PythonStage, Stage
+from batchroute.job.stages import LlmStage, PythonStage, Stage
 from batchroute.job.storage import SCHEME, ObjectUrl, StorageOptions
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
@@ -504,6 +504,10 @@ class Job(Spec):
         """What a declared model is, whatever the job calls it: the kind and URL of its provider, and its name there."""
         provider = self.providers[self.models[model].provider]
         return provider.kind, provider.base_url, self.provider_model(model)
+
+    def labelling(self) -> tuple[str, ...]:
+        """The declared models that stages of classification ask, each once."""
+        return tuple(dict.fromkeys(stage.llm.model for stage in self.classify if isinstance(stage, LlmStage)))
 
     def adaptation(self, model: str) -> Adaptation | None:
         """What requests to a declared model are changed in: as the job says, over what is known of it."""

@@ -11,11 +11,16 @@ from batchroute.routing.opinions import COMPLEXITY, TASK, Answer, Decider, Opini
 
 
 class Question(Struct, frozen=True):
-    """What a stage that cannot decide by itself is asked: which records, and which kinds of label may be given."""
+    """What a stage that cannot decide by itself is asked: which records, and which kinds of label may be given.
+
+    `rows` are the places of these records in the batch.
+    """
 
     stage: str
     labels: tuple[str, ...]
     records: Sequence[Record]
+    columns: Columns
+    rows: tuple[int, ...]
 
 
 class Decided(Struct, frozen=True):
@@ -70,10 +75,14 @@ class Sitting:
                 self._left.pop(0)
             elif decider.decide is None:
                 self._asked = rows
-                self.question = Question(decider.name, decider.labels, self._columns.at(rows).records())
+                self.question = self._asking(decider, rows)
                 return
             else:
                 self._note(self._left.pop(0), rows, decider.decide(self._columns.at(rows)))
+
+    def _asking(self, decider: Decider, rows: pl.Series) -> Question:
+        asked = self._columns.at(rows)
+        return Question(decider.name, decider.labels, asked.records(), asked, tuple(rows.to_list()))
 
     def _undecided(self, labels: tuple[str, ...]) -> pl.Series:
         """The rows that lack any of these labels, in order."""
