@@ -62,7 +62,7 @@ class TestDeclarations:
         [
             pytest.param(
                 {"colum": "task"},
-                "'colum'. Write one of column, patterns, builtin, length, sql or python",
+                "'colum'. Write one of column, patterns, builtin, length, sql, python or llm",
                 id="typo",
             ),
             pytest.param({}, "found nothing. Write one of", id="empty"),
