@@ -6,7 +6,8 @@ next stage.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from msgspec import Struct, field, structs
@@ -57,6 +58,23 @@ class Inquiry(Admitted, frozen=True, kw_only=True, array_like=True, gc=False):
     """When it is given up, if its model does not take requests."""
     answers: dict[int, Answer] = field(default_factory=dict)
     """What it learned, by question."""
+    sent: list[Attempt] = field(default_factory=list)
+    """Its requests, once they have ended."""
+
+
+class Bill(Struct):
+    """What a stage was asked in this run, and what that took: picodollars and seconds."""
+
+    requests: int = 0
+    unanswered: int = 0
+    """Texts for which no answer came."""
+    cost: int | None = 0
+    seconds: float = 0.0
+
+    def add(self, attempt: Attempt) -> None:
+        """Add a request; one whose cost is unknown makes the sum so."""
+        self.requests += 1
+        self.cost = None if self.cost is None or attempt.cost is None else self.cost + attempt.cost
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +116,7 @@ class LabelRequests(Requests):
             for asked, answer in zip(inquiry.asked, answers, strict=True):
                 inquiry.answers[asked.question] = answer
                 told.append((asked.question, packed(answer)))
+        inquiry.sent.append(attempt)
         seqs = [asked.asker.seq for asked in inquiry.asked]
         return self.commits.labelled(inquiry.seq, attempt, shared(attempt, seqs), told)
 
@@ -128,6 +147,8 @@ class Inquiries:
     journey: Journey
     """On which requests for labels are sent."""
     store: Store
+    bills: dict[str, Bill] = dataclasses.field(default_factory=dict)
+    """By stage."""
 
     @classmethod
     def of(
@@ -149,9 +170,10 @@ class Inquiries:
         sitting = await self.heard(askers)
         return None if self.journey.halt.stopping else await asyncio.to_thread(sitting.labels)
 
-    async def heard(self, askers: Sequence[Asker]) -> Sitting:
-        """The records after all stages were heard."""
-        sitting = await asyncio.to_thread(self.classifier.begin, [asker.record for asker in askers])
+    async def heard(self, askers: Sequence[Asker], now: Callable[[], float] | None = None) -> Sitting:
+        """The records after all stages were heard. `now` times those that ask nobody."""
+        records = [asker.record for asker in askers]
+        sitting = await asyncio.to_thread(self.classifier.begin, records, now)
         while (question := sitting.question) is not None:
             answers = await self._answers(question, [askers[row] for row in question.rows])
             await asyncio.to_thread(sitting.answer, answers)
@@ -168,10 +190,13 @@ class Inquiries:
         for number, text, asker in zip(questions, shown, askers, strict=True):
             if number is not None and text is not None and asker.may_ask and number not in known:
                 wanted.setdefault(number, Asked(number, text, asker))
-        known |= await self._ask(labeller, list(wanted.values()))
+        bill = self.bills.setdefault(question.stage, Bill())
+        began = self.journey.clock.now()
+        known |= await self._ask(labeller, list(wanted.values()), bill)
+        bill.seconds += self.journey.clock.now() - began
         return [UNDECIDED if number is None else known.get(number, UNDECIDED) for number in questions]
 
-    async def _ask(self, labeller: Labeller, wanted: Sequence[Asked]) -> Mapping[int, Answer]:
+    async def _ask(self, labeller: Labeller, wanted: Sequence[Asked], bill: Bill) -> Mapping[int, Answer]:
         inquiries = [
             self._inquiry(labeller, tuple(wanted[start : start + labeller.batch]))
             for start in range(0, len(wanted), labeller.batch)
@@ -179,7 +204,12 @@ class Inquiries:
         async with asyncio.TaskGroup() as asking:
             for inquiry in inquiries:
                 asking.create_task(self.journey.walk(inquiry))
-        return {number: answer for inquiry in inquiries for number, answer in inquiry.answers.items()}
+        for inquiry in inquiries:
+            for attempt in inquiry.sent:
+                bill.add(attempt)
+        found = {number: answer for inquiry in inquiries for number, answer in inquiry.answers.items()}
+        bill.unanswered += len(wanted) - len(found)
+        return found
 
     def _inquiry(self, labeller: Labeller, asked: tuple[Asked, ...]) -> Inquiry:
         first = asked[0].asker

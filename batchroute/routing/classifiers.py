@@ -74,14 +74,14 @@ class Classifier:
             return []
         return self.sit(records).labels()
 
-    def sit(self, records: Sequence[Record]) -> Sitting:
-        """The records before the stages, as far as they can be decided without asking anybody."""
+    def sit(self, records: Sequence[Record], now: Callable[[], float] | None = None) -> Sitting:
+        """The records before the stages, as far as they can be decided without asking anybody. `now` times them."""
         decided = [decider for decider in self.deciders if decider.decide is not None]
-        return Sitting(decided, Columns(records, self._text))
+        return Sitting(decided, Columns(records, self._text), now)
 
-    def begin(self, records: Sequence[Record]) -> Sitting:
-        """The records before all stages, up to the first question."""
-        return Sitting(self.deciders, Columns(records, self._text))
+    def begin(self, records: Sequence[Record], now: Callable[[], float] | None = None) -> Sitting:
+        """The records before all stages, up to the first question. `now` times them."""
+        return Sitting(self.deciders, Columns(records, self._text), now)
 
 
 def _numbered(deciders: Sequence[Decider]) -> list[Decider]:
