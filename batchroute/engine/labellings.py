@@ -135,7 +135,7 @@ class _Took:
     def cost_usd(self) -> Decimal | None:
         costs = [bill.cost for bill in self.bills.values()]
         known = [cost for cost in costs if cost is not None]
-        return usd(sum(known)) if len(known) == len(costs) else None
+        return _usd(sum(known)) if len(known) == len(costs) else None
 
 
 async def _heard(
@@ -203,6 +203,10 @@ def _labelling(
     )
 
 
+def _usd(cost: int) -> Decimal:
+    return usd(cost) if cost else Decimal(0)
+
+
 def _rate(records: int, seconds: float) -> float | None:
     return records / seconds if records and seconds else None
 
@@ -220,7 +224,7 @@ def _stage(name: str, kind: str, labels: pl.DataFrame, took: _Took) -> StageLabe
         records_per_s=_rate(took.asked[name], took.stages[name] + bill.seconds),
         requests=bill.requests,
         unanswered=bill.unanswered,
-        cost_usd=None if bill.cost is None else usd(bill.cost),
+        cost_usd=None if bill.cost is None else _usd(bill.cost),
     )
 
 

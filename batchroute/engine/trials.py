@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from batchroute.engine.inquiries import Inquiries
 from batchroute.engine.journey import Journey
 from batchroute.engine.network import Network
 from batchroute.engine.openings import check_bounded
+from batchroute.engine.pools import Pool
 from batchroute.engine.purses import Purse
 from batchroute.engine.requests import Requests
 from batchroute.engine.runs import Connect, allotment, open_pools
@@ -60,10 +61,22 @@ async def on_trial(
             committed=committed,
         )
         journey = Journey(pools=pools, requests=requests, halt=halt, clock=clock, purse=purse, lineups={})
-        pacers = await stack.enter_async_context(asyncio.TaskGroup())
+        async with _paced(pools):
+            yield Inquiries.of(classifier, journey, pools, store)
+
+
+@asynccontextmanager
+async def _paced(pools: Mapping[str, Pool]) -> AsyncIterator[None]:
+    """Let pools be paced beside the body; what that raises comes out as it is."""
+    raised: Exception | None = None
+    async with asyncio.TaskGroup() as pacers:
         pacing = [pacers.create_task(pool.pace()) for pool in pools.values()]
         try:
-            yield Inquiries.of(classifier, journey, pools, store)
+            yield
+        except Exception as error:  # noqa: BLE001  raised below: a group would wrap it
+            raised = error
         finally:
             for task in pacing:
                 task.cancel()
+    if raised is not None:
+        raise raised
