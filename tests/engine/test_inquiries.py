@@ -188,6 +188,35 @@ def test_a_budget_is_never_passed_and_labels_alone_do_not_use_it_up(tmp_path: Pa
     assert_books_agree(rest)
 
 
+def test_a_run_that_is_stopped_while_it_asks_leaves_its_records_pending(tmp_path: Path) -> None:
+    models = {**MODELS, "c": model("c", limits={"concurrency": 1})}
+    first = play(tmp_path, models=models, options=Options(max_duration_s=0.5))
+    assert (first.ended.exit_code, first.results.height) == (4, 0)
+    assert 0 < first.provider.sent["c"] < 8
+
+    rest = play(tmp_path, models=models)
+    assert (rest.ended.exit_code, rest.results.height) == (0, 50)
+    assert labels_of(rest).filter(outcome="ok").height == 8
+    assert_books_agree(rest)
+
+
+def test_a_model_that_answers_can_label_as_well(tmp_path: Path) -> None:
+    def both(sent: Sent) -> tuple[float, Any]:
+        return labeller(sent) if b"Labels: " in sent.request.messages else (0.1, answer())
+
+    models = {"c": model("c", limits={"concurrency": 4})}
+    ran = play(tmp_path, both, models=models, routes={"default": {"models": ["c"]}})
+    assert (ran.ended.succeeded, ran.provider.sent["c"], ran.provider.most_in_flight["c"]) == (50, 58, 4)
+    assert_books_agree(ran)
+
+
+def test_an_answer_is_not_refused_for_what_labels_of_others_cost(tmp_path: Path) -> None:
+    # A request about seven texts may cost 0.0011 USD; each record bears a seventh of it.
+    ran = play(tmp_path, count=49, budget={"per_record_usd": 0.0004})
+    assert (ran.ended.exit_code, ran.ended.succeeded) == (0, 49)
+    assert set(ran.results["classified_by"].to_list()) == {"llm:c"}
+
+
 def killed_when(folder: Path, model_name: str, number: int) -> tuple[Path, Ran]:
     """The output as a kill would leave it while the `number`th request to a model is out."""
     image = folder / "killed"
