@@ -28,7 +28,9 @@ from batchroute.routing.opinions import UNDECIDED, Answer
 from batchroute.routing.sittings import Question, Sitting
 
 PATIENCE_S = 60.0
-"""How long a record waits for a classifying model that is paused or down before the next stage is asked."""
+"""How long a record waits for a classifying model that is paused or down before the next stage is asked: from the first
+time that it has to, as the queue of a paced model may be longer than that.
+"""
 
 
 class Asker(Struct, frozen=True, gc=False):
@@ -54,8 +56,8 @@ class Inquiry(Admitted, frozen=True, kw_only=True, array_like=True, gc=False):
     asked: tuple[Asked, ...]
     borne: int = 0
     """The most that any of these records has cost so far, picodollars."""
-    due_at: float = 0.0
-    """When it is given up, if its model does not take requests."""
+    held_up: list[float] = field(default_factory=list)
+    """When it first had to wait for its model."""
     answers: dict[int, Answer] = field(default_factory=dict)
     """What it learned, by question."""
     sent: list[Attempt] = field(default_factory=list)
@@ -88,7 +90,10 @@ class LabelRequests(Requests):
 
     def patient(self, trail: Trail, until: float) -> bool:
         """Whether the label is waited for so long."""
-        return until <= _of(trail).due_at
+        held_up = _of(trail).held_up
+        if not held_up:
+            held_up.append(self.clock.now())
+        return until <= held_up[0] + PATIENCE_S
 
     async def give_up(self, trail: Trail) -> None:
         """Nothing ends with a label that cannot be had."""
@@ -227,7 +232,6 @@ class Inquiries:
             labeller=labeller,
             asked=asked,
             borne=max(totals.cost or 0 for totals in carried),
-            due_at=self.journey.clock.now() + PATIENCE_S,
         )
 
 

@@ -162,6 +162,20 @@ def test_labels_keep_to_the_slots_of_their_model(tmp_path: Path) -> None:
     assert ran.provider.most_in_flight["c"] == 3
 
 
+@pytest.mark.parametrize(("pause_s", "by"), [(20.0, {"llm:c"}), (200.0, {None})])
+def test_a_pause_is_waited_for_if_it_is_short(tmp_path: Path, pause_s: float, by: set[str | None]) -> None:
+    def once(sent: Sent) -> tuple[float, Any]:
+        if sent.number == 1:
+            return 0.1, failure(ErrorType.RATE_LIMITED, retry_after_s=pause_s)
+        return labeller(sent)
+
+    models = {**MODELS, "c": model("c", limits={"concurrency": 1})}
+    ran = play(tmp_path, once, models=models)
+    assert ran.ended.succeeded == 50
+    assert set(ran.results["classified_by"].to_list()) == by
+    assert (ran.ended.duration_s > pause_s) is (pause_s == 20.0)
+
+
 def test_a_retry_is_a_row_of_its_own(tmp_path: Path) -> None:
     def twice(sent: Sent) -> tuple[float, Any]:
         if sent.number == 1:
