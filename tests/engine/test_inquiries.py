@@ -202,6 +202,14 @@ def test_a_budget_is_never_passed_and_labels_alone_do_not_use_it_up(tmp_path: Pa
     assert_books_agree(rest)
 
 
+def test_no_label_is_bought_once_no_answer_can_be(tmp_path: Path) -> None:
+    # Labels are cheaper than answers: what is left of the budget would buy labels for nothing.
+    prompt = {"user": "{{ text }}", "params": {"max_tokens": 2000}}
+    ran = play(tmp_path, count=3000, budget={"usd": 0.02}, prompt=prompt)
+    assert (ran.ended.exit_code, ran.ended.succeeded > 100) == (4, True)
+    assert ran.provider.sent["c"] == 147  # the first batch of 1,024
+
+
 def test_a_run_that_is_stopped_while_it_asks_leaves_its_records_pending(tmp_path: Path) -> None:
     models = {**MODELS, "c": model("c", limits={"concurrency": 1})}
     first = play(tmp_path, models=models, options=Options(max_duration_s=0.5))
