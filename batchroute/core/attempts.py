@@ -1,10 +1,16 @@
 """The ledger's line: one request to one model for one record."""
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from batchroute.core.responses import Usage
+
+CLASSIFY: Final = "classify"
+"""The purpose of a request that labels records."""
+NO_ROUTE: Final = "(classify)"
+"""Stands for a route in the rows of such requests: their records have none yet. No route of a job can be called so."""
 
 
 class CostBasis(StrEnum):

@@ -39,6 +39,17 @@ class Totals(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
             cost=None if self.cost is None or attempt.cost is None else self.cost + attempt.cost,
         )
 
+    def sharing(self, share: "Totals") -> "Totals":
+        """With a share in an attempt that is entered under another record; of that one, what the others bear is taken
+        away by negative numbers. What is unknown stays so.
+        """
+        return replace(
+            self,
+            input_tokens=self.input_tokens + share.input_tokens,
+            output_tokens=self.output_tokens + share.output_tokens,
+            cost=None if self.cost is None or share.cost is None else self.cost + share.cost,
+        )
+
     def costing(self, more: int) -> "Totals":
         """The same, so many picodollars dearer; what is unknown stays so."""
         return self if self.cost is None else replace(self, cost=self.cost + more)

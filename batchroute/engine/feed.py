@@ -15,6 +15,7 @@ from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.entries import dead_letter
+from batchroute.engine.inquiries import Asker, Inquiries
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.store import Known, State, Store
@@ -67,18 +68,42 @@ class Feed:
     _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
-    async def take(self, batch: Batch) -> None:
-        """Bring one batch into the backlog. What an earlier run finished is skipped, unless it is to be refreshed."""
+    async def take(self, batch: Batch, inquiries: Inquiries | None = None) -> None:
+        """Bring one batch into the backlog. What an earlier run finished is skipped, unless it is to be refreshed.
+
+        `inquiries` are for stages that ask a model. Where they are cut short, as the run is stopping, the records stay
+        pending.
+        """
         self.tally.read += len(batch)
         self._bad.clear()
         looked_at = self._looked_at(batch)
-        if looked_at:
-            labels = await asyncio.to_thread(self.classifier.classify, [record for record, _ in looked_at])
-            await self._admit(batch, looked_at, labels)
+        if looked_at and (labels := await self._labels(batch, looked_at, inquiries)) is not None:
+            await self._admit(batch, looked_at, labels, inquiries)
         self._refuse(batch)
         good = (record.line for record in batch.records if record.line not in self._bad)
         bad = [(line, error_type, message) for line, (error_type, message) in self._bad.items()]
         self.soundness.note(len(batch), bad, next(good, None))
+
+    async def _labels(
+        self, batch: Batch, some: list[tuple[Record, Known]], inquiries: Inquiries | None
+    ) -> list[Labels] | None:
+        """Models are asked only about records that have no answer and can be sent, in an input that is worth it."""
+        if inquiries is None:
+            return await asyncio.to_thread(self.classifier.classify, [record for record, _ in some])
+        sound = [not isinstance(self.prompts.render(record), Fault) for record, _ in some]
+        worth_it = self.soundness.known or self._is_worth_it(
+            len(batch), len(batch.rejects) + sound.count(False)
+        )
+        return await inquiries.labels(
+            [
+                Asker(record, known.seq, may_ask=worth_it and good and not known.answered)
+                for (record, known), good in zip(some, sound, strict=True)
+            ]
+        )
+
+    def _is_worth_it(self, read: int, bad: int) -> bool:
+        soundness = self.soundness
+        return soundness.bad.total() + bad <= soundness.bound * (soundness.read + read)
 
     def _looked_at(self, batch: Batch) -> list[tuple[Record, Known]]:
         """The records that this run has to answer, or to compare with what they were answered."""
@@ -105,7 +130,13 @@ class Feed:
         self.tally.skipped[_SKIPPED[known.state]] += 1
         self.tally.stale += known.stale if stale is None else stale
 
-    async def _admit(self, batch: Batch, some: list[tuple[Record, Known]], labels: list[Labels]) -> None:
+    async def _admit(
+        self,
+        batch: Batch,
+        some: list[tuple[Record, Known]],
+        labels: list[Labels],
+        inquiries: Inquiries | None,
+    ) -> None:
         again: list[_Rendered] = []
         for start in range(0, len(some), RENDERED_AT_ONCE):
             stop = start + RENDERED_AT_ONCE
@@ -121,8 +152,15 @@ class Feed:
         self.comparison.keep()
         if again:
             await self.comparison.reopen((each.record.record_id, each.known) for each in again)
-            for each in again:
+            for each in again if inquiries is None else await self._asked_again(again, inquiries):
                 self._put(batch, each)
+
+    async def _asked_again(self, again: list[_Rendered], inquiries: Inquiries) -> list[_Rendered]:
+        """Records that are answered anew, with the labels that they have by now: what was known of them may be old."""
+        labels = await inquiries.labels([Asker(each.record, each.known.seq) for each in again])
+        pairs = zip(again, labels or (), strict=labels is not None)
+        rendered = [self._rendered(each.record, each.known, label) for each, label in pairs]
+        return [each for each in rendered if each is not None]
 
     def _rendered(self, record: Record, known: Known, labels: Labels) -> _Rendered | None:
         """The record with its request, if this run is to send it."""

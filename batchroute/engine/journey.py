@@ -70,7 +70,7 @@ class Journey:
                     return
                 if verdict is Action.RETRY:
                     await self.halt.sleep(self._delay(trail))
-            elif isinstance(choice, Wait):
+            elif isinstance(choice, Wait) and self.requests.patient(trail, choice.until):
                 await self.halt.sleep_until(choice.until)
             else:
                 if not self._left_over(trail):
@@ -99,7 +99,7 @@ class Journey:
     async def _afforded(self, trail: Trail, pool: Pool) -> Action | None:
         """One request within the budget; None when nothing was sent."""
         most = trail.reserved = self._most(trail, pool)
-        if not self.purse.affords(trail.totals.cost or 0, most):
+        if not self.requests.affords(trail, most):
             trail.spent |= {pool.spec.model}
             trail.too_dear, trail.stay = True, None
             return None

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price, Rates
@@ -26,6 +26,7 @@ from batchroute.routing.strategies import Order, Strategy, groups_of
 from batchroute.routing.wishes import Wishes
 
 BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
+BATCH_ASKED = 1024  # where it asks a model, the records of a batch wait for the last of its answers
 
 
 class Opened(NamedTuple):
@@ -46,13 +47,15 @@ def opened(
     that are read beside those that the job needs.
     """
     prompts = Prompts(job.prompt, job.place)
-    classifier = Classifier(job.classify, text=_texts(job, prompts), functions=_functions(job))
+    classifier = Classifier(
+        job.classify, text=_texts(job, prompts), functions=_functions(job), known_as=job.known_as
+    )
     columns = frozenset({*prompts.columns, *_columns_chosen_by(job), *job.output.keep, *also})
     source = open_source(
         job.input.path,
         id_column=job.input.id,
         columns=columns,
-        batch_records=BATCH_RECORDS,
+        batch_records=BATCH_ASKED if classifier.labellers else BATCH_RECORDS,
         since=since,
         storage=job.input.storage_options,
         spool=spool,
@@ -110,6 +113,11 @@ def _asked(route: Route, job: Job) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*route.models, *by_profile, *by_name]))
 
 
+def models_asked(job: Job) -> tuple[str, ...]:
+    """The models that a run may send something to: those of routes, and those that label records."""
+    return tuple(dict.fromkeys((*routed(job), *job.labelling())))
+
+
 def order(route: Route) -> Order | None:
     """How a route chooses; None where it tries its models as they are written."""
     groups = groups_of(route.listed, Strategy(route.strategy))
@@ -154,9 +162,13 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
 
 def capped(job: Job, model: str) -> bool:
     """Whether the job limits the output of every request to this model."""
-    params, adapter = job.prompt.params, Adapter.of(job.adaptation(model))
+    return _caps(job, model, job.prompt.params)
+
+
+def _caps(job: Job, model: str, params: Mapping[str, Any]) -> bool:
+    adapter = Adapter.of(job.adaptation(model))
     if adapter is None:
-        return output_cap(params) is not None
+        return output_cap(dict(params)) is not None
     return adapter.cap(adapter.params(params)) is not None
 
 
@@ -164,14 +176,14 @@ def check_bounded(job: Job, on: dt.date) -> None:
     """Refuse a job with a budget where the most that a request can cost is unknown. Raises JobError."""
     if job.budget is None:
         return
-    asked = routed(job)
-    unpriced = [name for name in asked if model_price(job, name, on) is None]
+    unpriced = [name for name in models_asked(job) if model_price(job, name, on) is None]
     if unpriced:
         raise JobError(
             f"there is a budget, and no price is known for {', '.join(unpriced)}. "
-            f"Declare models.{unpriced[0]}.price, or take it off the routes [job_price]"
+            f"Declare models.{unpriced[0]}.price, or take it off the routes and stages [job_price]"
         )
-    endless = [name for name in asked if not capped(job, name)]
+    endless = [name for name in routed(job) if not capped(job, name)]
+    endless += [name for name in job.labelling() if not _caps(job, name, {"max_tokens": 1})]
     if endless and output_cap(job.prompt.params) is not None:
         raise JobError(
             f"there is a budget, and models.{endless[0]}.adapt takes the limit of an answer away. "

@@ -29,6 +29,7 @@ from batchroute.engine.endings import Ended, Ending, weightiest
 from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
+from batchroute.engine.inquiries import Inquiries
 from batchroute.engine.journey import Journey
 from batchroute.engine.lineups import Lineup
 from batchroute.engine.network import Network
@@ -110,14 +111,16 @@ class Pipeline:
             purse=self.purse,
             committed=self._committed,
         )
+        answering = {model for rule in self.feed.router.rules for model in rule.models}
         self._journey = Journey(
-            pools=self.pools,
+            pools={model: pool for model, pool in self.pools.items() if model in answering},
             requests=requests,
             halt=self.halt,
             clock=self.clock,
             purse=self.purse,
             lineups=self.lineups,
         )
+        self._inquiries = Inquiries.of(self.feed.classifier, self._journey, self.pools, self.store)
 
     async def run(self, watch: Watch | None) -> Ended:
         """Run to the end, or to the stop; what is committed is exported, unless the disk fails: then a resume does.
@@ -225,7 +228,7 @@ class Pipeline:
         left = None if limit is None else limit - self.tally.read
         self._read_all = batch is None or (left is not None and len(batch) >= left)
         if batch is not None:
-            await self.feed.take(batch if left is None else batch.first(left))
+            await self.feed.take(batch if left is None else batch.first(left), self._inquiries)
         self._stop_when_mostly_bad()
 
     def _stop_when_mostly_bad(self) -> None:

@@ -89,10 +89,7 @@ class Requests:
             attempt = structs.replace(attempt, flag=attempt.flag or OVER_RESERVATION)
         trail.totals = trail.totals.plus(attempt)
         result = self._result(trail, attempt, exchange.outcome, verdict)
-        if result is None:
-            await self.commits.ended(trail.record.seq, attempt)
-        else:
-            await self.commits.finished(trail.record.seq, attempt, result)
+        await self._enter(trail, attempt, result, exchange.outcome)
         self.committed(attempt, result)
 
     async def give_up(self, trail: Trail) -> None:
@@ -100,6 +97,25 @@ class Requests:
         result = entries.given_up(trail, self.run_id, self.clock.wall())
         await self.commits.finished(trail.record.seq, None, result)
         self.committed(None, result)
+
+    def affords(self, trail: Trail, most: int) -> bool:
+        """Whether the record may cost so much more."""
+        return self.purse.affords(trail.totals.cost or 0, most)
+
+    def patient(self, trail: Trail, until: float) -> bool:  # noqa: ARG002  others are not
+        """Whether the record waits until then for a model."""
+        return True
+
+    def _enter(
+        self,
+        trail: Trail,
+        attempt: Attempt,
+        result: Result | None,
+        outcome: Outcome,  # noqa: ARG002  for others
+    ) -> asyncio.Future[None]:
+        if result is None:
+            return self.commits.ended(trail.record.seq, attempt)
+        return self.commits.finished(trail.record.seq, attempt, result)
 
     def _opened(self, trail: Trail, pool: Pool, slot: Slot, number: int) -> Sent:
         """A request as it is entered before it is sent: at its upper bound if nothing is ever heard of it."""

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import resource
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,10 @@ from batchroute.engine.openings import (
     check_priced,
     model_context,
     model_price,
+    models_asked,
     opened,
     order,
     prompt_warnings,
-    routed,
     router,
     wishes,
 )
@@ -261,7 +261,7 @@ def _pipeline(
     asked: _Asked, providers: Mapping[str, Provider], exporter: Exporter, stack: AsyncExitStack
 ) -> Pipeline:
     job, clock, store, halt, tally = asked.job, asked.clock, exporter.store, Halt(), Tally()
-    pools = _pools(job, providers, clock, halt)
+    pools = open_pools(job, models_asked(job), providers, clock, halt)
     run_id = _run_id(clock)
     commits = Commits(store)
     rules = router(job)
@@ -296,7 +296,7 @@ def _pipeline(
         window=window,
         backlog=backlog,
         feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters),
-        purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
+        purse=Purse(allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
         lineups=_lineups({**job.routes, **(wished.routes if wished else {})}, pools),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
@@ -337,7 +337,8 @@ def _feed(
     )
 
 
-def _allotment(job: Job) -> Allotment:
+def allotment(job: Job) -> Allotment:
+    """What the job may spend."""
     budget = job.budget
     if budget is None:
         return Allotment()
@@ -429,13 +430,15 @@ def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:
     return warnings
 
 
-def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:
+def open_pools(
+    job: Job, models: Collection[str], providers: Mapping[str, Provider], clock: Clock, halt: Halt
+) -> dict[str, Pool]:
+    """The pools of these declared models, in the job's order."""
     on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
-    asked = routed(job)
     return {
         name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
         for name, model in job.models.items()
-        if name in asked
+        if name in models
     }
 
 

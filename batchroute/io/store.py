@@ -47,6 +47,9 @@ create table reopened(seq integer primary key, part integer not null, totals blo
 """`request` is the fingerprint of what an answer answers, `part` the number of the part that holds it. Answered
 records that are asked again stand in `reopened` until their next result is in that part."""
 
+_ADDED = "create table if not exists told(question integer primary key, answer blob not null);"
+"""What classifying models have said. Beside the schema, as earlier versions of it lack nothing else."""
+
 _FROM_1 = """
 alter table records add column request integer;
 alter table records add column stale integer not null default 0;
@@ -101,11 +104,17 @@ class Known(Struct, frozen=True, gc=False):
 
 
 class Group(Struct, array_like=True):
-    """One group commit. A result stands with the number of its record."""
+    """One group commit. A result stands with the number of its record.
+
+    `shares` are what records bear of an attempt that is entered under one of them; they add up to nothing. `told` are
+    answers of classifying models by question, which outlast the journal: what was paid for is not asked again.
+    """
 
     started: list[tuple[int, Attempt]]
     ended: list[tuple[int, Attempt]]
     results: list[tuple[int, Result]]
+    shares: list[tuple[int, Totals]] = []
+    told: list[tuple[int, bytes]] = []
 
     @classmethod
     def empty(cls) -> "Group":
@@ -305,6 +314,19 @@ class Store:
         found = self._read("select totals from reopened where seq = ?", (seq,))
         return (_decode_totals(found[0][0]).cost or 0) if found else 0
 
+    # What classifying models have said
+
+    def told(self, questions: Sequence[int]) -> dict[int, bytes]:
+        """Their answers to these questions, as far as they were asked; also those of earlier runs."""
+        found: dict[int, bytes] = {}
+        for start in range(0, len(questions), _AT_ONCE):
+            some = questions[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            found |= dict(
+                self._read(f"select question, answer from told where question in ({marks})", some)  # noqa: S608
+            )
+        return found
+
     # Answers that are out of date
 
     def mark(self, stale: Sequence[int], fresh: Sequence[int]) -> None:
@@ -346,12 +368,22 @@ class Store:
 
     def commit(self, group: Group) -> None:
         """Append one group to the journal. When it returns, a kill -9 cannot undo it."""
+        told, group.told = group.told, []
         payload = _encode(group)
-        with _disk("commit", self._path):
-            inserted = self._db.execute(
-                "insert into journal(results, payload) values(?, ?)", (len(group.results), _compress(payload))
-            )
-        self._apply(inserted.lastrowid or 0, group, len(payload))
+        if told:
+            with self._transaction():
+                number = self._append(group, payload)
+                self._db.executemany("insert or replace into told values(?, ?)", told)
+        else:
+            with _disk("commit", self._path):
+                number = self._append(group, payload)
+        self._apply(number, group, len(payload))
+
+    def _append(self, group: Group, payload: bytes) -> int:
+        inserted = self._db.execute(
+            "insert into journal(results, payload) values(?, ?)", (len(group.results), _compress(payload))
+        )
+        return inserted.lastrowid or 0
 
     def _apply(self, number: int, group: Group, size: int) -> None:
         self._position = Position(self._position.exported, number)
@@ -362,6 +394,9 @@ class Store:
             self._started.pop((seq, attempt.attempt), None)
             if seq not in finished and number > self._carried_to:
                 self._carried[seq] = self.carried(seq).plus(attempt)
+        for seq, share in group.shares:
+            if seq not in finished and number > self._carried_to:
+                self._carried[seq] = self.carried(seq).sharing(share)
         for seq in finished:
             self._carried.pop(seq, None)
         self._tail.append((number, Group([], group.ended, group.results)))
@@ -689,9 +724,12 @@ def _open(path: Path) -> sqlite3.Connection:
         if fresh or not db.execute("select count(*) from sqlite_master").fetchone()[0]:
             db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
         version = db.execute("pragma user_version").fetchone()[0]
+        if version == SCHEMA_VERSION:
+            db.execute(_ADDED)
         found = db.execute("pragma quick_check(1)").fetchone()[0]  # 0.3 s at a million records
         if found == "ok" and version == 1:
             db.executescript(f"begin; {_FROM_1} pragma user_version = {SCHEMA_VERSION}; commit;")
+            db.execute(_ADDED)
             version = SCHEMA_VERSION
     if found != "ok":
         db.close()

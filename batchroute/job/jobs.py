@@ -35,7 +35,7 @@ from batchroute.job.presets import PRESETS, PresetName, named, preset_of
 from batchroute.job.profiles import USUAL, ProfileName, Profiles, RouteModels
 from batchroute.job.simulation import Simulation
 from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
-from batchroute.job.stages import PythonStage, Stage
+from batchroute.job.stages import LlmStage, PythonStage, Stage
 from batchroute.job.storage import SCHEME, ObjectUrl, StorageOptions
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
@@ -559,6 +559,10 @@ class Job(Spec):
         """The same job with another profile."""
         routes = {name: route.chosen(profile) for name, route in self.routes.items()}
         return self.model_copy(update={"profile": profile, "routes": routes})
+
+    def labelling(self) -> tuple[str, ...]:
+        """The declared models that stages of classification ask, each once."""
+        return tuple(dict.fromkeys(stage.llm.model for stage in self.classify if isinstance(stage, LlmStage)))
 
     def adaptation(self, model: str) -> Adaptation | None:
         """What requests to a declared model are changed in: as the job says, over what is known of it."""

@@ -108,7 +108,7 @@ def _undeclared(root: Node) -> Iterator[Problem]:
             for name, model in _children(root, "models")
             if (node := model.child("provider"))
         ],
-        "model": [*_routed(root), *_baseline(root)],
+        "model": [*_routed(root), *_labelling(root), *_baseline(root)],
         "route": [(("budget", "per_route", name), node) for name, node in _capped(root)],
     }
     for word, found in uses.items():
@@ -151,6 +151,13 @@ def _routed(root: Node) -> Iterator[tuple[KeyPath, Node]]:
                 path: KeyPath = ("routes", name, *at, index)
                 yield path, node
                 yield from (((*path, place), inner) for place, inner in enumerate(node.elements()))
+
+
+def _labelling(root: Node) -> Iterator[tuple[KeyPath, Node]]:
+    classify = root.child("classify")
+    for index, stage in enumerate(classify.elements() if classify else ()):
+        if node := stage.find("llm", "model"):
+            yield ("classify", index, "llm", "model"), node
 
 
 def _speechless(root: Node) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from batchroute.core.attempts import CLASSIFY
 from batchroute.core.errors import OutputError
 from batchroute.core.money import Rates
 from batchroute.io.files import ROUTES_NAME
@@ -23,7 +24,8 @@ def routes_table(ledger: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     answered attempts, in seconds. A cost is null where no attempt had a known price. `baseline_cost_usd` is
     what the tokens of the accepted answers would have cost at the baseline's rates: the same tokens are
     assumed, though another model may use more or fewer. `saving_usd` is what is left after every attempt,
-    failed ones included.
+    failed ones included. Requests that label records are a line of their own: they answer no record, and what they
+    cost is a loss.
     """
     return routes_of_parts([ledger], baseline)
 
@@ -91,7 +93,7 @@ _COUNTS = (
 def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """What one part of the ledger adds to each row, its latencies as they are."""
     answered = pl.col("outcome") == "ok"
-    accepted = pl.col("verdict") == "accept"
+    accepted = (pl.col("verdict") == "accept") & (pl.col("purpose") != CLASSIFY)
     sums = part.group_by(_KEYS).agg(
         records=accepted.sum(),
         attempts=pl.len(),

@@ -8,7 +8,7 @@ from time import time
 
 from msgspec import Struct, json, structs
 
-from batchroute.providers.simulator import answers, chance, chat, prompts, structured
+from batchroute.providers.simulator import answers, chance, chat, prompts, sheets, structured
 from batchroute.providers.simulator.limits import Gate, Refusal
 from batchroute.providers.simulator.settings import ModelSettings, Settings
 
@@ -113,6 +113,8 @@ class Model:
         able = draws.skill < self.settings.chance(task)
         if (schema := request.schema) is not None:
             return structured.write(schema, prompt, able=able, shape=draws.shape)
+        if task == "classify" and (sheet := sheets.read(prompt)) is not None:
+            return sheets.write(sheet, skill=self.settings.chance(task), shape=draws.shape)
         return answers.write(task, prompt, able=able, shape=draws.shape)
 
     def _admitted(
