@@ -8,6 +8,7 @@ from typing import NamedTuple
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
+from batchroute.engine.demands import judges
 from batchroute.io.functions import import_function
 from batchroute.io.prices import resolve_context, resolve_price
 from batchroute.io.sources.source import Source, open_source
@@ -143,7 +144,7 @@ def check_bounded(job: Job, on: dt.date) -> None:
     if job.budget is None:
         return
     asked = routed(job)
-    unpriced = [name for name in asked if model_price(job, name, on) is None]
+    unpriced = [name for name in dict.fromkeys((*asked, *judges(job))) if model_price(job, name, on) is None]
     if unpriced:
         raise JobError(
             f"there is a budget, and no price is known for {', '.join(unpriced)}. "

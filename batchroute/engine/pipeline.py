@@ -25,11 +25,13 @@ from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog, Window
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.demands import Demands
 from batchroute.engine.endings import Ended, Ending, weightiest
 from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
 from batchroute.engine.journey import Journey
+from batchroute.engine.judgements import Judgements
 from batchroute.engine.lineups import Lineup
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
@@ -90,6 +92,7 @@ class Pipeline:
     purse: Purse
     stops: Stops
     lineups: Mapping[str, Lineup]
+    demands: Demands
     warnings: tuple[str, ...]
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
@@ -108,6 +111,7 @@ class Pipeline:
             clock=self.clock,
             purse=self.purse,
             committed=self._committed,
+            last_resorts=self.demands.last_resorts,
         )
         self._journey = Journey(
             pools=self.pools,
@@ -116,6 +120,10 @@ class Pipeline:
             clock=self.clock,
             purse=self.purse,
             lineups=self.lineups,
+            checks=self.demands.checks,
+            judgements=Judgements(
+                pools=self.pools, requests=requests, halt=self.halt, clock=self.clock, purse=self.purse
+            ),
         )
 
     async def run(self, watch: Watch | None) -> Ended:

@@ -22,6 +22,7 @@ from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.copying import Copying
+from batchroute.engine.demands import Demands, judges
 from batchroute.engine.endings import Ended
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
@@ -194,6 +195,7 @@ class _Asked:
     opened: Opened
     due_at: float | None
     kept: dict[str, pl.DataType]
+    demands: Demands
 
     @classmethod
     def of(cls, job: Job, options: Options, clock: Clock) -> "_Asked":
@@ -207,7 +209,7 @@ class _Asked:
         check_bounded(job, today)
         check_priced(job, today)
         kept = kept_types(job.output.keep, found.source.schema)
-        return cls(job, options, clock, selection, found, due_at, kept)
+        return cls(job, options, clock, selection, found, due_at, kept, Demands.of(job))
 
 
 async def _assemble(
@@ -291,6 +293,7 @@ def _pipeline(
         purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
         lineups=_lineups(job, pools),
+        demands=asked.demands,
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
@@ -422,7 +425,7 @@ def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:
 
 def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:
     on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
-    asked = routed(job)
+    asked = {*routed(job), *judges(job)}
     return {
         name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
         for name, model in job.models.items()

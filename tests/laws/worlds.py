@@ -37,7 +37,14 @@ UNSENT = frozenset(
     }
 )
 LOST = frozenset({ErrorType.CONNECTION_LOST, ErrorType.BODY_TRUNCATED, ErrorType.ATTEMPT_TIMEOUT})
-OUR_WORDS = frozenset({ErrorType.UNKNOWN_OUTCOME, ErrorType.CANCELLED_BY_RUN, ErrorType.LOCAL_NETWORK_DOWN})
+OUR_WORDS = frozenset(
+    {
+        *(kind for kind, policy in POLICIES.items() if policy.checked),
+        ErrorType.UNKNOWN_OUTCOME,
+        ErrorType.CANCELLED_BY_RUN,
+        ErrorType.LOCAL_NETWORK_DOWN,
+    }
+)
 """What a run says of itself, and no provider."""
 UNWELL = tuple(
     kind
@@ -47,7 +54,7 @@ UNWELL = tuple(
 LIMITED = tuple(
     kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE and policy.strikes is None
 )
-REFUSED = tuple(kind for kind, policy in POLICIES.items() if policy.dead)
+REFUSED = tuple(kind for kind, policy in POLICIES.items() if policy.dead and kind not in OUR_WORDS)
 OURS = tuple(
     kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE_ALL and kind not in OUR_WORDS
 )
