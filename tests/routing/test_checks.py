@@ -36,13 +36,19 @@ TAKEN = [
     pytest.param({"contains": "answer: \\d+"}, "The ANSWER: 42.", id="whatever the case"),
     pytest.param({"contains": "a|b"}, "B", id="the case is no matter in any alternative"),
     pytest.param({"lacks": "(?-i)WARN"}, "warn", id="unless the pattern says so"),
-    pytest.param({"placeholders": True}, "Insert the coin [1] and see <b>todo lists</b>.", id="no placeholder"),
+    pytest.param(
+        {"placeholders": True}, "Insert the coin [1] and see <b>todo lists</b>.", id="no placeholder"
+    ),
     pytest.param({"uncertain": True}, "I am sure. It is uncertain who painted it.", id="sure of itself"),
-    pytest.param({"refusal": True}, "He said: I'm sorry, but I can't help with that.", id="speaks of a refusal"),
+    pytest.param(
+        {"refusal": True}, "He said: I'm sorry, but I can't help with that.", id="speaks of a refusal"
+    ),
     pytest.param({"complete": True}, "whole", id="complete"),
     pytest.param({"json": True}, ' {"a": [1, null]}\n', id="JSON"),
     pytest.param({"schema": SCHEMA}, '{"name": "Ann", "age": 3}', id="follows the schema"),
-    pytest.param({"labels": ["Very Good", "bad"]}, " very\n good ", id="case and blanks are no matter to labels"),
+    pytest.param(
+        {"labels": ["Very Good", "bad"]}, " very\n good ", id="case and blanks are no matter to labels"
+    ),
 ]
 
 
