@@ -40,7 +40,7 @@ def ran(
     """A run of some records over all these models but the judge j, with these checks."""
     if not (folder / "in.jsonl").exists():
         write_records(folder / "in.jsonl", records(count))
-    of_route = {key: fields.pop(key) for key in ("keep_best", "last_resort") if key in fields}
+    of_route: dict[str, Any] = {key: fields.pop(key) for key in ("keep_best", "last_resort") if key in fields}
     route = {"models": [name for name in scripts if name != "j"], "checks": list(checks), **of_route}
     return run_virtually(
         folder,
