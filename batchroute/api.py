@@ -216,4 +216,5 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         disabled=ended.disabled,
         errors=ended.errors,
         routes=lines,
+        escalation_cost_usd=total_of(lines, "escalation_cost_usd"),
     )

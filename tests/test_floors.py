@@ -39,6 +39,7 @@ STARTS = {"create_task", "ensure_future", "gather", "TaskGroup", "run_coroutine_
 
 LATE_IMPORTS = {
     ("job/expressions.py", "polars"): "only a job with an SQL stage is checked by it",
+    ("job/schemas.py", "jsonschema_rs"): "only a job with a schema needs it",
     ("io/buckets.py", "boto3"): "an extra, and 0.3 s that a job without object storage need not spend",
     ("io/buckets.py", "botocore"): "comes with boto3",
     ("io/prices.py", "genai_prices"): "0.58 s that a job with declared prices need not spend",

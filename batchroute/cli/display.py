@@ -248,6 +248,8 @@ def closing_table(summary: Summary) -> None:
     ]
     console.print(f"{records.total:,} records: {', '.join(parts)} in {spelled(summary.duration_s)}.")
     console.print(_spent(summary))
+    if summary.escalations:
+        console.print(_escalated(summary))
     if summary.errors:
         console.print(
             f"Failed attempts: {', '.join(f'{count:,} {kind}' for kind, count in summary.errors.items())}."
@@ -269,13 +271,20 @@ def _spent(summary: Summary) -> str:
     return spent + "."
 
 
+def _escalated(summary: Summary) -> str:
+    share = summary.escalations / summary.attempts
+    cost = money(summary.escalation_cost_usd)
+    return f"{summary.escalations:,} of them ({share:.1%}) were answers that were refused: these cost {cost}."
+
+
 def _routes_table(summary: Summary) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2), header_style="bold")
     table.add_column("route")
     table.add_column("model")
-    for title in ("records", "attempts", "success", "failovers", "cost", "p50", "p95", "saved"):
+    escalated = ("escalated",) if summary.escalations else ()
+    for title in ("records", "attempts", "success", "failovers", *escalated, "cost", "p50", "p95", "saved"):
         table.add_column(title, justify="right")
     for line in summary.routes:
         table.add_row(
@@ -285,6 +294,7 @@ def _routes_table(summary: Summary) -> "Table":
             f"{line.attempts:,}",
             f"{line.success_share:.1%}",
             f"{line.failovers:,}",
+            *(f"{line.escalation_share:.1%}" for _ in escalated),
             money(line.cost_usd),
             _seconds(line.latency_p50_s),
             _seconds(line.latency_p95_s),

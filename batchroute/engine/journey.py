@@ -6,20 +6,26 @@ choose a model ─▶ attempt ─▶ verdict ─▶ accept ─▶ result
          escalate, wait         └─▶ give up ─▶ dead letter
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from batchroute.core.errors import NoModelError
 from batchroute.core.records import Fault
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.engine.clock import Clock
+from batchroute.engine.consequences import suffer
 from batchroute.engine.halts import Halt
+from batchroute.engine.judgements import UNJUDGED, Judgements
 from batchroute.engine.lineups import Lineup
-from batchroute.engine.pools import OUTAGE_OF_OURS_S, PAUSE_OF_OURS_S, Pool, Slot
+from batchroute.engine.pools import Pool, Slot
 from batchroute.engine.purses import Purse
-from batchroute.engine.requests import Exchange, Requests
-from batchroute.engine.trails import Admitted, Trail
+from batchroute.engine.requests import Requests
+from batchroute.engine.trails import Admitted, Exchange, Kept, Trail
+from batchroute.routing.checks import Checks, Refused, refused
 from batchroute.routing.fits import no_larger
+from batchroute.routing.judges import below
 from batchroute.routing.retries import CAP_S, backoff, longest_backoff
 from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose, over_tried
 from batchroute.routing.suspicions import Suspicion
@@ -33,7 +39,6 @@ from batchroute.routing.verdicts import (
     decide,
     effect,
     last_word,
-    pause_wished,
 )
 
 LARGER = 2
@@ -53,6 +58,9 @@ class Journey:
     purse: Purse
     lineups: Mapping[str, Lineup]
     """Of the routes, and of what the wishes of records make of them, that do not simply try their models as written."""
+    checks: Mapping[str, Checks] = field(default_factory=dict)
+    """Of the routes that have any."""
+    judgements: Judgements
 
     async def walk(self, record: Admitted) -> None:
         """Bring one record to its result. Returns without one only when the run is stopping."""
@@ -66,6 +74,8 @@ class Journey:
                 pool = self.pools[choice.model]
                 trail.asked = pool.asked(trail.request)
                 verdict = await attempt(trail, pool)
+                if trail.judged is not None:
+                    verdict = await self._judged(trail, pool, trail.judged)
                 if verdict is Action.ACCEPT or verdict is Action.GIVE_UP or trail.unaffordable:
                     return
                 if verdict is Action.RETRY:
@@ -129,8 +139,11 @@ class Journey:
             if exchange.outrun is not None:
                 self._tell_of(trail, pool, exchange.outrun)
                 await self.requests.close(trail, pool, exchange.outrun, None)
-            verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
-            await self.requests.close(trail, pool, exchange, verdict)
+            if self.checks and self._examined(trail, pool, exchange):
+                verdict = None  # until the judge has spoken, without this slot
+            else:
+                verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
+                await self.requests.close(trail, pool, exchange, verdict)
             if exchange.reserved:
                 self.purse.give_back(trail.record.route, exchange.reserved)
             return verdict
@@ -138,6 +151,72 @@ class Journey:
     def _left_over(self, trail: Trail) -> bool:
         """Whether the record waits for another run: a model that could have taken it is out for this one."""
         return any(self.pools[model].disabled for model in trail.models if model not in trail.spent)
+
+    # Whether an answer is good enough
+
+    def _examined(self, trail: Trail, pool: Pool, exchange: Exchange) -> bool:
+        """Let the checks of the route look at an answer. Refused, it is a failure; True: a judge has the last word."""
+        checks, response = self.checks.get(trail.record.route), exchange.outcome
+        if checks is None or not isinstance(response, Response):
+            return False
+        refusals = checks.refusals(response)
+        if refusals:
+            self._refuse(trail, pool, exchange, refusals)
+            return False
+        if checks.judge is None:
+            return False
+        pool.succeed(exchange.slot)
+        trail.judged = exchange
+        if self.purse.bounded:
+            trail.settled = self.requests.cost(pool, exchange) or 0
+            self.purse.spend(trail.record.route, trail.settled)  # now: who waits for money must not hold any
+        return True
+
+    def _refuse(
+        self,
+        trail: Trail,
+        pool: Pool,
+        exchange: Exchange,
+        refusals: Sequence[Refused],
+        score: float | None = None,
+    ) -> Failure:
+        """Make of an answer what it is after that: a failure, and perhaps the best that there will be."""
+        response = exchange.outcome
+        assert isinstance(response, Response)
+        if self.checks[trail.record.route].keep_best:
+            trail.keep(
+                Kept(
+                    model=pool.spec.model,
+                    provider=pool.spec.provider,
+                    response=response,
+                    latency_s=exchange.latency_s,
+                    refusals=len(refusals),
+                    score=score,
+                )
+            )
+        exchange.outcome = failure = refused(response, refusals)
+        return failure
+
+    async def _judged(self, trail: Trail, pool: Pool, exchange: Exchange) -> Action:
+        """The verdict on an answer that only its judge could still refuse. Without its word, the answer counts."""
+        judge = self.checks[trail.record.route].judge
+        response = exchange.outcome
+        assert judge is not None
+        assert isinstance(response, Response)
+        score = await self.judgements.score(trail, judge, response)
+        verdict = Action.ACCEPT
+        if score is None:
+            exchange.outcome = structs.replace(response, flag=response.flag or UNJUDGED)
+        elif (refusal := below(judge, score)) is not None:
+            failure = self._refuse(trail, pool, exchange, [refusal], score)
+            self._note(trail, pool, failure)
+            verdict = decide(failure, self._situation(trail, pool, failure, usable=False))
+            self._follow(trail, pool, failure, verdict)
+        trail.judged = None
+        await self.requests.close(trail, pool, exchange, verdict)
+        self.purse.spend(trail.record.route, -trail.settled)  # by now it is spent as committed
+        trail.settled = 0
+        return verdict
 
     # What an outcome means
 
@@ -186,17 +265,8 @@ class Journey:
             case Effect.FAILED if not trail.suspect:
                 trail.held_against += (pool.spec.model,)
                 pool.fail(slot)
-            case Effect.PAUSE:
-                pool.refused(slot, pause_wished(failure))
-            case Effect.PAUSE_ALL:
-                for each in self.pools.values():
-                    each.acquit(PAUSE_OF_OURS_S.get(failure.error_type, OUTAGE_OF_OURS_S))
-            case Effect.DISABLE_MODEL:
-                pool.disable(failure.message)
-            case Effect.DISABLE_PROVIDER:
-                for other in self.pools.values():
-                    if other.spec.provider == pool.spec.provider:
-                        other.disable(failure.message)
+            case other:
+                suffer(self.pools, pool, slot, failure, other)
         self._stop_if_all_are_out(pool)
 
     def _tell_of(self, trail: Trail, pool: Pool, outrun: Exchange) -> None:

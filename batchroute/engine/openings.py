@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price, Rates
 from batchroute.core.records import Record
+from batchroute.engine.demands import judges
 from batchroute.io.functions import import_function
 from batchroute.io.prices import resolve_context, resolve_price
 from batchroute.io.sources.source import Source, open_source
@@ -114,8 +115,8 @@ def _asked(route: Route, job: Job) -> tuple[str, ...]:
 
 
 def models_asked(job: Job) -> tuple[str, ...]:
-    """The models that a run may send something to: those of routes, and those that label records."""
-    return tuple(dict.fromkeys((*routed(job), *job.labelling())))
+    """The models that a run may send something to: those of routes, those that label records, and judges."""
+    return tuple(dict.fromkeys((*routed(job), *job.labelling(), *judges(job))))
 
 
 def order(route: Route) -> Order | None:

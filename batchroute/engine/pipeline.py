@@ -25,12 +25,14 @@ from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog, Window
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.demands import Demands
 from batchroute.engine.endings import Ended, Ending, weightiest
 from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
 from batchroute.engine.inquiries import Inquiries
 from batchroute.engine.journey import Journey
+from batchroute.engine.judgements import Judgements
 from batchroute.engine.lineups import Lineup
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
@@ -91,6 +93,7 @@ class Pipeline:
     purse: Purse
     stops: Stops
     lineups: Mapping[str, Lineup]
+    demands: Demands
     warnings: tuple[str, ...]
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
@@ -110,8 +113,10 @@ class Pipeline:
             clock=self.clock,
             purse=self.purse,
             committed=self._committed,
+            last_resorts=self.demands.last_resorts,
         )
-        answering = {model for rule in self.feed.router.rules for model in rule.models}
+        wished = self.feed.wishes.rules if self.feed.wishes is not None else ()
+        answering = {model for rule in (*self.feed.router.rules, *wished) for model in rule.models}
         self._journey = Journey(
             pools={model: pool for model, pool in self.pools.items() if model in answering},
             requests=requests,
@@ -119,6 +124,10 @@ class Pipeline:
             clock=self.clock,
             purse=self.purse,
             lineups=self.lineups,
+            checks=self.demands.checks,
+            judgements=Judgements(
+                pools=self.pools, requests=requests, halt=self.halt, clock=self.clock, purse=self.purse
+            ),
         )
         self._inquiries = Inquiries.of(self.feed.classifier, self._journey, self.pools, self.store)
 

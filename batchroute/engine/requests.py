@@ -1,15 +1,15 @@
 """One request: entered in the books before it is sent, sent, and entered again when it has ended."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
-from batchroute.core.results import Result
-from batchroute.engine import entries
+from batchroute.core.results import Result, Status
+from batchroute.engine import conclusions, entries
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.halts import Halt
@@ -17,11 +17,13 @@ from batchroute.engine.hedges import race
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool, Slot
 from batchroute.engine.purses import Purse
-from batchroute.engine.trails import Trail
+from batchroute.engine.trails import Exchange, Trail
+from batchroute.job.checks import LastResort
 from batchroute.routing.verdicts import Action
 
 AHEAD_OF_ALL = -1
 """The place of a second request in the queue: its record has waited long enough."""
+JUDGE = "judge"
 OVER_RESERVATION = "usage_over_reservation"
 _OUTRUN = Failure(
     error_type=ErrorType.CANCELLED_BY_RUN,
@@ -38,19 +40,6 @@ class Sent(Struct):
     at: float
 
 
-class Exchange(Struct):
-    """A request and how it ended, `latency_s` seconds after it was sent."""
-
-    slot: Slot
-    attempt: Attempt
-    outcome: Outcome
-    latency_s: float
-    outrun: "Exchange | None" = None
-    """The same request sent twice: the one that does not count."""
-    reserved: int = 0
-    """What was set aside for the second one, picodollars."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requests:
     """Sends the requests of a run and keeps its books."""
@@ -64,6 +53,8 @@ class Requests:
     committed: Callable[[Attempt | None, Result | None], None]
     """Told of every attempt and every result once it is committed."""
     blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
+    last_resorts: Mapping[str, LastResort] = field(default_factory=dict)
+    """Of the routes that have one."""
 
     async def send(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:
         """Send what the record asks; with a hedge, twice when the answer is slow."""
@@ -79,6 +70,16 @@ class Requests:
         outcome = await pool.provider.send(trail.asked, pool.spec.request_model, timeout_s=timeout_s)
         return self._ended(pool, sent, outcome, timeout_s)
 
+    async def judge(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:
+        """Ask a judge of the answer that the record waits with: that one is entered when it is judged."""
+        sent = self._opened(trail, pool, slot, trail.totals.attempts + 2)
+        sent.attempt = structs.replace(sent.attempt, purpose=JUDGE)
+        await self.commits.started(trail.record.seq, sent.attempt)
+        sent.at = self.clock.now()
+        timeout_s = pool.timeout_s(hurried=not slot.probe)
+        outcome = await pool.provider.send(trail.asked, pool.spec.request_model, timeout_s=timeout_s)
+        return self._ended(pool, sent, outcome, timeout_s)
+
     async def close(self, trail: Trail, pool: Pool, exchange: Exchange, verdict: Action | None) -> None:
         """Commit how the request ended, and the record's result if that ended it. Only then is it counted."""
         attempt = entries.ended(
@@ -89,12 +90,14 @@ class Requests:
             attempt = structs.replace(attempt, flag=attempt.flag or OVER_RESERVATION)
         trail.totals = trail.totals.plus(attempt)
         result = self._result(trail, attempt, exchange.outcome, verdict)
+        if verdict is Action.GIVE_UP and result is not None and result.status is not Status.FAILED:
+            attempt = structs.replace(attempt, verdict=result.flag)
         await self._enter(trail, attempt, result, exchange.outcome)
         self.committed(attempt, result)
 
     async def give_up(self, trail: Trail) -> None:
         """End the record as a dead letter without a further request."""
-        result = entries.given_up(trail, self.run_id, self.clock.wall())
+        result = self._concluded(trail)
         await self.commits.finished(trail.record.seq, None, result)
         self.committed(None, result)
 
@@ -138,6 +141,12 @@ class Requests:
         bound = entries.upper_bound(trail.asked, pool.spec.rates)
         return bound if bound is None or pool.dearness == 1 else int(bound * pool.dearness) + 1
 
+    def cost(self, pool: Pool, exchange: Exchange) -> int | None:
+        """What a request that has ended will be entered with, picodollars."""
+        return entries.ended(
+            exchange.attempt, exchange.outcome, None, exchange.latency_s, pool.spec.rates
+        ).cost
+
     def _blank(self, route: str, pool: Pool) -> Attempt:
         """A copy of it is three times faster than a new attempt."""
         key = (route, pool.spec.model)
@@ -159,9 +168,11 @@ class Requests:
     ) -> Result | None:
         if verdict is Action.ACCEPT and isinstance(outcome, Response):
             return entries.succeeded(trail, attempt, outcome, self.clock.wall())
-        if verdict is Action.GIVE_UP:
-            return entries.given_up(trail, self.run_id, self.clock.wall())
-        return None
+        return self._concluded(trail) if verdict is Action.GIVE_UP else None
+
+    def _concluded(self, trail: Trail) -> Result:
+        last_resort = self.last_resorts.get(trail.record.route)
+        return conclusions.concluded(trail, self.run_id, self.clock.wall(), last_resort)
 
     async def _race(
         self, trail: Trail, pool: Pool, first: Sent, timeout_s: float, after_s: float

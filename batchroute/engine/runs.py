@@ -22,6 +22,7 @@ from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.copying import Copying
+from batchroute.engine.demands import Demands
 from batchroute.engine.endings import Ended
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
@@ -200,6 +201,7 @@ class _Asked:
     due_at: float | None
     kept: dict[str, pl.DataType]
     wishes: Wishes | None
+    demands: Demands
 
     @classmethod
     def of(cls, job: Job, options: Options, clock: Clock) -> "_Asked":
@@ -213,7 +215,7 @@ class _Asked:
         check_bounded(job, today)
         check_priced(job, today)
         kept = kept_types(job.output.keep, found.source.schema)
-        return cls(job, options, clock, selection, found, due_at, kept, wishes(job, today))
+        return cls(job, options, clock, selection, found, due_at, kept, wishes(job, today), Demands.of(job))
 
 
 async def _assemble(
@@ -299,6 +301,7 @@ def _pipeline(
         purse=Purse(allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
         lineups=_lineups({**job.routes, **(wished.routes if wished else {})}, pools),
+        demands=asked.demands,
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 

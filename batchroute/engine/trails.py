@@ -4,11 +4,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from batchroute.core.attempts import Attempt
 from batchroute.core.records import Fault, Labels
 from batchroute.core.requests import Request
-from batchroute.core.responses import ErrorType, Failure
+from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import NOTHING_SPENT, Totals
-from batchroute.engine.pools import Pool
+from batchroute.engine.pools import Pool, Slot
 from batchroute.routing.suspicions import Suspicion
 from batchroute.routing.verdicts import counts
 
@@ -43,6 +44,34 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     def lineup(self) -> str:
         """What decides in which order it tries its models, by name."""
         return self.variant or self.route
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """An answer that checks refused, and how many of them; `score` is the judge's where it was asked."""
+
+    model: str
+    provider: str
+    response: Response
+    latency_s: float
+    refusals: int
+    score: float | None = None
+
+    def at_least(self, other: "Kept") -> bool:
+        """Whether it is as good as another one, by the number of refusals, then by the score."""
+        return (self.refusals, -(self.score or 0.0)) <= (other.refusals, -(other.score or 0.0))
+
+
+class Exchange(Struct):
+    """A request and how it ended, `latency_s` seconds after it was sent."""
+
+    slot: Slot
+    attempt: Attempt
+    outcome: Outcome
+    latency_s: float
+    outrun: "Exchange | None" = None
+    """The same request sent twice: the one that does not count."""
+    reserved: int = 0
+    """What was set aside for the second one, picodollars."""
 
 
 class Trail(Struct):
@@ -83,6 +112,17 @@ class Trail(Struct):
     failure: Failure | None = None
     failed: Pool | None = None
     """Where the latest failure came from."""
+    best: Kept | None = None
+    """The best answer that was refused, where one of those is better than none."""
+    judged: Exchange | None = None
+    """The answer that a judge has the last word on."""
+    settled: int = 0
+    """What an answer that is being judged has cost, picodollars: spent, and not yet in the ledger."""
+
+    def keep(self, kept: Kept) -> None:
+        """Remember a refused answer if none before it was better."""
+        if self.best is None or kept.at_least(self.best):
+            self.best = kept
 
     @classmethod
     def of(cls, record: Admitted) -> "Trail":

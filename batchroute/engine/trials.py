@@ -14,6 +14,7 @@ from batchroute.engine.commits import Commits
 from batchroute.engine.halts import Halt
 from batchroute.engine.inquiries import Inquiries
 from batchroute.engine.journey import Journey
+from batchroute.engine.judgements import Judgements
 from batchroute.engine.network import Network
 from batchroute.engine.openings import check_bounded
 from batchroute.engine.pools import Pool
@@ -60,7 +61,16 @@ async def on_trial(
             purse=purse,
             committed=committed,
         )
-        journey = Journey(pools=pools, requests=requests, halt=halt, clock=clock, purse=purse, lineups={})
+        judgements = Judgements(pools=pools, requests=requests, halt=halt, clock=clock, purse=purse)
+        journey = Journey(
+            pools=pools,
+            requests=requests,
+            halt=halt,
+            clock=clock,
+            purse=purse,
+            lineups={},
+            judgements=judgements,
+        )
         async with _paced(pools):
             yield Inquiries.of(classifier, journey, pools, store)
 

@@ -24,6 +24,7 @@ from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.budgets import Budget
+from batchroute.job.checks import Checks, LastResort
 from batchroute.job.choices import RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
 from batchroute.job.families import known
@@ -434,6 +435,19 @@ class Route(Spec):
         default=None,
         description="USD that a record may be expected to cost: dearer models are left out for it.",
     )
+    checks: Checks = Field(
+        default=(),
+        description="What an answer must be like, such as [{min_chars: 20}, {refusal: true}]; one that is not is "
+        "refused, and the next model asked.",
+    )
+    keep_best: bool = Field(
+        default=False,
+        description="Where the checks refuse every answer: take the best one, flagged kept_best, rather than none.",
+    )
+    last_resort: LastResort | None = Field(
+        default=None,
+        description="What a record gets that no model has answered; its status is degraded. Default: it fails.",
+    )
 
     _profile: ProfileName = PrivateAttr(default=USUAL)
 
@@ -461,11 +475,21 @@ class Route(Spec):
     def shape(self) -> dict[str, Any]:
         """What of it shapes the answers. A route without a choice has the shape that it had before there was one."""
         plain = {"when": self.when.model_dump(mode="json"), "models": list(self.models)}
+        chosen: dict[str, Any] = {"listed": self.listed, "strategy": self.strategy}
         if isinstance(self.written, Profiles):
             plain |= {"profile": self._profile, "profiles": self.written.model_dump(mode="json")}
         if self.listed == self.models and self.strategy == "ordered":
-            return plain
-        return {**plain, "listed": self.listed, "strategy": self.strategy}
+            chosen = {}
+        return {**plain, **chosen, **self._demands()}
+
+    def _demands(self) -> dict[str, Any]:
+        """What is asked of its answers, where anything is."""
+        demands = {
+            "checks": [check.model_dump(mode="json", exclude_none=True) for check in self.checks],
+            "keep_best": self.keep_best,
+            "last_resort": None if self.last_resort is None else self.last_resort.text,
+        }
+        return {name: value for name, value in demands.items() if value}
 
 
 class Job(Spec):
@@ -595,8 +619,9 @@ class Job(Spec):
         return [] if adaptation is None else [adaptation.model_dump(mode="json")]
 
     def _functions(self) -> dict[str, Any]:
-        """What the files say whose functions classify, where any do; what those files import is not looked at."""
+        """What the files say whose functions classify or check; what those files import is not looked at."""
         names = {stage.python for stage in self.classify if isinstance(stage, PythonStage)}
+        names |= {each.python for route in self.routes.values() for each in route.checks if each.python}
         files = {name: FunctionName.of(name).file(self.directory) for name in sorted(names)}
         written = {
             name: hashlib.sha256(file.read_bytes()).hexdigest()

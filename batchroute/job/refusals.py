@@ -56,6 +56,8 @@ _WORDS: Final[dict[str | int, str]] = {
     "price": "job_price",
     "timeout": "job_duration",
     "sql": "job_sql",
+    "checks": "job_check",
+    "last_resort": "job_check",
     "python": "job_function",
 }
 _RANGES: Final = frozenset(

@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
-from batchroute.job import auto_names, choices, profiles
+from batchroute.job import auto_names, checks, choices, profiles
 from batchroute.job.addresses import is_loopback, looks_real, names_a_secret
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
@@ -39,6 +39,7 @@ def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     yield from choices.misfits(root)
     yield from profiles.misfits(root)
     yield from auto_names.misfits(root)
+    yield from checks.misfits(root, origin)
     yield from _speechless(root)
     yield from _overlap(root, origin)
     yield from _keys_on_the_command_line(root)
@@ -108,7 +109,7 @@ def _undeclared(root: Node) -> Iterator[Problem]:
             for name, model in _children(root, "models")
             if (node := model.child("provider"))
         ],
-        "model": [*_routed(root), *_labelling(root), *_baseline(root)],
+        "model": [*_routed(root), *_labelling(root), *checks.judged(root), *_baseline(root)],
         "route": [(("budget", "per_route", name), node) for name, node in _capped(root)],
     }
     for word, found in uses.items():

@@ -20,7 +20,9 @@ _PICODOLLAR = Decimal("0.000000000001")
 def routes_table(ledger: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """One row per route and model, in their alphabetical order.
 
-    `records` are those that the model answered; `success_share` is of its attempts. Latency is that of
+    `records` are those that the model answered, the ones included that end with it as it was asked last and the best
+    refused answer is kept; `success_share` and `escalation_share` are of its attempts, and `escalation_cost_usd` is
+    what those have cost after which a record was escalated. Latency is that of
     answered attempts, in seconds. A cost is null where no attempt had a known price. `baseline_cost_usd` is
     what the tokens of the accepted answers would have cost at the baseline's rates: the same tokens are
     assumed, though another model may use more or fewer. `saving_usd` is what is left after every attempt,
@@ -42,6 +44,9 @@ def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> p
         .agg(
             pl.col(_COUNTS).sum(),
             cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
+            escalation_cost_usd=pl.when(pl.col("escalation_cost_usd").count() > 0).then(
+                pl.col("escalation_cost_usd").sum()
+            ),
             answered=pl.col("answered").sum(),
             queued=pl.col("queued").sum(),
             latency_mean_s=latency.mean(),
@@ -71,6 +76,8 @@ def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> p
             "baseline_cost_usd",
             (pl.col("records") / pl.col("records").sum()).alias("record_share"),
             (pl.col("baseline_cost_usd") - pl.col("cost_usd")).cast(COST).alias("saving_usd"),
+            (pl.col("escalations") / pl.col("attempts")).alias("escalation_share"),
+            "escalation_cost_usd",
         )
         .sort(_KEYS)
     )
@@ -93,16 +100,19 @@ _COUNTS = (
 def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """What one part of the ledger adds to each row, its latencies as they are."""
     answered = pl.col("outcome") == "ok"
-    accepted = (pl.col("verdict") == "accept") & (pl.col("purpose") != CLASSIFY)
+    accepted = pl.col("verdict").is_in(["accept", "kept_best"]) & (pl.col("purpose") != CLASSIFY)
+    escalated = pl.col("verdict") == "escalate"
+    of_escalations = pl.col("cost_usd").filter(escalated)
     sums = part.group_by(_KEYS).agg(
         records=accepted.sum(),
         attempts=pl.len(),
         answered=answered.sum(),
         failovers=(pl.col("verdict") == "failover").sum(),
-        escalations=(pl.col("verdict") == "escalate").sum(),
+        escalations=escalated.sum(),
         input_tokens=pl.col("input_tokens").sum(),
         output_tokens=pl.col("output_tokens").sum(),
         cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
+        escalation_cost_usd=pl.when(of_escalations.count() > 0).then(of_escalations.sum()),
         unpriced_attempts=pl.col("cost_usd").null_count(),
         queued=pl.col("queued_s").sum(),
         latencies=pl.col("latency_s").filter(answered),

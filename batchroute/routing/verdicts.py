@@ -52,6 +52,8 @@ class Policy(Struct, frozen=True):
     """The first of this type says nothing of the record nor of the model: the same again at once, uncounted."""
     opinions: int | None = None
     """As many errors of this type end the record: every further model would say the same. None: however many."""
+    checked: bool = False
+    """The model answered, and a check of the route refused it: no attempt of the few, and no reason to ask it again."""
 
 
 class Elsewhere(StrEnum):
@@ -108,6 +110,8 @@ _OWN_PARAMETERS = Policy(0, Effect.NONE, dead=True)
 _ACCOUNT = Policy(0, Effect.DISABLE_PROVIDER)
 _PAUSE = Policy(0, Effect.PAUSE)
 _OURS = Policy(0, Effect.PAUSE_ALL)
+
+_CHECKED = Policy(0, Effect.NONE, dead=True, refused=True, checked=True)
 
 POLICIES: dict[ErrorType, Policy] = {
     ErrorType.DNS_FAILURE: _CONNECT,
@@ -173,6 +177,18 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.FINISH_UNKNOWN: _ODD_ANSWER,
     ErrorType.UNEXPECTED_TOOL_CALL: _ODD_ANSWER,
     ErrorType.OUTPUT_TRUNCATED: _ODD_ANSWER,
+    ErrorType.CHECK_MIN_CHARS: _CHECKED,
+    ErrorType.CHECK_CONTAINS: _CHECKED,
+    ErrorType.CHECK_LACKS: _CHECKED,
+    ErrorType.CHECK_PLACEHOLDERS: _CHECKED,
+    ErrorType.CHECK_UNCERTAIN: _CHECKED,
+    ErrorType.CHECK_REFUSAL: _CHECKED,
+    ErrorType.CHECK_COMPLETE: _CHECKED,
+    ErrorType.CHECK_JSON: _CHECKED,
+    ErrorType.CHECK_SCHEMA: _CHECKED,
+    ErrorType.CHECK_LABELS: _CHECKED,
+    ErrorType.CHECK_PYTHON: _CHECKED,
+    ErrorType.CHECK_JUDGE: _CHECKED,
     ErrorType.UNKNOWN_OUTCOME: _CONNECT,
     ErrorType.CANCELLED_BY_RUN: _CONNECT,
     ErrorType.UNCLASSIFIED: _ONCE_MORE,
@@ -192,12 +208,19 @@ def _policy(failure: Failure, *, own: bool) -> Policy:
 def counts(error_type: ErrorType, same: int) -> bool:
     """Whether an attempt that ended so, the record having `same` of these by now, is one of the few that it has."""
     policy = POLICIES[error_type]
-    return policy.effect not in _UNCOUNTED and not (policy.by_chance and same == 1)
+    return policy.effect not in _UNCOUNTED and not (policy.checked or (policy.by_chance and same == 1))
 
 
 def last_word(failure: Failure) -> bool:
     """Whether a model that failed like this cannot help the record at any later time."""
     return POLICIES[failure.error_type].dead
+
+
+def blames_record(failure: Failure) -> bool:
+    """Whether it is what the record asks, rather than any model, for which it has no answer."""
+    policy = POLICIES[failure.error_type]
+    its_own = policy.effect is Effect.NONE and policy.dead and not policy.refused
+    return its_own or failure.error_type is ErrorType.UNSUPPORTED_PARAMETER  # or it had gone to another model
 
 
 def pause_wished(failure: Failure) -> float | None:
@@ -220,6 +243,8 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
     if isinstance(outcome, Response):
         return Action.ACCEPT
     policy = _policy(outcome, own=situation.own)
+    if policy.checked:
+        return Action.GIVE_UP if situation.elsewhere is Elsewhere.NEVER else Action.ESCALATE
     if policy.opinions is not None and situation.same >= policy.opinions:
         return Action.GIVE_UP
     if policy.effect in _UNCOUNTED:

@@ -99,7 +99,7 @@ class Model:
             return Answer(content=None, finish_reason="stop", tokens=_tokens(_REFUSAL), refusal=_REFUSAL)
         if fault == "empty":
             return Answer(content="", finish_reason="stop", tokens=1)
-        text = self._text(request, prompt, draws)
+        text = answers.poor(fault, prompt, draws.shape) or self._text(request, prompt, draws)
         tokens = _tokens(text)
         room = tokens if request.cap is None else min(tokens, request.cap)
         if fault == "truncated":
