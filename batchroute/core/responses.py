@@ -39,6 +39,8 @@ class Response(Struct, frozen=True, gc=False, kw_only=True):
     http_status: int = 200
     flag: str | None = None
     rate_limits: RateLimits | None = None
+    parsed: str | None = None
+    """The answer as JSON, where it has to have a form."""
 
 
 class ErrorType(StrEnum):
@@ -107,6 +109,7 @@ class ErrorType(StrEnum):
     FINISH_UNKNOWN = "finish_unknown"
     UNEXPECTED_TOOL_CALL = "unexpected_tool_call"
     OUTPUT_TRUNCATED = "output_truncated"
+    SCHEMA_MISMATCH = "schema_mismatch"
     UNKNOWN_OUTCOME = "unknown_outcome"
     CANCELLED_BY_RUN = "cancelled_by_run"
     UNCLASSIFIED = "unclassified"
@@ -131,6 +134,8 @@ class Failure(Struct, frozen=True, gc=False, kw_only=True):
     response_model: str | None = None
     response_id: str | None = None
     rate_limits: RateLimits | None = None
+    answer: str | None = None
+    """What the model said, where that was no use."""
 
 
 Outcome: TypeAlias = Response | Failure

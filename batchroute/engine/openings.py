@@ -8,6 +8,7 @@ from typing import NamedTuple
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
+from batchroute.engine.forms import answer_forms
 from batchroute.io.functions import import_function
 from batchroute.io.prices import resolve_context, resolve_price
 from batchroute.io.sources.source import Source, open_source
@@ -16,6 +17,7 @@ from batchroute.job.stages import PythonStage
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fits import Ability, Fitting, primary
+from batchroute.routing.forms import Formed
 from batchroute.routing.functions import Function
 from batchroute.routing.messages import output_cap
 from batchroute.routing.prompts import Prompts
@@ -80,7 +82,8 @@ def prompt_warnings(prompts: Prompts) -> tuple[str, ...]:
 def router(job: Job) -> Router:
     """The job's routes, in their order."""
     contexts = {name: model_context(job, name) for name in routed(job)}
-    return Router([_rule(name, job, contexts) for name in job.routes])
+    forms = answer_forms(job)
+    return Router([_rule(name, job, contexts, forms.get(name)) for name in job.routes])
 
 
 def routed(job: Job) -> tuple[str, ...]:
@@ -201,7 +204,7 @@ def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str 
     return texts
 
 
-def _rule(name: str, job: Job, contexts: Mapping[str, int | None]) -> RouteRule:
+def _rule(name: str, job: Job, contexts: Mapping[str, int | None], formed: Formed | None) -> RouteRule:
     route, choice = job.routes[name], order(job.routes[name])
     fitting = _fitting(job, route, contexts)
     declared = _fitting(job, route, {model: job.models[model].context for model in route.models})
@@ -213,19 +216,21 @@ def _rule(name: str, job: Job, contexts: Mapping[str, int | None]) -> RouteRule:
         fitting=fitting if fitting.narrows else None,
         spread=declared.narrows,
         groups=None if choice is None else choice.groups,
+        form="" if formed is None else formed.form.identity,
     )
 
 
 def _fitting(job: Job, route: Route, contexts: Mapping[str, int | None]) -> Fitting:
-    abilities = [_ability(model, job.models[model], contexts[model]) for model in route.models]
+    formed = (route.response or job.response) is not None  # then models without json_schema are told in words
+    abilities = [_ability(model, job.models[model], contexts[model], formed=formed) for model in route.models]
     return Fitting(abilities, language=job.input.language)
 
 
-def _ability(name: str, model: Model, context: int | None) -> Ability:
+def _ability(name: str, model: Model, context: int | None, *, formed: bool) -> Ability:
     return Ability(
         model=name,
         context=context,
         vision=model.vision,
-        json_schema=model.json_schema,
+        json_schema=None if formed else model.json_schema,
         languages=None if model.languages is None else frozenset(map(primary, model.languages)),
     )

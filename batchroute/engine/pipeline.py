@@ -44,6 +44,7 @@ from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
 from batchroute.job.moments import Since
+from batchroute.routing.forms import Formed
 
 WATCH_INTERVAL_S = 0.5
 MAX_WAIT_S = 3600.0
@@ -90,6 +91,7 @@ class Pipeline:
     purse: Purse
     stops: Stops
     lineups: Mapping[str, Lineup]
+    forms: Mapping[str, Formed]
     warnings: tuple[str, ...]
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
@@ -116,6 +118,7 @@ class Pipeline:
             clock=self.clock,
             purse=self.purse,
             lineups=self.lineups,
+            forms=self.forms,
         )
 
     async def run(self, watch: Watch | None) -> Ended:

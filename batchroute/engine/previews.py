@@ -8,6 +8,7 @@ from msgspec import Struct
 from batchroute.core.records import Batch, Fault, Record
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
+from batchroute.engine.forms import answer_forms
 from batchroute.engine.openings import (
     check_bounded,
     check_priced,
@@ -19,6 +20,7 @@ from batchroute.engine.openings import (
 )
 from batchroute.job.jobs import Job
 from batchroute.routing.adapters import Adapter
+from batchroute.routing.forms import Formed
 from batchroute.routing.routes import RouteRule
 from batchroute.routing.soundness import Soundness
 
@@ -51,8 +53,9 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     async with aclosing(source.batches()) as batches:
         batch = (await anext(batches, Batch(records=[], rejects=[]))).first(records)
     routes = list(map(router(job).route, classifier.classify(batch.records)))
+    forms = answer_forms(job)
     rendered = [
-        (record, _begun(prompts.render(record), record, route))
+        (record, _begun(prompts.render(record), record, route, forms.get(route.name)))
         for record, route in zip(batch.records, routes, strict=True)
     ]
     faults = {reject.line: reject.fault for reject in batch.rejects}
@@ -84,12 +87,16 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     )
 
 
-def _begun(request: Request | Fault, record: Record, route: RouteRule) -> tuple[Request, str] | Fault:
+def _begun(
+    request: Request | Fault, record: Record, route: RouteRule, formed: Formed | None
+) -> tuple[Request, str] | Fault:
     """The request, and the first model of the route that can take it."""
     if isinstance(request, Fault):
         return request
     fitted = route.fitted(request, record.fields)
-    return fitted if isinstance(fitted, Fault) else (request, fitted[0])
+    if isinstance(fitted, Fault):
+        return fitted
+    return request if formed is None else formed.asked(request, fitted[0]), fitted[0]
 
 
 def _sent(job: Job, request: Request, model: str) -> str:

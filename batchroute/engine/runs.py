@@ -25,6 +25,7 @@ from batchroute.engine.copying import Copying
 from batchroute.engine.endings import Ended
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
+from batchroute.engine.forms import answer_forms, parsed_type
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
 from batchroute.engine.lineups import Lineup
@@ -206,7 +207,7 @@ class _Asked:
         today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
         check_bounded(job, today)
         check_priced(job, today)
-        kept = kept_types(job.output.keep, found.source.schema)
+        kept = {**parsed_type(job), **kept_types(job.output.keep, found.source.schema)}
         return cls(job, options, clock, selection, found, due_at, kept)
 
 
@@ -291,6 +292,7 @@ def _pipeline(
         purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
         lineups=_lineups(job, pools),
+        forms=answer_forms(job),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 

@@ -9,6 +9,7 @@ from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure
 from batchroute.core.results import NOTHING_SPENT, Totals
 from batchroute.engine.pools import Pool
+from batchroute.routing.forms import Formed
 from batchroute.routing.suspicions import Suspicion
 from batchroute.routing.verdicts import counts
 
@@ -76,6 +77,12 @@ class Trail(Struct):
     failure: Failure | None = None
     failed: Pool | None = None
     """Where the latest failure came from."""
+    form: Formed | None = None
+    """What its answer has to be; None for any text."""
+    repairing: bool = False
+    """Whether the next request sends an answer back."""
+    repaired: frozenset[str] = frozenset()
+    """The models that were sent an answer of theirs back."""
 
     @classmethod
     def of(cls, record: Admitted) -> "Trail":

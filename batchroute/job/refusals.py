@@ -57,6 +57,7 @@ _WORDS: Final[dict[str | int, str]] = {
     "timeout": "job_duration",
     "sql": "job_sql",
     "python": "job_function",
+    "response": "job_response",
 }
 _RANGES: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}

@@ -26,6 +26,8 @@ class RouteRule(Struct, frozen=True, kw_only=True):
     """Whether many records are expected to begin with another model than the first: what models take was declared."""
     groups: Groups | None = None
     """The models that stand for one another, where any do."""
+    form: str = ""
+    """What its answers have to be, as a fingerprint takes it; empty for any text."""
 
     def matches(self, labels: Labels) -> bool:
         return (self.tasks is None or labels.task in self.tasks) and (

@@ -52,6 +52,8 @@ class Policy(Struct, frozen=True):
     """The first of this type says nothing of the record nor of the model: the same again at once, uncounted."""
     opinions: int | None = None
     """As many errors of this type end the record: every further model would say the same. None: however many."""
+    repair: bool = False
+    """The answer is sent back once, whatever else was tried: that is no load on a model that fails."""
 
 
 class Elsewhere(StrEnum):
@@ -82,6 +84,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Whether the run is stopping: what another run can answer stays pending."""
     own: bool = False
     """Whether it is the record's own parameters that the provider may refuse, not those of the job."""
+    repaired: bool = False
+    """Whether this model was sent an answer of its own back already."""
     doubtful: bool = False
     """Whether it may as well be the model that fails as the record."""
 
@@ -101,6 +105,7 @@ _CONNECT = Policy(2, Effect.FAILED)
 _ONCE_MORE = Policy(1, Effect.FAILED)
 _NEXT_MODEL = Policy(0, Effect.FAILED)
 _ODD_ANSWER = Policy(1, Effect.NONE, dead=True, refused=True)
+_WRONG_FORM = Policy(1, Effect.NONE, dead=True, refused=True, repair=True)
 _RECORDS_FAULT = Policy(0, Effect.NONE, dead=True)
 _FOR_EVERY_MODEL = Policy(0, Effect.NONE, dead=True, opinions=1)
 _BAD_REQUEST = Policy(0, Effect.NONE, dead=True, opinions=1, strikes=20)
@@ -173,6 +178,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.FINISH_UNKNOWN: _ODD_ANSWER,
     ErrorType.UNEXPECTED_TOOL_CALL: _ODD_ANSWER,
     ErrorType.OUTPUT_TRUNCATED: _ODD_ANSWER,
+    ErrorType.SCHEMA_MISMATCH: _WRONG_FORM,
     ErrorType.UNKNOWN_OUTCOME: _CONNECT,
     ErrorType.CANCELLED_BY_RUN: _CONNECT,
     ErrorType.UNCLASSIFIED: _ONCE_MORE,
@@ -198,6 +204,11 @@ def counts(error_type: ErrorType, same: int) -> bool:
 def last_word(failure: Failure) -> bool:
     """Whether a model that failed like this cannot help the record at any later time."""
     return POLICIES[failure.error_type].dead
+
+
+def repairable(failure: Failure) -> bool:
+    """Whether a retry sends the answer back, at once and with what is wrong with it."""
+    return POLICIES[failure.error_type].repair
 
 
 def pause_wished(failure: Failure) -> float | None:
@@ -226,9 +237,10 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
         return _last_tried(policy, outcome, situation)
-    soon = situation.affordable and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
+    soon = (situation.affordable or policy.repair) and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
     worth_it = outcome.may_retry and (soon or situation.elsewhere is not Elsewhere.NOW)
-    if situation.usable and worth_it and situation.tries <= policy.retries:
+    left = not situation.repaired if policy.repair else situation.tries <= policy.retries
+    if situation.usable and worth_it and left:
         return Action.RETRY
     if situation.elsewhere is Elsewhere.NOW:
         return Action.ESCALATE if policy.refused else Action.FAIL_OVER
