@@ -49,8 +49,8 @@ class JsonForm:
     reminder = "Answer again, with nothing but the corrected JSON."
 
     def __init__(self, schema: dict[str, Any]) -> None:
-        told = json.encode(schema, order="sorted").decode()
-        self.identity = f"schema {told}"
+        told = json.encode(schema).decode()  # in its own order, which models keep to when they answer
+        self.identity = f"schema {json.encode(schema, order='sorted').decode()}"
         self._validator = validator(schema)
         self._instruction = (
             "Answer with one JSON value that fits this JSON Schema, and with nothing around it.\n"

@@ -1,14 +1,24 @@
 """Answers that must have a form: asked for, held against it, sent back, passed on, and values in the results."""
 
 import json
+import asyncio
+import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
+from batchroute.core.errors import JobError
 from batchroute.core.responses import ErrorType, Outcome
+from batchroute.engine.forms import parsed_type
 from batchroute.engine.pipeline import Options
+from batchroute.engine.verifications import Routes, verify
+from batchroute.io.store import Store
+from batchroute.job.loading import load_job
+from batchroute.report.scans import scan_results
 from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Script, Sent, answer, failure
@@ -180,8 +190,6 @@ def test_a_null_that_strict_mode_asks_for_is_as_good_as_missing(tmp_path: Path) 
 
 
 def test_an_answer_that_was_cut_off_gets_more_room(tmp_path: Path) -> None:
-    import msgspec
-
     cut = msgspec.structs.replace(answer('{"name": "A'), finish_reason="length")
     done = ran(tmp_path, scripts={"a": says(cut, text(GOOD))})
 
@@ -281,3 +289,82 @@ def test_a_changed_schema_makes_answers_stale_and_refreshed_ones_share_their_typ
 def test_a_job_without_a_response_has_no_such_column(tmp_path: Path) -> None:
     done = ran(tmp_path, scripts={"a": says(answer())}, response=None)
     assert "parsed" not in done.results.columns
+
+
+def test_a_class_beside_the_job_is_a_schema(tmp_path: Path) -> None:
+    source = (
+        "from pydantic import BaseModel\nclass Order(BaseModel):\n    name: str\n    tags: list[str] = []\n"
+    )
+    (tmp_path / "orders.py").write_text(source)
+    path = tmp_path / "job.yaml"
+    path.write_text(JOB_WITH_CLASS)
+
+    found = parsed_type(load_job(path))
+
+    assert found == {"parsed": pl.Struct({"name": pl.String, "tags": pl.List(pl.String)})}
+    (tmp_path / "orders.py").write_text("Order = int\n")
+    with pytest.raises(JobError, match=r"orders:Order is no pydantic model.*\[job_response\]"):
+        parsed_type(load_job(path))
+
+
+JOB_WITH_CLASS = """
+job: test
+input: {path: in.jsonl}
+output: {path: out}
+prompt: {user: "{{ text }}"}
+response: {pydantic: "orders:Order"}
+providers: {p: {kind: simulator}}
+models: {a: {provider: p, model: sim-small}}
+routes: {default: {models: [a]}}
+"""
+
+
+def test_a_run_that_was_killed_while_an_answer_was_mended_goes_on(tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    write_records(tmp_path / "in.jsonl", records(4))
+
+    def script(sent: Sent) -> tuple[float, Outcome]:
+        if len(body(sent)["messages"]) == 1:
+            return 0.1 * sent.number, text(GOOD if b"question 3" not in sent.request.messages else {})
+        shutil.copytree(tmp_path, killed)  # what a kill leaves at this moment
+        return 0.1, text(GOOD)
+
+    whole = run_virtually(tmp_path, models=STRICT_MODELS, response=FORM, scripts={"a": script})
+    assert whole.results["flag"].to_list().count("repaired") == 1
+
+    with closing(Store(killed / "out")) as store:
+        assert [attempt.verdict for _, attempt in store.unfinished()] == [None]
+    resumed = run_virtually(killed, models=STRICT_MODELS, response=FORM, scripts={"a": says(text(GOOD))})
+
+    assert len(resumed.provider.log) == 1
+    assert len(body(resumed.provider.log[0])["messages"]) == 1
+    assert resumed.results["parsed"].to_list() == [GOOD] * 4
+    assert resumed.results.filter(record_id="r3")["attempts"].to_list() == [3]
+    assert resumed.results.schema == whole.results.schema
+
+
+def test_parts_are_written_again_from_the_state_alone(tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    write_records(tmp_path / "in.jsonl", records(3))
+
+    def script(sent: Sent) -> tuple[float, Outcome]:
+        if sent.number == 3:
+            shutil.copytree(tmp_path, killed)
+        return sent.number * 1.0, text(GOOD)
+
+    one = model("a", json_schema=True, limits={"concurrency": 1})
+    run_virtually(
+        tmp_path,
+        models={"a": one},
+        routes={"default": {"models": ["a"]}},
+        response=FORM,
+        scripts={"a": script},
+    )
+    with closing(Store(killed / "out")) as store:
+        store.begin_export()  # a part was due
+
+    asyncio.run(verify(killed / "out", Routes(agree=lambda _: True, write=lambda _: None), repair=True))
+
+    results = scan_results(killed / "out").collect()
+    assert results["parsed"].to_list() == [GOOD, GOOD]
+    assert isinstance(results.schema["parsed"], pl.Struct)

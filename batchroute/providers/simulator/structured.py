@@ -1,5 +1,7 @@
-"""Answers to a request with `response_format`: a JSON object that fits the schema, or visibly does not."""
+"""Answers to a request with a JSON Schema: JSON that fits it, or visibly does not."""
 
+from functools import lru_cache
+from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
 from msgspec import json
@@ -9,6 +11,23 @@ from batchroute.providers.simulator.answers import facts, subject
 from batchroute.providers.simulator.prompts import Prompt
 
 _DEEPEST = 12
+_TOLD = "JSON Schema:"
+
+
+@lru_cache(maxsize=64)  # a job has few system messages
+def told(system: str) -> dict[str, Any] | None:
+    """The schema that instructions hold in their words; None where they hold none."""
+    _, found, after = system.partition(_TOLD)
+    try:
+        schema, _ = JSONDecoder().raw_decode(after.strip()) if found else (None, 0)
+    except (JSONDecodeError, RecursionError):
+        return None
+    return schema if isinstance(schema, dict) else None
+
+
+def around(text: str, shape: int) -> str:
+    """What a model that was told in words says: one time in four with a code fence and a sentence around it."""
+    return f"Here is the JSON:\n```json\n{text}\n```" if shape % 4 == 0 else text
 
 
 def write(schema: dict[str, Any], prompt: Prompt, *, able: bool, shape: int) -> str:
