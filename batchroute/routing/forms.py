@@ -3,6 +3,7 @@
 It is no matter to an answer how its model was asked: all are held against the same form.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
@@ -91,7 +92,10 @@ class JsonForm:
             value = self._without_nulls(value)
             if not self._validator.is_valid(value):
                 raise WrongFormError(self._told(value))
-        return json.encode(value).decode()
+        try:
+            return json.encode(value).decode()
+        except (OverflowError, ValueError, RecursionError) as error:
+            raise WrongFormError(f"it holds what no JSON can: {error}") from None
 
     def _without_nulls(self, value: Any) -> Any:
         """Without the members that are null where they may only be missing: strict mode cannot leave one out."""
@@ -129,11 +133,12 @@ class LabelForm:
 
     def __init__(self, labels: Iterable[str], told: Iterable[str] = ()) -> None:
         self._labels = {read_alike(label): label for label in labels}
+        self._bare = {read_alike(label.strip(_AROUND)): label for label in self._labels.values()}
         listed = ", ".join(self._labels.values())
         self.identity = f"labels {listed}"
         self.reminder = f"Answer with exactly one of these labels and nothing else: {listed}"
-        text = read_alike(" ".join(told))
-        self._said = all(label in text for label in self._labels)
+        text = read_alike(_SHOWN_FIELDS.sub(" ", " ".join(told)))
+        self._said = all(re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text) for label in self._labels)
 
     def ask(self, request: Request, response_format: ResponseFormat) -> Request:  # noqa: ARG002  the protocol's
         if self._said:
@@ -141,12 +146,13 @@ class LabelForm:
         return structs.replace(request, messages=with_system(request.messages, self.reminder))
 
     def read(self, text: str) -> str:
-        label = self._labels.get(read_alike(text)) or self._labels.get(read_alike(text.strip(_AROUND)))
+        label = self._labels.get(read_alike(text)) or self._bare.get(read_alike(text.strip(_AROUND)))
         if label is None:
             raise WrongFormError("it is none of the labels")
         return json.encode(label).decode()
 
 
+_SHOWN_FIELDS: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _AROUND: Final = " \t\r\n\"'`*_.!:。“”„"
 """What a model may write around a label: quotes, emphasis, a full stop."""
 

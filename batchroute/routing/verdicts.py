@@ -239,12 +239,18 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
         return _last_tried(policy, outcome, situation)
     soon = (situation.affordable or policy.repair) and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
     worth_it = outcome.may_retry and (soon or situation.elsewhere is not Elsewhere.NOW)
-    left = not situation.repaired if policy.repair else situation.tries <= policy.retries
-    if situation.usable and worth_it and left:
+    if situation.usable and worth_it and _left(policy, situation):
         return Action.RETRY
     if situation.elsewhere is Elsewhere.NOW:
         return Action.ESCALATE if policy.refused else Action.FAIL_OVER
     return _nowhere_else(policy, outcome, situation)
+
+
+def _left(policy: Policy, situation: Situation) -> bool:
+    """Whether the same model is due another try, if it is worth one."""
+    if policy.repair:
+        return not situation.repaired and situation.tries < MAX_TRIES_PER_MODEL
+    return situation.tries <= policy.retries
 
 
 def _paused(situation: Situation) -> Action:

@@ -1,7 +1,7 @@
 """Answers that must have a form: asked for, held against it, sent back, passed on, and values in the results."""
 
-import json
 import asyncio
+import json
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Script, Sent, answer, failure
 
-ORDER = {
+ORDER: dict[str, Any] = {
     "type": "object",
     "properties": {
         "name": {"type": "string"},
@@ -204,7 +204,7 @@ def test_the_column_has_its_type_also_when_nothing_was_answered(tmp_path: Path) 
     assert isinstance(done.results.schema["parsed"], pl.Struct)
 
 
-LABELS = {"labels": ["Positive", "very negative", "neutral"]}
+LABELS = {"labels": ["Positive", "very negative", "neutral", "N.A."]}
 
 
 @pytest.mark.parametrize(
@@ -214,6 +214,7 @@ LABELS = {"labels": ["Positive", "very negative", "neutral"]}
         ("  positive\n", "Positive"),
         ('"VERY  negative."', "very negative"),
         ("**neutral**", "neutral"),
+        ("'N.A.'", "N.A."),
     ],
 )
 def test_a_label_is_found_whatever_its_case_and_blanks(tmp_path: Path, said: str, label: str) -> None:
@@ -228,12 +229,12 @@ def test_a_prompt_that_does_not_name_the_labels_is_told_them(tmp_path: Path) -> 
     told = body(done.provider.log[0])["messages"]
     assert told[0] == {
         "role": "system",
-        "content": "Answer with exactly one of these labels and nothing else: Positive, very negative, neutral",
+        "content": "Answer with exactly one of these labels and nothing else: Positive, very negative, neutral, N.A.",
     }
 
 
 def test_a_prompt_that_names_them_stays_as_it_is(tmp_path: Path) -> None:
-    prompt = {"system": "Say positive, very negative or neutral.", "user": "{{ text }}"}
+    prompt = {"system": "Say positive, very negative, neutral or N.A.", "user": "{{ text }}"}
     done = ran(tmp_path, scripts={"a": says(answer("neutral"))}, response=LABELS, prompt=prompt)
 
     assert [message["content"] for message in body(done.provider.log[0])["messages"]] == [
@@ -242,10 +243,20 @@ def test_a_prompt_that_names_them_stays_as_it_is(tmp_path: Path) -> None:
     ]
 
 
+def test_a_label_within_another_word_is_not_named(tmp_path: Path) -> None:
+    prompt = {"user": "Is it there? Take notes: {{ text }}"}
+    done = ran(
+        tmp_path, scripts={"a": says(answer("no"))}, response={"labels": ["no", "text"]}, prompt=prompt
+    )
+    assert [message["role"] for message in body(done.provider.log[0])["messages"]] == ["system", "user"]
+
+
 def test_another_word_than_a_label_is_sent_back(tmp_path: Path) -> None:
     done = ran(tmp_path, scripts={"a": says(answer("mixed"), answer("neutral"))}, response=LABELS)
 
-    assert body(done.provider.log[1])["messages"][-1]["content"].endswith("Positive, very negative, neutral")
+    assert body(done.provider.log[1])["messages"][-1]["content"].endswith(
+        "Positive, very negative, neutral, N.A."
+    )
     assert done.results["flag"].to_list() == ["repaired"]
 
 

@@ -1,5 +1,6 @@
 """JSON in what models say, schemas in strict mode, and what a model is told of a wrong answer."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -145,3 +146,12 @@ def test_a_refusal_is_not_sent_back() -> None:
         False,
         refusal.usage,
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["so: [" + "9" * 400 + "]", 'so: ["\\ud800"]', "[" * 800 + "]" * 800, "so: " + "[" * 800 + "]" * 800],
+)
+def test_whatever_a_model_says_is_read_or_refused(text: str) -> None:
+    with suppress(WrongFormError):  # nothing else is raised
+        json_in(JsonForm({"type": "array"}).read(text))
