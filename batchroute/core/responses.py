@@ -39,6 +39,8 @@ class Response(Struct, frozen=True, gc=False, kw_only=True):
     http_status: int = 200
     flag: str | None = None
     rate_limits: RateLimits | None = None
+    parsed: str | None = None
+    """The answer as JSON, where it has to have a form."""
 
 
 class ErrorType(StrEnum):
@@ -119,6 +121,7 @@ class ErrorType(StrEnum):
     CHECK_LABELS = "check_labels"
     CHECK_PYTHON = "check_python"
     CHECK_JUDGE = "check_judge"
+    SCHEMA_MISMATCH = "schema_mismatch"
     UNKNOWN_OUTCOME = "unknown_outcome"
     CANCELLED_BY_RUN = "cancelled_by_run"
     UNCLASSIFIED = "unclassified"
@@ -143,6 +146,8 @@ class Failure(Struct, frozen=True, gc=False, kw_only=True):
     response_model: str | None = None
     response_id: str | None = None
     rate_limits: RateLimits | None = None
+    answer: str | None = None
+    """What the model said, where that was no use."""
 
 
 Outcome: TypeAlias = Response | Failure

@@ -92,3 +92,5 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     kept: dict[str, Any]
     fingerprint: int | None = None
     """Of the request that it answers: tells later whether that is still what the record asks."""
+    parsed: str | None = None
+    """The answer as JSON, where it has to have a form."""

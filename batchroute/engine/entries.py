@@ -124,6 +124,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         finished_at=finished_at,
         kept=record.kept,
         fingerprint=record.fingerprint,
+        parsed=response.parsed,
     )
 
 

@@ -193,7 +193,8 @@ class Feed:
         return False
 
     def _fingerprint(self, request: Request, rendered: _Rendered) -> int:
-        return self.fingerprints.of(request, rendered.route.tried(rendered.models))
+        route = rendered.route
+        return self.fingerprints.of(request, route.tried(rendered.models), route.form)
 
     def _leave_out(self, known: Known) -> None:
         if known.state is State.FAILED:

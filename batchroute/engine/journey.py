@@ -25,6 +25,7 @@ from batchroute.engine.requests import Requests
 from batchroute.engine.trails import Admitted, Exchange, Kept, Trail
 from batchroute.routing.checks import Checks, Refused, refused
 from batchroute.routing.fits import no_larger
+from batchroute.routing.forms import Formed
 from batchroute.routing.judges import below
 from batchroute.routing.retries import CAP_S, backoff, longest_backoff
 from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose, over_tried
@@ -39,6 +40,7 @@ from batchroute.routing.verdicts import (
     decide,
     effect,
     last_word,
+    repairable,
 )
 
 LARGER = 2
@@ -60,6 +62,8 @@ class Journey:
     """Of the routes, and of what the wishes of records make of them, that do not simply try their models as written."""
     checks: Mapping[str, Checks] = field(default_factory=dict)
     """Of the routes that have any."""
+    forms: Mapping[str, Formed] = field(default_factory=dict)
+    """Of the routes whose answers have to have one."""
     judgements: Judgements
 
     async def walk(self, record: Admitted) -> None:
@@ -67,12 +71,17 @@ class Journey:
         trail = Trail.of(record)
         if self.lineups and record.lineup in self.lineups:
             self._line_up(trail)
+        if record.route in self.forms:
+            trail.form = self.forms[record.route]
         while not self.halt.stopping:
             choice = self._choose(trail)
             if isinstance(choice, Send):
                 attempt = self._afforded if self.purse.bounded else self._attempt
                 pool = self.pools[choice.model]
-                trail.asked = pool.asked(trail.request)
+                request = (
+                    trail.request if trail.form is None else trail.form.asked(trail.request, choice.model)
+                )
+                trail.asked = pool.asked(request)
                 verdict = await attempt(trail, pool)
                 if trail.judged is not None:
                     verdict = await self._judged(trail, pool, trail.judged)
@@ -136,6 +145,8 @@ class Journey:
             if self.purse.bounded and trail.reserved < self._most(trail, pool):
                 return None
             exchange = await self.requests.send(trail, pool, slot)
+            if trail.form is not None:
+                exchange.outcome = trail.form.checked(exchange.outcome, repaired=trail.repairing)
             if exchange.outrun is not None:
                 self._tell_of(trail, pool, exchange.outrun)
                 await self.requests.close(trail, pool, exchange.outrun, None)
@@ -306,6 +317,7 @@ class Journey:
             pause_s=pool.pause_s,
             stopping=self.halt.stopping,
             own=self._own(trail, pool),
+            repaired=model in trail.repaired,
             doubtful=not trail.suspect and (trail.late < MAX_TRIES_PER_MODEL or not pool.proven),
         )
 
@@ -317,7 +329,7 @@ class Journey:
     def _follow(self, trail: Trail, pool: Pool, failure: Failure, verdict: Action) -> None:
         """Set the record on the way of its verdict."""
         model = pool.spec.model
-        trail.stay = None
+        trail.stay, trail.repairing = None, False
         trail.request = trail.record.request
         if verdict is Action.GIVE_UP:
             self._forgive(trail)
@@ -328,6 +340,9 @@ class Journey:
                 trail.late += 1
                 trail.tries[model] = tried - 1  # it may have been down: this one does not count
                 trail.affordable = False
+            if repairable(failure):
+                self._send_back(trail, model, failure)
+                return
             pool.retries.spend()
             if failure.error_type is ErrorType.OUTPUT_TRUNCATED and trail.request.max_output_tokens:
                 trail.request = trail.request.with_room(LARGER * trail.request.max_output_tokens)
@@ -336,10 +351,17 @@ class Journey:
         if trail.suspicion is not None and trail.suspicion.exhausted(model):
             trail.spent |= {model}
 
+    def _send_back(self, trail: Trail, model: str, failure: Failure) -> None:
+        """Have the model mend its answer."""
+        assert trail.form is not None, "only an answer that must have a form has not the form"
+        trail.request = trail.form.repair(trail.record.request, failure)
+        trail.repairing = True
+        trail.repaired |= {model}
+
     def _delay(self, trail: Trail) -> float:
         """How long a record waits before the same model gets it again, seconds."""
         failure = trail.failure
-        if failure is not None and not trail.counts(failure):
+        if failure is not None and (trail.repairing or not trail.counts(failure)):
             return 0.0
         wish_s = min(failure.retry_after_s or 0.0, CAP_S) if failure else None
         if not trail.affordable:

@@ -9,6 +9,7 @@ from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price, Rates
 from batchroute.core.records import Record
 from batchroute.engine.demands import judges
+from batchroute.engine.forms import answer_forms
 from batchroute.io.functions import import_function
 from batchroute.io.prices import resolve_context, resolve_price
 from batchroute.io.sources.source import Source, open_source
@@ -18,6 +19,7 @@ from batchroute.job.stages import PythonStage
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fits import Ability, Fitting, primary
+from batchroute.routing.forms import Formed
 from batchroute.routing.functions import Function
 from batchroute.routing.messages import output_cap
 from batchroute.routing.prompts import Prompts
@@ -86,17 +88,19 @@ def prompt_warnings(prompts: Prompts) -> tuple[str, ...]:
 
 def router(job: Job) -> Router:
     """The job's routes, in their order."""
-    contexts = _contexts(job)
-    return Router([_rule(name, route, job, contexts) for name, route in job.routes.items()])
+    contexts, forms = _contexts(job), answer_forms(job)
+    return Router([_rule(name, route, job, contexts, forms.get(name)) for name, route in job.routes.items()])
 
 
 def wishes(job: Job, on: dt.date) -> Wishes | None:
     """What the routes become by what records ask for themselves; None where they cannot."""
     if job.input.model is None and job.input.profile is None:
         return None
-    contexts = _contexts(job)
+    contexts, forms = _contexts(job), answer_forms(job)
     merits = [] if job.input.model is None else [_merit(job, name, on) for name in job.models]
-    return Wishes(job, merits, lambda name, route, key: _rule(name, route, job, contexts, key))
+    return Wishes(
+        job, merits, lambda name, route, key: _rule(name, route, job, contexts, forms.get(name), key)
+    )
 
 
 def routed(job: Job) -> tuple[str, ...]:
@@ -254,7 +258,12 @@ def _merit(job: Job, name: str, on: dt.date) -> Merit:
 
 
 def _rule(
-    name: str, route: Route, job: Job, contexts: Mapping[str, int | None], variant: str = ""
+    name: str,
+    route: Route,
+    job: Job,
+    contexts: Mapping[str, int | None],
+    formed: Formed | None,
+    variant: str = "",
 ) -> RouteRule:
     choice = order(route)
     fitting = _fitting(job, route, contexts)
@@ -268,19 +277,21 @@ def _rule(
         spread=declared.narrows,
         groups=None if choice is None else choice.groups,
         variant=variant,
+        form="" if formed is None else formed.form.identity,
     )
 
 
 def _fitting(job: Job, route: Route, contexts: Mapping[str, int | None]) -> Fitting:
-    abilities = [_ability(model, job.models[model], contexts[model]) for model in route.models]
+    formed = (route.response or job.response) is not None  # then models without json_schema are told in words
+    abilities = [_ability(model, job.models[model], contexts[model], formed=formed) for model in route.models]
     return Fitting(abilities, language=job.input.language)
 
 
-def _ability(name: str, model: Model, context: int | None) -> Ability:
+def _ability(name: str, model: Model, context: int | None, *, formed: bool) -> Ability:
     return Ability(
         model=name,
         context=context,
         vision=model.vision,
-        json_schema=model.json_schema,
+        json_schema=None if formed else model.json_schema,
         languages=None if model.languages is None else frozenset(map(primary, model.languages)),
     )

@@ -47,6 +47,7 @@ from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
 from batchroute.job.moments import Since
+from batchroute.routing.forms import Formed
 
 WATCH_INTERVAL_S = 0.5
 MAX_WAIT_S = 3600.0
@@ -94,6 +95,7 @@ class Pipeline:
     stops: Stops
     lineups: Mapping[str, Lineup]
     demands: Demands
+    forms: Mapping[str, Formed]
     warnings: tuple[str, ...]
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
@@ -128,6 +130,7 @@ class Pipeline:
             judgements=Judgements(
                 pools=self.pools, requests=requests, halt=self.halt, clock=self.clock, purse=self.purse
             ),
+            forms=self.forms,
         )
         self._inquiries = Inquiries.of(self.feed.classifier, self._journey, self.pools, self.store)
 

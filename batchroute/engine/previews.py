@@ -11,6 +11,7 @@ from msgspec import Struct
 from batchroute.core.records import Batch, Fault, Labels, Record
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
+from batchroute.engine.forms import answer_forms
 from batchroute.engine.openings import (
     check_bounded,
     check_priced,
@@ -23,6 +24,7 @@ from batchroute.engine.openings import (
 )
 from batchroute.job.jobs import Job
 from batchroute.routing.adapters import Adapter
+from batchroute.routing.forms import Formed
 from batchroute.routing.routes import RouteRule
 from batchroute.routing.soundness import Soundness
 from batchroute.routing.wishes import Wishes
@@ -68,8 +70,9 @@ async def preview(job: Job, records: int = 1000) -> Preview:
     routes = list(map(router(job).route, labels))
     today = dt.datetime.fromtimestamp(Clock().wall(), dt.UTC).date()
     wished = wishes(job, today)
+    forms = answer_forms(job)
     rendered = [
-        (record, _begun(prompts.render(record), record, label, route, wished))
+        (record, _begun(prompts.render(record), record, label, route, wished, forms.get(route.name)))
         for record, route, label in zip(batch.records, routes, labels, strict=True)
     ]
     faults = {reject.line: reject.fault for reject in batch.rejects}
@@ -102,7 +105,12 @@ async def preview(job: Job, records: int = 1000) -> Preview:
 
 
 def _begun(
-    request: Request | Fault, record: Record, labels: Labels, route: RouteRule, wished: Wishes | None
+    request: Request | Fault,
+    record: Record,
+    labels: Labels,
+    route: RouteRule,
+    wished: Wishes | None,
+    formed: Formed | None,
 ) -> _Begun | Fault:
     """How the record sets out: with the request, to the first model of the route that can take it."""
     if isinstance(request, Fault):
@@ -111,7 +119,10 @@ def _begun(
     if isinstance(own, Fault):
         return own
     fitted = own.fitted(request, record.fields)
-    return fitted if isinstance(fitted, Fault) else _Begun(request, fitted[0], own.alternatives(fitted))
+    if isinstance(fitted, Fault):
+        return fitted
+    asked = request if formed is None else formed.asked(request, fitted[0])
+    return _Begun(asked, fitted[0], own.alternatives(fitted))
 
 
 def _unsaid(job: Job, records: list[Record]) -> Iterable[str]:

@@ -26,6 +26,7 @@ from batchroute.engine.demands import Demands
 from batchroute.engine.endings import Ended
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
+from batchroute.engine.forms import answer_forms, parsed_type
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
 from batchroute.engine.lineups import Lineup
@@ -214,7 +215,7 @@ class _Asked:
         today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
         check_bounded(job, today)
         check_priced(job, today)
-        kept = kept_types(job.output.keep, found.source.schema)
+        kept = {**parsed_type(job), **kept_types(job.output.keep, found.source.schema)}
         return cls(job, options, clock, selection, found, due_at, kept, wishes(job, today), Demands.of(job))
 
 
@@ -302,6 +303,7 @@ def _pipeline(
         stops=stops,
         lineups=_lineups({**job.routes, **(wished.routes if wished else {})}, pools),
         demands=asked.demands,
+        forms=answer_forms(job),
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 

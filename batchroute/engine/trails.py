@@ -10,6 +10,7 @@ from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import NOTHING_SPENT, Totals
 from batchroute.engine.pools import Pool, Slot
+from batchroute.routing.forms import Formed
 from batchroute.routing.suspicions import Suspicion
 from batchroute.routing.verdicts import counts
 
@@ -118,6 +119,12 @@ class Trail(Struct):
     """The answer that a judge has the last word on."""
     settled: int = 0
     """What an answer that is being judged has cost, picodollars: spent, and not yet in the ledger."""
+    form: Formed | None = None
+    """What its answer has to be; None for any text."""
+    repairing: bool = False
+    """Whether the next request sends an answer back."""
+    repaired: frozenset[str] = frozenset()
+    """The models that were sent an answer of theirs back."""
 
     def keep(self, kept: Kept) -> None:
         """Remember a refused answer if none before it was better."""

@@ -15,6 +15,8 @@ from batchroute.core.attempts import Attempt
 from batchroute.core.errors import OutputError
 from batchroute.core.responses import Usage
 from batchroute.core.results import Result, Status, Totals
+from batchroute.io.parsed import parsed_series, realigned
+from batchroute.job.forms import PARSED
 
 COST = pl.Decimal(38, 12)
 TIME = pl.Datetime("us", "UTC")
@@ -103,14 +105,17 @@ def ledger_frame(attempts: Sequence[Attempt]) -> pl.DataFrame:
 
 
 def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Results as columns, the carried input columns last."""
+    """Results as columns, the carried input columns last; `parsed` is one of them where no input column is."""
     columns = _columns(Result, results)
     columns |= _columns(Totals, columns["totals"])
     columns["finished_at"] = _times(columns["finished_at"])
     columns["cost_usd"] = columns["cost"]
     frame = _frame(columns, RESULTS)
     carried = [
-        _carried(name, kind, [values.get(name) for values in columns["kept"]]) for name, kind in kept.items()
+        _carried(name, kind, [values.get(name) for values in columns["kept"]])
+        if name != PARSED or any(name in values for values in columns["kept"])
+        else parsed_series(name, kind, columns["parsed"])
+        for name, kind in kept.items()
     ]
     return frame.with_columns(carried) if carried else frame
 
@@ -153,6 +158,8 @@ def replaced_rows(
     new = results_frame(results, kept)
     answered = new.filter(pl.col("status") != Status.FAILED.value)
     in_vain = new.filter(pl.col("status") == Status.FAILED.value).select(TOTALS_COLUMNS)
+    if PARSED in rows.columns and PARSED in new.columns:
+        rows = rows.with_columns(realigned(rows[PARSED], new[PARSED].dtype))
     places = rows.select("record_id").with_row_index("place")
     standing = _with_totals(rows.join(answered, on="record_id", how="anti"), in_vain)
     both = pl.concat([standing, answered], how="diagonal_relaxed")

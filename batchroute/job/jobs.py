@@ -27,7 +27,8 @@ from batchroute.job.budgets import Budget
 from batchroute.job.checks import Checks, LastResort
 from batchroute.job.choices import RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
-from batchroute.job.families import known
+from batchroute.job.families import ResponseFormat, known, known_format
+from batchroute.job.forms import Form
 from batchroute.job.functions import FunctionName
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
@@ -435,6 +436,9 @@ class Route(Spec):
         default=None,
         description="USD that a record may be expected to cost: dearer models are left out for it.",
     )
+    response: Form | None = Field(
+        default=None, description="What its answers have to be. Default: as the job says."
+    )
     checks: Checks = Field(
         default=(),
         description="What an answer must be like, such as [{min_chars: 20}, {refusal: true}]; one that is not is "
@@ -532,6 +536,10 @@ class Job(Spec):
     notify: Notify | None = Field(
         default=None, description="Whom a run tells how it goes when nobody watches it."
     )
+    response: Form | None = Field(
+        default=None,
+        description="What an answer has to be: JSON of a schema, or one of some labels. Default: any text.",
+    )
 
     _path: Path = PrivateAttr(default=Path("job.yaml"))
     _warnings: tuple[str, ...] = PrivateAttr(default=())
@@ -595,6 +603,23 @@ class Job(Spec):
         adaptation = declared.adapt if family is None else declared.adapt.over(family)
         return adaptation if adaptation.changes else None
 
+    def form(self, route: str) -> Form | None:
+        """What the answers of a route have to be; None for any text."""
+        return self.routes[route].response or self.response
+
+    def answers_in(self, model: str) -> ResponseFormat:
+        """The response_format by which a declared model can be asked for JSON: as the job says, or as is known of it."""
+        declared, adaptation = self.models[model], self.adaptation(model)
+        if adaptation is not None and "response_format" in adaptation.drop:
+            return "text"
+        provider = self.providers[declared.provider]
+        known_as = known_format(provider.known_by, self.provider_model(model))
+        if declared.json_schema:
+            return "json_schema"
+        if declared.json_schema is None:
+            return "json_schema" if provider.kind == "simulator" else known_as
+        return "json_object" if known_as != "text" else "text"
+
     def fingerprint(self) -> str:
         """SHA-256 in hex of all that shapes the answers: never a key, a limit, a price or a path."""
         shape = {
@@ -610,6 +635,7 @@ class Job(Spec):
             **self._abilities(),
             **self._wishes(),
             **self._functions(),
+            **self._forms(),
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
 
@@ -622,6 +648,8 @@ class Job(Spec):
         """What the files say whose functions classify or check; what those files import is not looked at."""
         names = {stage.python for stage in self.classify if isinstance(stage, PythonStage)}
         names |= {each.python for route in self.routes.values() for each in route.checks if each.python}
+        forms = map(self.form, self.routes)
+        names |= {form.pydantic for form in forms if form is not None and form.pydantic is not None}
         files = {name: FunctionName.of(name).file(self.directory) for name in sorted(names)}
         written = {
             name: hashlib.sha256(file.read_bytes()).hexdigest()
@@ -639,6 +667,11 @@ class Job(Spec):
             if self.input.model is not None
         }
         return {"wishes": [asked, merits]} if asked else {}
+
+    def _forms(self) -> dict[str, Any]:
+        """What answers have to be, by route, where they have to be anything."""
+        forms = {route: form.model_dump(mode="json") for route in self.routes if (form := self.form(route))}
+        return {"responses": forms} if forms else {}
 
     def _abilities(self) -> dict[str, Any]:
         """What models are declared to take, where any is; it decides which of them a record comes to."""

@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
-from batchroute.job import auto_names, checks, choices, profiles
+from batchroute.job import auto_names, checks, choices, forms, profiles
 from batchroute.job.addresses import is_loopback, looks_real, names_a_secret
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
@@ -40,6 +40,7 @@ def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     yield from profiles.misfits(root)
     yield from auto_names.misfits(root)
     yield from checks.misfits(root, origin)
+    yield from forms.misfits(root, origin)
     yield from _speechless(root)
     yield from _overlap(root, origin)
     yield from _keys_on_the_command_line(root)

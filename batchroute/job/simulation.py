@@ -23,6 +23,7 @@ FaultKind: TypeAlias = Literal[
     "unsure",  # 200, an answer that doubts itself
     "placeholder",  # 200, an answer with something left to fill in
     "short",  # 200, one word
+    "invalid",  # 200, an answer that is not of the form that was asked for
 ]
 """What can go wrong with an admitted request."""
 

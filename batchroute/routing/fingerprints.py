@@ -18,7 +18,7 @@ class Fingerprints:
     """Fingerprints of requests on the way to the models of their route.
 
     Two are equal when the messages, the parameters (in any order) and the models that are tried (as their providers
-    know them, in order) are, and what each of them is sent in place of the request. What routes and models are called
+    know them, in order) are, and what each of them is sent in place of the request, and what the answer has to be. What routes and models are called
     in the job, and which labels a record has, is no matter: it changes no answer. `known_as` tells of every declared
     model what it is, `adapters` has those that differ.
     """
@@ -26,22 +26,23 @@ class Fingerprints:
     def __init__(self, known_as: Mapping[str, object], adapters: Mapping[str, Adapter] | None = None) -> None:
         self._known_as = known_as
         self._adapters = adapters or {}
-        self._begun: dict[tuple[Tried, bytes], hashlib.blake2b] = {}
+        self._begun: dict[tuple[Tried, bytes, str], hashlib.blake2b] = {}
 
-    def of(self, request: Request, models: Tried) -> int:
-        """The fingerprint, signed as SQLite's integers are."""
-        begun = self._begun.get((models, request.params))
-        digest = self._begin(request, models) if begun is None else begun.copy()
+    def of(self, request: Request, models: Tried, form: str = "") -> int:
+        """The fingerprint, signed as SQLite's integers are. `form` tells what the answer has to be."""
+        begun = self._begun.get((models, request.params, form))
+        digest = self._begin(request, models, form) if begun is None else begun.copy()
         digest.update(request.messages)
         return int.from_bytes(digest.digest(), "little", signed=True)
 
-    def _begin(self, request: Request, models: Tried) -> hashlib.blake2b:
+    def _begin(self, request: Request, models: Tried, form: str) -> hashlib.blake2b:
         """What the records of a route have in common; kept where the parameters are the job's."""
         params = json.loads(b"{%b}" % request.params[1:])
-        asked = json.dumps([[self._told(model, params) for model in models], params], sort_keys=True)
+        told = [[self._told(model, params) for model in models], params]
+        asked = json.dumps([*told, form] if form else told, sort_keys=True)
         begun = hashlib.blake2b(asked.encode(), digest_size=BYTES)
         if not request.own_params:
-            self._begun[models, request.params] = begun.copy()
+            self._begun[models, request.params, form] = begun.copy()
         return begun
 
     def _told(self, model: str | tuple[str, ...], params: dict[str, object]) -> object:

@@ -54,6 +54,8 @@ class Policy(Struct, frozen=True):
     """As many errors of this type end the record: every further model would say the same. None: however many."""
     checked: bool = False
     """The model answered, and a check of the route refused it: no attempt of the few, and no reason to ask it again."""
+    repair: bool = False
+    """The answer is sent back once, whatever else was tried: that is no load on a model that fails."""
 
 
 class Elsewhere(StrEnum):
@@ -84,6 +86,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Whether the run is stopping: what another run can answer stays pending."""
     own: bool = False
     """Whether it is the record's own parameters that the provider may refuse, not those of the job."""
+    repaired: bool = False
+    """Whether this model was sent an answer of its own back already."""
     doubtful: bool = False
     """Whether it may as well be the model that fails as the record."""
 
@@ -103,6 +107,7 @@ _CONNECT = Policy(2, Effect.FAILED)
 _ONCE_MORE = Policy(1, Effect.FAILED)
 _NEXT_MODEL = Policy(0, Effect.FAILED)
 _ODD_ANSWER = Policy(1, Effect.NONE, dead=True, refused=True)
+_WRONG_FORM = Policy(1, Effect.NONE, dead=True, refused=True, repair=True)
 _RECORDS_FAULT = Policy(0, Effect.NONE, dead=True)
 _FOR_EVERY_MODEL = Policy(0, Effect.NONE, dead=True, opinions=1)
 _BAD_REQUEST = Policy(0, Effect.NONE, dead=True, opinions=1, strikes=20)
@@ -189,6 +194,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.CHECK_LABELS: _CHECKED,
     ErrorType.CHECK_PYTHON: _CHECKED,
     ErrorType.CHECK_JUDGE: _CHECKED,
+    ErrorType.SCHEMA_MISMATCH: _WRONG_FORM,
     ErrorType.UNKNOWN_OUTCOME: _CONNECT,
     ErrorType.CANCELLED_BY_RUN: _CONNECT,
     ErrorType.UNCLASSIFIED: _ONCE_MORE,
@@ -223,6 +229,11 @@ def blames_record(failure: Failure) -> bool:
     return its_own or failure.error_type is ErrorType.UNSUPPORTED_PARAMETER  # or it had gone to another model
 
 
+def repairable(failure: Failure) -> bool:
+    """Whether a retry sends the answer back, at once and with what is wrong with it."""
+    return POLICIES[failure.error_type].repair
+
+
 def pause_wished(failure: Failure) -> float | None:
     """How long to leave the model alone, seconds; None where neither the provider nor the policy says."""
     if failure.retry_after_s is not None:
@@ -251,13 +262,20 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
         return _last_tried(policy, outcome, situation)
-    soon = situation.affordable and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
+    soon = (situation.affordable or policy.repair) and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
     worth_it = outcome.may_retry and (soon or situation.elsewhere is not Elsewhere.NOW)
-    if situation.usable and worth_it and situation.tries <= policy.retries:
+    if situation.usable and worth_it and _left(policy, situation):
         return Action.RETRY
     if situation.elsewhere is Elsewhere.NOW:
         return Action.ESCALATE if policy.refused else Action.FAIL_OVER
     return _nowhere_else(policy, outcome, situation)
+
+
+def _left(policy: Policy, situation: Situation) -> bool:
+    """Whether the same model is due another try, if it is worth one."""
+    if policy.repair:
+        return not situation.repaired and situation.tries < MAX_TRIES_PER_MODEL
+    return situation.tries <= policy.retries
 
 
 def _paused(situation: Situation) -> Action:

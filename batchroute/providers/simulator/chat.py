@@ -66,6 +66,13 @@ class ChatRequest(Struct, frozen=True):
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     @property
+    def subject(self) -> str | None:
+        """What a conversation in which the model has spoken before is about: its first user message. None for others."""
+        if not any(message.role == "assistant" for message in self.messages):
+            return None
+        return next((message.text for message in self.messages if message.role == "user"), None)
+
+    @property
     def schema(self) -> dict[str, Any] | None:
         """The JSON schema asked for; None when any text will do."""
         if self.response_format is None or self.response_format.type == "text":

@@ -17,6 +17,8 @@ _HTML = b"text/html; charset=utf-8"
 _PAGE = b"<!doctype html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
 _RETRY_S = 0.25
 _REFUSAL = "I'm sorry, but I can't help with that."
+UNFIT = "That depends on how you look at it."
+"""Said where one of some words was asked for."""
 _PATH = "/v1/chat/completions"
 
 
@@ -99,7 +101,8 @@ class Model:
             return Answer(content=None, finish_reason="stop", tokens=_tokens(_REFUSAL), refusal=_REFUSAL)
         if fault == "empty":
             return Answer(content="", finish_reason="stop", tokens=1)
-        text = answers.poor(fault, prompt, draws.shape) or self._text(request, prompt, draws)
+        spoilt = fault == "invalid"
+        text = answers.poor(fault, prompt, draws.shape) or self._text(request, prompt, draws, spoilt=spoilt)
         tokens = _tokens(text)
         room = tokens if request.cap is None else min(tokens, request.cap)
         if fault == "truncated":
@@ -108,14 +111,21 @@ class Model:
             return Answer(content=text, finish_reason="stop", tokens=tokens)
         return Answer(content=text[: room * 4], finish_reason="length", tokens=room)
 
-    def _text(self, request: chat.ChatRequest, prompt: prompts.Prompt, draws: chance.Draws) -> str:
+    def _text(
+        self, request: chat.ChatRequest, prompt: prompts.Prompt, draws: chance.Draws, *, spoilt: bool
+    ) -> str:
+        prompt = structs.replace(prompt, text=request.subject or prompt.text)
         task = prompts.infer(prompt)
         able = draws.skill < self.settings.chance(task)
+        told = structured.told(prompt.system)
+        if told is not None:
+            written = structured.write(told, prompt, able=able and not spoilt, shape=draws.shape)
+            return structured.around(written, draws.shape)
         if (schema := request.schema) is not None:
-            return structured.write(schema, prompt, able=able, shape=draws.shape)
+            return structured.write(schema, prompt, able=able and not spoilt, shape=draws.shape)
         if task == "classify" and (sheet := sheets.read(prompt)) is not None:
             return sheets.write(sheet, skill=self.settings.chance(task), shape=draws.shape)
-        return answers.write(task, prompt, able=able, shape=draws.shape)
+        return UNFIT if spoilt else answers.write(task, prompt, able=able, shape=draws.shape)
 
     def _admitted(
         self, fault: str | None, answer: Answer, prompt: prompts.Prompt, draws: chance.Draws, now: float
