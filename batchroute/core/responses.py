@@ -39,6 +39,8 @@ class Response(Struct, frozen=True, gc=False, kw_only=True):
     http_status: int = 200
     flag: str | None = None
     rate_limits: RateLimits | None = None
+    vectors: tuple[bytes, ...] = ()
+    """Of a request for vectors: one for each of its texts, as little-endian 32-bit floats."""
 
 
 class ErrorType(StrEnum):
@@ -81,6 +83,7 @@ class ErrorType(StrEnum):
     UNSUPPORTED_PARAMETER = "unsupported_parameter"
     CONTEXT_EXCEEDED = "context_exceeded"
     REQUEST_TOO_LARGE = "request_too_large"
+    BUNDLE_REFUSED = "bundle_refused"
     REQUEST_EXCEEDS_QUOTA = "request_exceeds_quota"
     CONTENT_BLOCKED = "content_blocked"
     AUTH_REJECTED = "auth_rejected"

@@ -12,6 +12,7 @@ from batchroute.core.responses import Failure, Outcome, Response
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.pools import PoolSpec
 from batchroute.engine.trails import Trail
+from batchroute.job.endpoints import VECTOR
 from batchroute.routing.verdicts import Action
 
 BYTES_BESIDE_A_MESSAGE = 64
@@ -103,7 +104,7 @@ def _priced(attempt: Attempt, rates: Rates) -> Attempt:
 
 def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: float) -> Result:
     """The result of a record that was answered."""
-    record = trail.record
+    record, vectors = trail.record, response.vectors
     return Result(
         record_id=record.record_id,
         status=Status.SUCCEEDED,
@@ -113,7 +114,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         route=record.route,
         model=attempt.model,
         provider=attempt.provider,
-        response=response.content,
+        response=None if vectors else response.content,
         finish_reason=response.finish_reason,
         flag=attempt.flag,
         error_type=None,
@@ -122,7 +123,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         latency_s=attempt.latency_s,
         run_id=attempt.run_id,
         finished_at=finished_at,
-        kept=record.kept,
+        kept={**record.kept, VECTOR: vectors[0]} if vectors else record.kept,
         fingerprint=record.fingerprint,
     )
 

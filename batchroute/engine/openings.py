@@ -42,7 +42,7 @@ def opened(
     the folder for copies of objects while they are read; by default where temporary files go. `also` names columns
     that are read beside those that the job needs.
     """
-    prompts = Prompts(job.prompt, job.place)
+    prompts = Prompts(job.prompt, job.place, endpoint=job.endpoint, vectors=job.vectors)
     classifier = Classifier(job.classify, text=_texts(job, prompts), functions=_functions(job))
     columns = frozenset({*prompts.columns, *_columns_chosen_by(job), *job.output.keep, *also})
     source = open_source(
@@ -131,7 +131,9 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
 
 
 def capped(job: Job, model: str) -> bool:
-    """Whether the job limits the output of every request to this model."""
+    """Whether the job limits the output of every request to this model; vectors are none."""
+    if job.vectors is not None:
+        return True
     params, adapter = job.prompt.params, Adapter.of(job.adaptation(model))
     if adapter is None:
         return output_cap(params) is not None

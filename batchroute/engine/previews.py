@@ -18,6 +18,7 @@ from batchroute.engine.openings import (
     router,
 )
 from batchroute.job.jobs import Job
+from batchroute.providers.connect import body
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.routes import RouteRule
 from batchroute.routing.soundness import Soundness
@@ -96,7 +97,7 @@ def _sent(job: Job, request: Request, model: str) -> str:
     """The body as this model gets it."""
     adapter = Adapter.of(job.adaptation(model))
     asked = request if adapter is None else adapter.adapt(request)
-    return asked.body(job.provider_model(model)).decode()
+    return body(asked, job.provider_model(model)).decode()
 
 
 def _places(batch: Batch) -> dict[int, str]:

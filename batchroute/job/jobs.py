@@ -26,6 +26,7 @@ from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, P
 from batchroute.job.budgets import Budget
 from batchroute.job.choices import ListedModels, RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
+from batchroute.job.endpoints import Embeddings, EndpointName
 from batchroute.job.families import known
 from batchroute.job.functions import FunctionName
 from batchroute.job.key_files import KeyFilePath
@@ -435,7 +436,14 @@ class Job(Spec):
     job: Name = Field(description="The name: small letters, digits, - and _.")
     input: Input = Field(description="Where the records come from.")
     output: Output = Field(description="Where results, ledger and manifest go.")
+    endpoint: EndpointName = Field(
+        default="chat",
+        description="What is asked of providers: chat (chat completions), responses, or embeddings for vectors.",
+    )
     prompt: Prompt = Field(description="How a record becomes a request.")
+    embeddings: Embeddings | None = Field(
+        default=None, description="How vectors are asked for; only with endpoint: embeddings."
+    )
     classify: Annotated[tuple[Stage, ...], Listed] = Field(
         default=(), description="Stages in order; the first that decides wins."
     )
@@ -500,10 +508,18 @@ class Job(Spec):
         """The name by which the provider knows a declared model."""
         return self.models[model].model or model
 
-    def known_as(self, model: str) -> tuple[str, str | None, str]:
-        """What a declared model is, whatever the job calls it: the kind and URL of its provider, and its name there."""
+    def known_as(self, model: str) -> tuple[str | None, ...]:
+        """What a declared model is, whatever the job calls it: the kind and URL of its provider, its name there, and
+        the endpoint where that is not chat.
+        """
         provider = self.providers[self.models[model].provider]
-        return provider.kind, provider.base_url, self.provider_model(model)
+        asked = () if self.endpoint == "chat" else (self.endpoint,)
+        return provider.kind, provider.base_url, self.provider_model(model), *asked
+
+    @property
+    def vectors(self) -> Embeddings | None:
+        """How vectors are asked for; None where answers are."""
+        return (self.embeddings or Embeddings()) if self.endpoint == "embeddings" else None
 
     def adaptation(self, model: str) -> Adaptation | None:
         """What requests to a declared model are changed in: as the job says, over what is known of it."""
@@ -526,8 +542,15 @@ class Job(Spec):
             "routes": [[name, route.shape()] for name, route in self.routes.items()],
             **self._abilities(),
             **self._functions(),
+            **self._asked(),
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
+
+    def _asked(self) -> dict[str, Any]:
+        """What is asked for where that is no chat completion; how many share a request changes no vector."""
+        if self.endpoint == "chat":
+            return {}
+        return {"endpoint": self.endpoint, "vectors": self.vectors.params() if self.vectors else None}
 
     def _adapted(self, model: str) -> list[Any]:
         """What requests to it are changed in, for the fingerprint; nothing where they are not."""

@@ -7,7 +7,8 @@ import msgspec
 
 from batchroute.core.errors import JobError
 from batchroute.core.records import Fault, Record
-from batchroute.core.requests import Request, members
+from batchroute.core.requests import Endpoint, Request, members
+from batchroute.job.endpoints import Embeddings
 from batchroute.job.jobs import Prompt
 from batchroute.routing.messages import HALF_CHARACTER, Body, Conversation, output_cap
 from batchroute.routing.templates import Pieces, Template, compile_template, plain
@@ -26,8 +27,17 @@ class Prompts:
     what no prompt needs, with its line and column.
     """
 
-    def __init__(self, spec: Prompt, place: Callable[[str], str] = str) -> None:
-        self._form = _form(spec, place)
+    def __init__(
+        self,
+        spec: Prompt,
+        place: Callable[[str], str] = str,
+        *,
+        endpoint: str = Endpoint.CHAT,
+        vectors: Embeddings | None = None,
+    ) -> None:
+        """`vectors` says how vectors are asked for, where they are."""
+        self._form = _form(spec, place) if vectors is None else _Embedded(spec, place, vectors)
+        self._endpoint = Endpoint(endpoint)
         self.columns = frozenset(self._form.columns)
         self.spelled = frozenset(self._form.spelled)
 
@@ -42,6 +52,8 @@ class Prompts:
             return HALF_CHARACTER
         if type(request) is Request and len(request.messages) > MAX_MESSAGES:
             return Fault("request_too_large", f"the messages take more than {MAX_MESSAGES:,} bytes")
+        if self._endpoint is not Endpoint.CHAT and type(request) is Request:
+            return msgspec.structs.replace(request, endpoint=self._endpoint)
         return request
 
     def texts(self, records: Sequence[Record]) -> list[str | None]:
@@ -146,6 +158,28 @@ class _Templated:
         found = [fields.get(name) for name in self._read]
         parts = [value if type(value) is str else plain(value) for value in found if value is not None]
         return "\n".join(parts) if parts else None
+
+
+class _Embedded:
+    """A text, of which a vector is asked."""
+
+    def __init__(self, spec: Prompt, place: Callable[[str], str], vectors: Embeddings) -> None:
+        assert spec.user is not None, "nothing else is allowed beside vectors"
+        self._text = _Message.of("user", spec.user, place("prompt.user"))
+        self._plain = _Templated([self._text], b"", None)
+        self._params = members({**spec.params, **vectors.params()})
+        self.columns, self.spelled = self._plain.columns, self._plain.spelled
+
+    def render(self, fields: Mapping[str, Any]) -> Request | Fault:
+        text = self._text.template.render(fields)
+        if isinstance(text, Fault):
+            return text
+        if not text or text.isspace():
+            return Fault("prompt_empty", "the text is empty")
+        return Request(messages=b"[%b]" % _encode(text), params=self._params, max_output_tokens=0)
+
+    def text(self, fields: Mapping[str, Any]) -> str | None:
+        return self._plain.text(fields)
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
