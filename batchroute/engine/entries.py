@@ -16,6 +16,9 @@ from batchroute.job.endpoints import VECTOR
 from batchroute.routing.verdicts import Action
 
 BYTES_BESIDE_A_MESSAGE = 64
+MOST_TOKENS_PER_IMAGE = 50_000
+"""Of an image at full detail on gpt-4o-mini, which counts the most: 2,833 and 5,667 for each of up to 8 tiles
+(platform.openai.com, guide Images and vision, 2026-11)."""
 
 
 def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
@@ -58,6 +61,8 @@ def upper_bound(request: Request, rates: Rates | None) -> int | None:
     if rates is None or request.max_output_tokens is None:
         return None
     sent = len(request.messages) + len(request.params) + BYTES_BESIDE_A_MESSAGE
+    if request.images:
+        sent += MOST_TOKENS_PER_IMAGE * request.images - request.image_bytes
     return rates.most(sent, request.max_output_tokens)
 
 

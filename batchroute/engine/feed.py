@@ -107,7 +107,10 @@ class Feed:
         for start in range(0, len(some), RENDERED_AT_ONCE):
             stop = start + RENDERED_AT_ONCE
             for (record, known), label in zip(some[start:stop], labels[start:stop], strict=True):
-                rendered = self._rendered(record, known, label)
+                request = None
+                if self.prompts.look is not None:
+                    request = await asyncio.to_thread(self.prompts.render, record)
+                rendered = self._rendered(record, known, label, request)
                 if rendered is None:
                     continue
                 if known.answered:
@@ -121,14 +124,17 @@ class Feed:
             for each in again:
                 self._put(batch, each)
 
-    def _rendered(self, record: Record, known: Known, labels: Labels) -> _Rendered | None:
-        """The record with its request, if this run is to send it."""
+    def _rendered(
+        self, record: Record, known: Known, labels: Labels, request: Request | Fault | None
+    ) -> _Rendered | None:
+        """The record with its request, if this run is to send it; rendered here unless it was before."""
         route = self.router.route(labels)
         selected, answered = self.selection.takes(labels, route.name), known.answered
         if not (selected or answered):
             self._leave_out(known)
             return None
-        request = self.prompts.render(record)
+        if request is None:
+            request = self.prompts.render(record)
         models = route.models
         if route.fitting is not None and not isinstance(request, Fault):
             fitted = route.fitted(request, record.fields)

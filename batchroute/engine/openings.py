@@ -9,7 +9,9 @@ from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price
 from batchroute.core.records import Record
 from batchroute.io.functions import import_function
+from batchroute.io.images import Images
 from batchroute.io.prices import resolve_context, resolve_price
+from batchroute.io.sources.files import SourceFile
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job, Model, Route
 from batchroute.job.stages import PythonStage
@@ -23,6 +25,8 @@ from batchroute.routing.routes import Router, RouteRule
 from batchroute.routing.strategies import Order, Strategy, groups_of
 
 BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
+BATCH_PICTURED = 64
+"""Records with images that are read at once: all of a batch goes through memory, and what waits of it to a file."""
 
 
 class Opened(NamedTuple):
@@ -49,13 +53,30 @@ def opened(
         job.input.path,
         id_column=job.input.id,
         columns=columns,
-        batch_records=BATCH_RECORDS,
+        batch_records=BATCH_PICTURED if prompts.images else BATCH_RECORDS,
         since=since,
         storage=job.input.storage_options,
         spool=spool,
+        binary=frozenset(prompts.images),
     )
+    if prompts.images:
+        prompts.look = _images(job, source.files).of
     _check_spelled(source, prompts)
     return Opened(prompts, classifier, source)
+
+
+def _images(job: Job, files: Collection[SourceFile]) -> Images:
+    """What finds the images of records: paths begin where their input file is, or where the job says."""
+    declared = job.prompt.image_folder
+    return Images(
+        job.prompt.images,
+        most_bytes=int(job.prompt.max_image_mb * 1e6),
+        folders={
+            file.name: (declared, declared) if declared is not None else (file.path.parent, file.root)
+            for file in files
+            if declared is not None or file.place is None
+        },
+    )
 
 
 def _check_spelled(source: Source, prompts: Prompts) -> None:

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
 from batchroute.core.money import Rates, picodollars
-from batchroute.engine.admission import Backlog, Window, shares
+from batchroute.engine.admission import LEAST_SPARE, SPARE_PICTURED, Backlog, Window, shares
 from batchroute.engine.beginnings import Beginning
 from batchroute.engine.bundles import BundlingPool
 from batchroute.engine.clock import Clock
@@ -267,7 +267,7 @@ def _pipeline(
     rules = router(job)
     adapters = {name: pool.spec.adapter for name, pool in pools.items() if pool.spec.adapter is not None}
     heads = _heads(pools, rules, together=1 if job.vectors is None else job.vectors.batch)
-    window = Window(shares(heads, job.window))
+    window = Window(shares(heads, job.window, spare=SPARE_PICTURED if job.prompt.images else LEAST_SPARE))
     backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
     stops = Stops(

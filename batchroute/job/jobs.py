@@ -29,6 +29,7 @@ from batchroute.job.deadlines import Deadline
 from batchroute.job.endpoints import Embeddings, EndpointName
 from batchroute.job.families import known
 from batchroute.job.functions import FunctionName
+from batchroute.job.images import ImageColumns, ImageMegabytes
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
@@ -155,6 +156,17 @@ class Prompt(Spec):
         default_factory=dict,
         description="Members of each request body, such as max_tokens and temperature.",
     )
+    images: ImageColumns = Field(
+        default=(),
+        description="Columns with images, for the last user message: URLs, paths within the folder of the input, or bytes.",
+    )
+    max_image_mb: ImageMegabytes = Field(
+        default=20.0, description="Megabytes that an image may have, at most 50. Default: 20."
+    )
+    image_folder: LocalPath | None = Field(
+        default=None,
+        description="The folder that paths of images begin in and may not lead out of. Default: that of the input file.",
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -169,6 +181,11 @@ class Prompt(Spec):
         if self.system is not None and self.user is None:
             raise ValueError("has system without user. Put it first in messages, as role: system")
         return self
+
+    def shape(self) -> dict[str, Any]:
+        """What of it shapes the answers. A prompt without images has the shape that it had before there were any."""
+        plain = self.model_dump(mode="json", exclude={"images", "max_image_mb", "image_folder"})
+        return {**plain, "images": self.images} if self.images else plain
 
 
 class Provider(Spec):
@@ -531,7 +548,7 @@ class Job(Spec):
     def fingerprint(self) -> str:
         """SHA-256 in hex of all that shapes the answers: never a key, a limit, a price or a path."""
         shape = {
-            "prompt": self.prompt.model_dump(mode="json"),
+            "prompt": self.prompt.shape(),
             "text": self.input.text,
             "classify": [stage.model_dump(mode="json") for stage in self.classify],
             "models": {

@@ -12,11 +12,11 @@ from binascii import Error as BadBase64
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import json
+from msgspec import json, structs
 
 from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Outcome, Response
-from batchroute.providers.answers import Answer, judge_fields, sanitised
+from batchroute.providers.answers import Answer, judge_fields
 from batchroute.providers.limits import rate_limits
 from batchroute.providers.models import substituted
 from batchroute.providers.transports import MAX_BODY_BYTES, Reply
@@ -48,17 +48,17 @@ def _texts(request: Request) -> int:
 
 
 def _judged(answer: Answer) -> Outcome:
-    vectors = _in_order(answer.fields.get("data"), _texts(answer.request))
-    if isinstance(vectors, str):
-        return answer.refused(ErrorType.WRONG_SHAPE, vectors)
     told, answered = answer.fields.get("usage"), answer.text("model")
     reading = read_usage({"completion_tokens": 0, **told} if isinstance(told, Mapping) and told else told)
+    vectors = _in_order(answer.fields.get("data"), _texts(answer.request))
+    if isinstance(vectors, str):
+        return structs.replace(answer, reading=reading).refused(ErrorType.WRONG_SHAPE, vectors)
     return Response(
         content="",
         finish_reason=None,
         usage=reading.usage,
         response_model=answered,
-        response_id=None if (told_id := answer.text("id")) is None else sanitised(told_id),
+        response_id=answer.text("id"),
         http_status=answer.reply.status,
         flag=("model_substituted" if substituted(answer.model, answered) else None)
         or reading.flag

@@ -61,7 +61,8 @@ def poisoned(error_type: ErrorType, *, billed: bool = False) -> Script:
 
 def ran(folder: Path, count: int, script: Script = embedding, **fields: Any) -> Ran:
     write_records(folder / "in.jsonl", records(count))
-    return run_virtually(folder, scripts={"a": script, "b": embedding}, **{**ASKED, **ONE, **fields})
+    scripts = {"a": script, "b": embedding}
+    return run_virtually(folder, scripts=scripts, **{**ASKED, **ONE, **fields})
 
 
 def sizes(done: Ran, name: str = "a") -> list[int]:
@@ -85,7 +86,7 @@ def test_the_cost_of_a_request_is_shared_out_exactly(tmp_path: Path) -> None:
     tokens = sum(3 * size + 1 for size in sizes(done))
     assert done.ledger["input_tokens"].sum() == done.results["input_tokens"].sum() == tokens
     assert done.ledger["cost_usd"].sum() == done.results["cost_usd"].sum()
-    assert int(done.ledger["cost_usd"].sum().scaleb(12)) == done.ended.cost == tokens * 1_000_000
+    assert done.ended.cost == tokens * 1_000_000
     assert done.ledger.height == 20
 
 
@@ -185,8 +186,7 @@ def test_a_run_with_a_budget_finishes_where_it_suffices(tmp_path: Path) -> None:
 
 def test_tokens_a_minute_bound_the_bundles(tmp_path: Path) -> None:
     """About two tokens a text: a quarter of 24 a minute has room for three."""
-    limited = {"models": {"a": model("a", limits={"tpm": 24})}}
-    done = ran(tmp_path, 9, **limited)
+    done = ran(tmp_path, 9, models={"a": model("a", limits={"tpm": 24})})
 
     assert done.ended.succeeded == 9
     assert max(sizes(done)) <= 3
