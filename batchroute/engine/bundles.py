@@ -22,13 +22,16 @@ from batchroute.engine.clock import Clock
 from batchroute.engine.pools import Pool, PoolSpec, Slot
 from batchroute.providers.provider import Provider
 from batchroute.routing.retries import RetryBudget
-from batchroute.routing.verdicts import last_word
+from batchroute.routing.verdicts import Effect, effect, last_word
 
 LINGER_S: Final = 0.02
 """How long a bundle that is not full waits for more records, seconds; while it waits for a slot it takes more."""
 
 MOST_TOKENS: Final = 250_000
 """By our estimate; a request may have 300,000 (learn.microsoft.com, Azure OpenAI embeddings, 2026-11)."""
+
+MOST_REMEMBERED: Final = 100_000
+"""Records of which a pool knows that they have failed with others: they may be answered by another model."""
 
 SHARE_OF_TPM: Final = 4
 """A bundle takes no more than a quarter of what a minute allows."""
@@ -242,14 +245,14 @@ class BundlingPool(Pool):
             bundle.settle()
 
     def learn_of_company(self, seats: Sequence[Seat], outcome: Outcome) -> None:
-        """Part those that have failed together; whoever is answered, or fails alone, starts afresh."""
-        parted = len(seats) > 1 and isinstance(outcome, Failure)
+        """Part those that have failed together if one of them may be at fault; all others start afresh."""
+        parted = len(seats) > 1 and _may_be_one_of_them(outcome)
         for seat in seats:
-            known = self._in_company.pop(seat.place, None)
+            again = self._in_company.pop(seat.place, None) is not None
             if parted:
-                self._in_company[seat.place] = (
-                    max(2, isqrt(len(seats))) if known is None and len(seats) > 3 else 1
-                )
+                self._in_company[seat.place] = 1 if again else isqrt(len(seats))
+        while len(self._in_company) > MOST_REMEMBERED:
+            del self._in_company[next(iter(self._in_company))]
 
     # What it learns is of requests: once a bundle
 
@@ -289,6 +292,14 @@ class BundlingPool(Pool):
             return None
         told.add(what)
         return slot.bundle
+
+
+def _may_be_one_of_them(outcome: Outcome) -> bool:
+    """Whether the request got so far that what it failed of may be one of its texts."""
+    if isinstance(outcome, Response):
+        return False
+    answered = outcome.sent or outcome.http_status is not None
+    return last_word(outcome) or (answered and effect(outcome) is Effect.FAILED)
 
 
 def _is_ours(outcome: Outcome) -> bool:

@@ -138,6 +138,21 @@ def test_a_text_that_breaks_the_server_takes_no_other_record_with_it(tmp_path: P
     assert done.ledger["cost_usd"].sum() == done.results["cost_usd"].sum()
 
 
+def test_a_text_that_breaks_two_models_takes_no_other_record_with_it(tmp_path: Path) -> None:
+    write_records(
+        tmp_path / "in.jsonl",
+        [{"id": f"r{n}", "text": "poison" if n == 70 else f"text {n}"} for n in range(256)],
+    )
+    breaks = poisoned(ErrorType.SERVER_ERROR, billed=True)
+    both = {"models": {"a": model("a"), "b": model("b")}, "routes": {"default": {"models": ["a", "b"]}}}
+    asked = {**ASKED, **both, "embeddings": {"batch": 64}}
+    done = run_virtually(tmp_path, scripts={"a": breaks, "b": breaks}, **asked)
+
+    failed = done.results.filter(pl.col("status") == "failed")
+    assert failed["record_id"].to_list() == ["r70"]
+    assert done.ended.succeeded == 255
+
+
 def test_a_bundle_that_fails_goes_to_the_next_model(tmp_path: Path) -> None:
     both = {"models": {"a": model("a"), "b": model("b")}, "routes": {"default": {"models": ["a", "b"]}}}
     done = ran(tmp_path, 16, always(failure(ErrorType.SERVER_ERROR)), **both)
@@ -170,6 +185,7 @@ def test_a_rate_limit_pauses_and_loses_nothing(tmp_path: Path) -> None:
 
     assert done.ended.succeeded == 64
     assert done.ledger.filter(pl.col("error_type") == "rate_limited").height == 8
+    assert sizes(done) == [8] * 9
 
 
 def test_a_budget_is_never_passed(tmp_path: Path) -> None:
