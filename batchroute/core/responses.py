@@ -41,6 +41,8 @@ class Response(Struct, frozen=True, gc=False, kw_only=True):
     rate_limits: RateLimits | None = None
     parsed: str | None = None
     """The answer as JSON, where it has to have a form."""
+    vectors: tuple[bytes, ...] = ()
+    """Of a request for vectors: one for each of its texts, as little-endian 32-bit floats."""
 
 
 class ErrorType(StrEnum):
@@ -83,6 +85,7 @@ class ErrorType(StrEnum):
     UNSUPPORTED_PARAMETER = "unsupported_parameter"
     CONTEXT_EXCEEDED = "context_exceeded"
     REQUEST_TOO_LARGE = "request_too_large"
+    BUNDLE_REFUSED = "bundle_refused"
     REQUEST_EXCEEDS_QUOTA = "request_exceeds_quota"
     CONTENT_BLOCKED = "content_blocked"
     AUTH_REJECTED = "auth_rejected"

@@ -69,7 +69,7 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """The one output of a record.
 
     `latency_s` is the accepted attempt's, `finished_at` seconds since the epoch (UTC), `kept` the values of
-    the carried input columns by name. Fields are encoded by position: new ones go last.
+    the carried input columns by name, and a vector where one was asked for. Fields are encoded by position: new ones go last.
     """
 
     record_id: str

@@ -13,10 +13,13 @@ from batchroute.io.spools import Spool
 LEAST_SPARE = 64
 """Records that wait for a slot while others have it, so that none stays empty."""
 
+SPARE_PICTURED = 4
+"""The same of records with images, each of which is in memory while it is in motion."""
 
-def shares(concurrency: Mapping[str, int], window: int | None) -> dict[str, int]:
+
+def shares(concurrency: Mapping[str, int], window: int | None, *, spare: int = LEAST_SPARE) -> dict[str, int]:
     """How many records each model may have admitted: its slots and some, or its part of a declared window."""
-    wanted = {model: slots + max(LEAST_SPARE, slots // 4) for model, slots in concurrency.items()}
+    wanted = {model: slots + max(spare, slots // 4) for model, slots in concurrency.items()}
     if window is None:
         return wanted
     return {model: max(1, window * share // sum(wanted.values())) for model, share in wanted.items()}

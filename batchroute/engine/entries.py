@@ -12,9 +12,13 @@ from batchroute.core.responses import Failure, Outcome, Response
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.pools import PoolSpec
 from batchroute.engine.trails import Trail
+from batchroute.job.endpoints import VECTOR
 from batchroute.routing.verdicts import Action
 
 BYTES_BESIDE_A_MESSAGE = 64
+MOST_TOKENS_PER_IMAGE = 50_000
+"""Of an image at full detail on gpt-4o-mini, which counts the most: 2,833 and 5,667 for each of up to 8 tiles
+(platform.openai.com, guide Images and vision, 2026-11)."""
 
 
 def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
@@ -57,6 +61,8 @@ def upper_bound(request: Request, rates: Rates | None) -> int | None:
     if rates is None or request.max_output_tokens is None:
         return None
     sent = len(request.messages) + len(request.params) + BYTES_BESIDE_A_MESSAGE
+    if request.images:
+        sent += MOST_TOKENS_PER_IMAGE * request.images - request.image_bytes
     return rates.most(sent, request.max_output_tokens)
 
 
@@ -103,7 +109,7 @@ def _priced(attempt: Attempt, rates: Rates) -> Attempt:
 
 def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: float) -> Result:
     """The result of a record that was answered."""
-    record = trail.record
+    record, vectors = trail.record, response.vectors
     return Result(
         record_id=record.record_id,
         status=Status.SUCCEEDED,
@@ -113,7 +119,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         route=record.route,
         model=attempt.model,
         provider=attempt.provider,
-        response=response.content,
+        response=None if vectors else response.content,
         finish_reason=response.finish_reason,
         flag=attempt.flag,
         error_type=None,
@@ -122,7 +128,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         latency_s=attempt.latency_s,
         run_id=attempt.run_id,
         finished_at=finished_at,
-        kept=record.kept,
+        kept={**record.kept, VECTOR: vectors[0]} if vectors else record.kept,
         fingerprint=record.fingerprint,
         parsed=response.parsed,
     )

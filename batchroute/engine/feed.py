@@ -141,7 +141,10 @@ class Feed:
         for start in range(0, len(some), RENDERED_AT_ONCE):
             stop = start + RENDERED_AT_ONCE
             for (record, known), label in zip(some[start:stop], labels[start:stop], strict=True):
-                rendered = self._rendered(record, known, label)
+                request = None
+                if self.prompts.look is not None:
+                    request = await asyncio.to_thread(self.prompts.render, record)
+                rendered = self._rendered(record, known, label, request)
                 if rendered is None:
                     continue
                 if known.answered:
@@ -159,17 +162,20 @@ class Feed:
         """Records that are answered anew, with the labels that they have by now: what was known of them may be old."""
         labels = await inquiries.labels([Asker(each.record, each.known.seq) for each in again])
         pairs = zip(again, labels or (), strict=labels is not None)
-        rendered = [self._rendered(each.record, each.known, label) for each, label in pairs]
+        rendered = [self._rendered(each.record, each.known, label, each.request) for each, label in pairs]
         return [each for each in rendered if each is not None]
 
-    def _rendered(self, record: Record, known: Known, labels: Labels) -> _Rendered | None:
-        """The record with its request, if this run is to send it."""
+    def _rendered(
+        self, record: Record, known: Known, labels: Labels, request: Request | Fault | None
+    ) -> _Rendered | None:
+        """The record with its request, if this run is to send it; rendered here unless it was before."""
         route = self.router.route(labels)
         selected, answered = self.selection.takes(labels, route.name), known.answered
         if not (selected or answered):
             self._leave_out(known)
             return None
-        request = self.prompts.render(record)
+        if request is None:
+            request = self.prompts.render(record)
         if self.wishes is not None and not isinstance(request, Fault):
             wished = self.wishes.of(route, labels.task, record.fields)
             request, route = (wished, route) if isinstance(wished, Fault) else (request, wished)

@@ -11,7 +11,9 @@ from batchroute.core.records import Record
 from batchroute.engine.demands import judges
 from batchroute.engine.forms import answer_forms
 from batchroute.io.functions import import_function
+from batchroute.io.images import Images
 from batchroute.io.prices import resolve_context, resolve_price
+from batchroute.io.sources.files import SourceFile
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job, Model, Route
 from batchroute.job.profiles import PROFILES
@@ -30,6 +32,8 @@ from batchroute.routing.wishes import Wishes
 
 BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
 BATCH_ASKED = 1024  # where it asks a model, the records of a batch wait for the last of its answers
+BATCH_PICTURED = 64
+"""Records with images that are read at once: all of a batch goes through memory, and what waits of it to a file."""
 
 
 class Opened(NamedTuple):
@@ -49,7 +53,7 @@ def opened(
     the folder for copies of objects while they are read; by default where temporary files go. `also` names columns
     that are read beside those that the job needs.
     """
-    prompts = Prompts(job.prompt, job.place)
+    prompts = Prompts(job.prompt, job.place, endpoint=job.endpoint, vectors=job.vectors)
     classifier = Classifier(
         job.classify, text=_texts(job, prompts), functions=_functions(job), known_as=job.known_as
     )
@@ -58,13 +62,36 @@ def opened(
         job.input.path,
         id_column=job.input.id,
         columns=columns,
-        batch_records=BATCH_ASKED if classifier.labellers else BATCH_RECORDS,
+        batch_records=_batch_records(prompts, classifier),
         since=since,
         storage=job.input.storage_options,
         spool=spool,
+        binary=frozenset(prompts.images),
     )
+    if prompts.images:
+        prompts.look = _images(job, source.files).of
     _check_spelled(source, prompts)
     return Opened(prompts, classifier, source)
+
+
+def _images(job: Job, files: Collection[SourceFile]) -> Images:
+    """What finds the images of records: paths begin where their input file is, or where the job says."""
+    declared = job.prompt.image_folder
+    return Images(
+        job.prompt.images,
+        most_bytes=int(job.prompt.max_image_mb * 1e6),
+        folders={
+            file.name: (declared, declared) if declared is not None else (file.path.parent, file.root)
+            for file in files
+            if declared is not None or file.place is None
+        },
+    )
+
+
+def _batch_records(prompts: Prompts, classifier: Classifier) -> int:
+    if prompts.images:
+        return BATCH_PICTURED
+    return BATCH_ASKED if classifier.labellers else BATCH_RECORDS
 
 
 def _check_spelled(source: Source, prompts: Prompts) -> None:
@@ -166,8 +193,8 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
 
 
 def capped(job: Job, model: str) -> bool:
-    """Whether the job limits the output of every request to this model."""
-    return _caps(job, model, job.prompt.params)
+    """Whether the job limits the output of every request to this model; vectors are none."""
+    return job.vectors is not None or _caps(job, model, job.prompt.params)
 
 
 def _caps(job: Job, model: str, params: Mapping[str, Any]) -> bool:

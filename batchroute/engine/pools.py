@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -207,6 +207,10 @@ class Pool:
         behind those who came later.
         """
         return Slot(self, estimated_tokens, place)
+
+    def send(self, slot: Slot, request: Request, timeout_s: float) -> Awaitable[Outcome]:  # noqa: ARG002  of a bundle
+        """Send what is asked of this model on a slot that was granted."""
+        return self.provider.send(request, self.spec.request_model, timeout_s=timeout_s)
 
     def opens_at(self) -> float | None:
         """When a record may count on this model: now, when its cooldown ends, or never again (None).

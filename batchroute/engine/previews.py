@@ -1,6 +1,7 @@
 """What a run would begin with, found without sending anything: it knows nothing of providers."""
 
 import datetime as dt
+import re
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -23,11 +24,15 @@ from batchroute.engine.openings import (
     wishes,
 )
 from batchroute.job.jobs import Job
+from batchroute.providers.connect import body
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.forms import Formed
 from batchroute.routing.routes import RouteRule
 from batchroute.routing.soundness import Soundness
 from batchroute.routing.wishes import Wishes
+
+_INLINE = re.compile(r"(data:image/\w+;base64,.{8})[^\"]*")
+"""An image within a request, which nobody wants to see as text."""
 
 
 class Preview(Struct, frozen=True, kw_only=True):
@@ -145,7 +150,11 @@ def _sent(job: Job, request: Request, model: str) -> str:
     """The body as this model gets it."""
     adapter = Adapter.of(job.adaptation(model))
     asked = request if adapter is None else adapter.adapt(request)
-    return asked.body(job.provider_model(model)).decode()
+    return _INLINE.sub(_shortened, body(asked, job.provider_model(model)).decode())
+
+
+def _shortened(image: re.Match[str]) -> str:
+    return f"{image[1]}... {len(image[0]):,} characters"
 
 
 def _places(batch: Batch) -> dict[int, str]:

@@ -67,7 +67,7 @@ class Requests:
             after_s = pool.hedge_after_s()
             if after_s is not None:
                 return await self._race(trail, pool, sent, timeout_s, after_s)
-        outcome = await pool.provider.send(trail.asked, pool.spec.request_model, timeout_s=timeout_s)
+        outcome = await pool.send(slot, trail.asked, timeout_s)
         return self._ended(pool, sent, outcome, timeout_s)
 
     async def judge(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:

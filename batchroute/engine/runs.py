@@ -16,8 +16,9 @@ from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
 from batchroute.core.money import Rates, picodollars
-from batchroute.engine.admission import Backlog, Window, shares
+from batchroute.engine.admission import LEAST_SPARE, SPARE_PICTURED, Backlog, Window, shares
 from batchroute.engine.beginnings import Beginning
+from batchroute.engine.bundles import BundlingPool
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
@@ -59,8 +60,10 @@ from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
 from batchroute.io.store import STORE_NAME, Store
+from batchroute.io.tables import VECTOR as VECTORS
 from batchroute.io.tables import carried_text, carried_value, kept_types, packed_types
 from batchroute.job.deadlines import moment
+from batchroute.job.endpoints import VECTOR
 from batchroute.job.jobs import Job, Route
 from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
@@ -75,6 +78,8 @@ from batchroute.routing.strategies import Strategy
 from batchroute.routing.wishes import Wishes
 
 FILES_BESIDE_SLOTS = 128
+MOST_IN_BUNDLES = 16_384
+"""Records of one model that are in motion at once where they share requests: each is a coroutine with its text."""
 
 T = TypeVar("T")
 Connect = Callable[[Job], AbstractAsyncContextManager[Mapping[str, Provider]]]
@@ -216,6 +221,8 @@ class _Asked:
         check_bounded(job, today)
         check_priced(job, today)
         kept = {**parsed_type(job), **kept_types(job.output.keep, found.source.schema)}
+        if job.vectors is not None:
+            kept[VECTOR] = VECTORS
         return cls(job, options, clock, selection, found, due_at, kept, wishes(job, today), Demands.of(job))
 
 
@@ -270,8 +277,9 @@ def _pipeline(
     rules = router(job)
     adapters = {name: pool.spec.adapter for name, pool in pools.items() if pool.spec.adapter is not None}
     wished = asked.wishes
-    heads = _heads(pools, [*rules.rules, *(wished.rules if wished else ())])
-    window = Window(shares(heads, job.window))
+    together = 1 if job.vectors is None else job.vectors.batch
+    heads = _heads(pools, [*rules.rules, *(wished.rules if wished else ())], together=together)
+    window = Window(shares(heads, job.window, spare=SPARE_PICTURED if job.prompt.images else LEAST_SPARE))
     backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
     stops = Stops(
@@ -376,8 +384,9 @@ def _due_at(job: Job, options: Options, clock: Clock) -> float | None:
     return min(times, default=None)
 
 
-def _heads(pools: Mapping[str, Pool], rules: Sequence[RouteRule]) -> dict[str, int]:
-    """The models that routes begin with, in the job's order, and the most slots that any model of theirs has: a
+def _heads(pools: Mapping[str, Pool], rules: Sequence[RouteRule], *, together: int) -> dict[str, int]:
+    """The models that routes begin with, in the job's order, and the most slots that any model of theirs has, each
+    for so many records together: a
     model that takes over for a smaller one is to be used to the full. So are models that stand for one another,
     together; and where models are declared not to take every record, any of them may be the first that can.
     """
@@ -386,7 +395,7 @@ def _heads(pools: Mapping[str, Pool], rules: Sequence[RouteRule]) -> dict[str, i
         groups = rule.groups or tuple((model,) for model in rule.models)
         slots = max(sum(pools[model].spec.concurrency for model in group) for group in groups)
         for head in rule.models if rule.spread else rule.models[:1]:
-            heads[head] = max(slots, heads.get(head, 0))
+            heads[head] = max(min(slots * together, max(slots, MOST_IN_BUNDLES)), heads.get(head, 0))
     return heads
 
 
@@ -441,10 +450,16 @@ def open_pools(
     """The pools of these declared models, in the job's order."""
     on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
     return {
-        name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
+        name: _pool(job, _pool_spec(name, job, on), providers[model.provider], clock, halt)
         for name, model in job.models.items()
         if name in models
     }
+
+
+def _pool(job: Job, spec: PoolSpec, provider: Provider, clock: Clock, halt: Halt) -> Pool:
+    if job.vectors is None or job.vectors.batch == 1:
+        return Pool(spec, provider, clock, halt.change)
+    return BundlingPool(spec, provider, clock, halt.change, batch=job.vectors.batch)
 
 
 def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:

@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import json
 import re
+import struct
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,8 @@ from batchroute.job.forms import PARSED
 
 COST = pl.Decimal(38, 12)
 TIME = pl.Datetime("us", "UTC")
+VECTOR = pl.List(pl.Float32)
+"""Whatever their length: a column has one type in all parts, also where a model has come to make longer ones."""
 
 RESULTS: Mapping[str, pl.DataType] = {
     "record_id": pl.String(),
@@ -271,6 +274,8 @@ def _carried(name: str, kind: pl.DataType, values: list[Any]) -> pl.Series:
     try:
         if isinstance(kind, pl.Decimal | pl.Date | pl.Time | pl.Datetime | pl.Duration):
             return _revived(pl.Series(name, values, dtype=pl.String), kind)
+        if kind == VECTOR:
+            return _vectors(name, values)
         if kind.is_integer():
             values = [int(value) if isinstance(value, str) else value for value in values]
         return pl.Series(name, values, dtype=kind, strict=True)
@@ -279,6 +284,18 @@ def _carried(name: str, kind: pl.DataType, values: list[Any]) -> pl.Series:
             f"kept column {name!r} is {kind} in this input, but was of another type in an earlier run. "
             "Finish that run with its own input, or start over with --fresh."
         ) from error
+
+
+def _vectors(name: str, values: list[Any]) -> pl.Series:
+    """Vectors from their bytes: 32-bit floats, least significant byte first."""
+    widths = {len(value) // 4 for value in values if value is not None}
+    if len(widths) == 1:
+        packed = pl.Series(name, values, dtype=pl.Binary)
+        return packed.bin.reinterpret(dtype=pl.Array(pl.Float32, widths.pop()), endianness="little").cast(
+            VECTOR
+        )
+    numbers = [None if value is None else struct.unpack(f"<{len(value) // 4}f", value) for value in values]
+    return pl.Series(name, numbers, dtype=VECTOR)
 
 
 def _revived(text: pl.Series, kind: pl.DataType) -> pl.Series:

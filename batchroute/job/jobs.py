@@ -27,9 +27,11 @@ from batchroute.job.budgets import Budget
 from batchroute.job.checks import Checks, LastResort
 from batchroute.job.choices import RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
+from batchroute.job.endpoints import Embeddings, EndpointName
 from batchroute.job.families import ResponseFormat, known, known_format
 from batchroute.job.forms import Form
 from batchroute.job.functions import FunctionName
+from batchroute.job.images import ImageColumns, ImageMegabytes
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
@@ -166,6 +168,17 @@ class Prompt(Spec):
         default_factory=dict,
         description="Members of each request body, such as max_tokens and temperature.",
     )
+    images: ImageColumns = Field(
+        default=(),
+        description="Columns with images, for the last user message: URLs, paths within the folder of the input, or bytes.",
+    )
+    max_image_mb: ImageMegabytes = Field(
+        default=20.0, description="Megabytes that an image may have, at most 50. Default: 20."
+    )
+    image_folder: LocalPath | None = Field(
+        default=None,
+        description="The folder that paths of images begin in and may not lead out of. Default: that of the input file.",
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -180,6 +193,11 @@ class Prompt(Spec):
         if self.system is not None and self.user is None:
             raise ValueError("has system without user. Put it first in messages, as role: system")
         return self
+
+    def shape(self) -> dict[str, Any]:
+        """What of it shapes the answers. A prompt without images has the shape that it had before there were any."""
+        plain = self.model_dump(mode="json", exclude={"images", "max_image_mb", "image_folder"})
+        return {**plain, "images": self.images} if self.images else plain
 
 
 class Provider(Spec):
@@ -502,7 +520,14 @@ class Job(Spec):
     job: Name = Field(description="The name: small letters, digits, - and _.")
     input: Input = Field(description="Where the records come from.")
     output: Output = Field(description="Where results, ledger and manifest go.")
+    endpoint: EndpointName = Field(
+        default="chat",
+        description="What is asked of providers: chat (chat completions), responses, or embeddings for vectors.",
+    )
     prompt: Prompt = Field(description="How a record becomes a request.")
+    embeddings: Embeddings | None = Field(
+        default=None, description="How vectors are asked for; only with endpoint: embeddings."
+    )
     classify: Annotated[tuple[Stage, ...], Listed] = Field(
         default=(), description="Stages in order; the first that decides wins."
     )
@@ -577,10 +602,18 @@ class Job(Spec):
         """The name by which the provider knows a declared model."""
         return self.models[model].model or model
 
-    def known_as(self, model: str) -> tuple[str, str | None, str]:
-        """What a declared model is, whatever the job calls it: the kind and URL of its provider, and its name there."""
+    def known_as(self, model: str) -> tuple[str | None, ...]:
+        """What a declared model is, whatever the job calls it: the kind and URL of its provider, its name there, and
+        the endpoint where that is not chat.
+        """
         provider = self.providers[self.models[model].provider]
-        return provider.kind, provider.base_url, self.provider_model(model)
+        asked = () if self.endpoint == "chat" else (self.endpoint,)
+        return provider.kind, provider.base_url, self.provider_model(model), *asked
+
+    @property
+    def vectors(self) -> Embeddings | None:
+        """How vectors are asked for; None where answers are."""
+        return (self.embeddings or Embeddings()) if self.endpoint == "embeddings" else None
 
     @property
     def asks_by_body(self) -> bool:
@@ -623,7 +656,7 @@ class Job(Spec):
     def fingerprint(self) -> str:
         """SHA-256 in hex of all that shapes the answers: never a key, a limit, a price or a path."""
         shape = {
-            "prompt": self.prompt.model_dump(mode="json"),
+            "prompt": self.prompt.shape(),
             "text": self.input.text,
             "classify": [stage.model_dump(mode="json") for stage in self.classify],
             "models": {
@@ -636,8 +669,15 @@ class Job(Spec):
             **self._wishes(),
             **self._functions(),
             **self._forms(),
+            **self._asked(),
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
+
+    def _asked(self) -> dict[str, Any]:
+        """What is asked for where that is no chat completion; how many share a request changes no vector."""
+        if self.endpoint == "chat":
+            return {}
+        return {"endpoint": self.endpoint, "vectors": self.vectors.params() if self.vectors else None}
 
     def _adapted(self, model: str) -> list[Any]:
         """What requests to it are changed in, for the fingerprint; nothing where they are not."""

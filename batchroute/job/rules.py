@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
-from batchroute.job import auto_names, checks, choices, forms, profiles
+from batchroute.job import auto_names, checks, choices, endpoints, forms, images, profiles
 from batchroute.job.addresses import is_loopback, looks_real, names_a_secret
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
@@ -41,6 +41,8 @@ def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     yield from auto_names.misfits(root)
     yield from checks.misfits(root, origin)
     yield from forms.misfits(root, origin)
+    yield from endpoints.misfits(root)
+    yield from images.misfits(root)
     yield from _speechless(root)
     yield from _overlap(root, origin)
     yield from _keys_on_the_command_line(root)

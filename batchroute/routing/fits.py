@@ -7,12 +7,10 @@ from typing import Any, Final
 from msgspec import Struct, json
 
 from batchroute.core.records import Fault
-from batchroute.core.requests import Request
+from batchroute.core.requests import TOKENS_PER_IMAGE, Request
 
 NO_MODEL_FITS: Final = "no_model_fits"
 BYTES_PER_TOKEN: Final = 4
-TOKENS_PER_IMAGE: Final = 1000
-"""About what an image takes, whatever the size of its file."""
 USUAL_OUTPUT_TOKENS: Final = 256
 """What an answer is taken to be long where its request has no limit."""
 

@@ -156,6 +156,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.UNSUPPORTED_PARAMETER: Policy(0, Effect.DISABLE_MODEL),
     ErrorType.CONTEXT_EXCEEDED: _RECORDS_FAULT,
     ErrorType.REQUEST_TOO_LARGE: _RECORDS_FAULT,
+    ErrorType.BUNDLE_REFUSED: Policy(MAX_TRIES_PER_MODEL, Effect.NONE, by_chance=True),
     ErrorType.REQUEST_EXCEEDS_QUOTA: _RECORDS_FAULT,
     ErrorType.CONTENT_BLOCKED: Policy(0, Effect.NONE, dead=True, refused=True, opinions=2),
     ErrorType.AUTH_REJECTED: _ACCOUNT,

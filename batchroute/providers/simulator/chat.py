@@ -133,6 +133,11 @@ def read(body: bytes) -> ChatRequest:
         raise ValueError(f"Invalid request: {error}.") from None
     except (ValueError, RecursionError):  # broken JSON, broken UTF-8, nesting without end
         raise ValueError("We could not parse the JSON body of your request.") from None
+    return checked(request)
+
+
+def checked(request: ChatRequest) -> ChatRequest:
+    """The request, if it can be answered. Raises ValueError with a sentence for the client."""
     if not request.messages:
         raise ValueError("Invalid 'messages': empty array.")
     if request.stream:
