@@ -9,6 +9,7 @@ from msgspec import Struct
 from batchroute.core.errors import JobError
 from batchroute.core.money import Price, Rates
 from batchroute.io.tables import COST
+from batchroute.report.cells import money
 from batchroute.report.counts import KEYS, sums
 
 _PICODOLLAR = Decimal("0.000000000001")
@@ -23,14 +24,14 @@ class Baseline(Struct, frozen=True, kw_only=True):
     model: str
     price: Price
     origin: str
-    """Where the price is from: "ledger", "price list" or "given"."""
+    """Where the price is from: "from the ledger" or "from the price list"."""
 
     @property
     def assumption(self) -> str:
         """What every saving rests on, as a sentence."""
         return (
             f"Savings compare what was paid, failed attempts included, with the same tokens of the accepted answers on "
-            f"{self.model} (${self.price.input:f} in, ${self.price.output:f} out per million, from the {self.origin}): "
+            f"{self.model} ({money(self.price.input)} in, {money(self.price.output)} out per million, {self.origin}): "
             "another model may use more tokens or fewer."
         )
 
@@ -55,12 +56,12 @@ def savings(
     """
     known = baseline if isinstance(baseline, Baseline) else _seen(ledger, baseline)
     columns = (*keys, "records", "attempts", "cost_usd", "baseline_cost_usd", "saving_usd")
-    return by(ledger, *keys, baseline=known).select(columns).sort("saving_usd", descending=True, nulls_last=True)
+    return (
+        by(ledger, *keys, baseline=known).select(columns).sort("saving_usd", descending=True, nulls_last=True)
+    )
 
 
-def regrouped(
-    summed: pl.LazyFrame, keys: Sequence[str], baseline: Baseline | None = None
-) -> pl.LazyFrame:
+def regrouped(summed: pl.LazyFrame, keys: Sequence[str], baseline: Baseline | None = None) -> pl.LazyFrame:
     """The same as `by` over sums that are finer than asked for."""
     accepted = pl.col("attempts").filter(_ACCEPTED).sum()
     asked = [*keys] or [pl.lit(0).alias("_")]
@@ -91,7 +92,9 @@ def regrouped(
             "attempts",
             (pl.col("answered") / pl.col("attempts")).alias("answered_share"),
             "failovers",
+            (pl.col("failovers") / pl.col("attempts")).alias("failover_share"),
             "escalations",
+            (pl.col("escalations") / pl.col("attempts")).alias("escalation_share"),
             "input_tokens",
             "output_tokens",
             "cost_usd",
@@ -144,7 +147,7 @@ def _seen(ledger: pl.LazyFrame, model: str | None) -> Baseline:
     name = dearest(summed, prices) if model is None else model
     if name is None or name not in prices:
         raise unpriced(name, prices)
-    return Baseline(model=name, price=prices[name], origin="ledger")
+    return Baseline(model=name, price=prices[name], origin="from the ledger")
 
 
 def unpriced(model: str | None, prices: Iterable[str]) -> JobError:

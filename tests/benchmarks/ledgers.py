@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from batchroute.core.attempts import Attempt
 from batchroute.core.responses import Usage
 from batchroute.io.parts import part_path, write_part
 from batchroute.io.tables import ledger_frame, results_frame
@@ -13,7 +14,11 @@ PART = 25_000
 _DISTINCT = 32
 _SPREAD = 7919
 _TASKS = ("code", "chat", "translate", "extract", None)
-_MODELS = (("small", "p", 100_000, 400_000), ("medium", "p", 500_000, 2_000_000), ("large", "q", 2_000_000, 8_000_000))
+_MODELS = (
+    ("small", "p", 100_000, 400_000),
+    ("medium", "p", 500_000, 2_000_000),
+    ("large", "q", 2_000_000, 8_000_000),
+)
 
 
 def write_ledger(directory: Path, attempts: int, *, runs: int = 8, per_second: int = 1_000) -> Path:
@@ -35,7 +40,9 @@ def write_ledger(directory: Path, attempts: int, *, runs: int = 8, per_second: i
         write_part(
             directory,
             part_path("results", number + 1),
-            results.with_columns(record.alias("record_id"), run.alias("run_id"), pl.col("finished_at") + shift),
+            results.with_columns(
+                record.alias("record_id"), run.alias("run_id"), pl.col("finished_at") + shift
+            ),
         )
     return directory
 
@@ -45,7 +52,7 @@ def _ledger_part() -> pl.DataFrame:
     return ledger_frame(rows)
 
 
-def _attempt(number: int):  # type: ignore[no-untyped-def]
+def _attempt(number: int) -> Attempt:
     model, provider, paid, produced = _MODELS[number % 7 % 3]
     spread = number * _SPREAD % PART
     usage = Usage(input_tokens=50 + spread % 400, output_tokens=10 + spread % 90)
