@@ -64,7 +64,7 @@ def savings(
 def regrouped(summed: pl.LazyFrame, keys: Sequence[str], baseline: Baseline | None = None) -> pl.LazyFrame:
     """The same as `by` over sums that are finer than asked for."""
     accepted = pl.col("attempts").filter(_ACCEPTED).sum()
-    asked = [*keys] or [pl.lit(0).alias("_")]
+    asked = [pl.col(name) for name in keys] or [pl.lit(0).alias("_")]
     rows = (
         summed.with_columns(_baseline_cost(baseline).alias("baseline_cost_usd"))
         .group_by(asked)
@@ -84,7 +84,8 @@ def regrouped(summed: pl.LazyFrame, keys: Sequence[str], baseline: Baseline | No
     priced = pl.col("unpriced_attempts") < pl.col("attempts")
     cost = pl.when(priced).then(pl.col("cost_usd")).cast(COST)
     return (
-        rows.with_columns(cost_usd=cost)
+        rows.filter(pl.col("attempts") > 0)
+        .with_columns(cost_usd=cost)
         .with_columns(saving_usd=(pl.col("baseline_cost_usd") - pl.col("cost_usd")).cast(COST))
         .select(
             *keys,
@@ -125,9 +126,9 @@ def seen_prices(ledgers: Iterable[pl.LazyFrame], models: set[str]) -> dict[str, 
     """
     found: dict[str, Price] = {}
     for ledger in ledgers:
+        found = {**_lowest(ledger), **found}
         if models <= found.keys():
             break
-        found = {**_lowest(ledger), **found}
     return {model: price for model, price in sorted(found.items()) if model in models}
 
 
@@ -156,7 +157,8 @@ def unpriced(model: str | None, prices: Iterable[str]) -> JobError:
     if model is None:
         return JobError("no model of this ledger has a known price: there is nothing to compare with")
     return JobError(
-        f"no price is known of the baseline {model!r}. "
+        f"no price is known of the baseline {model!r}: it is neither in the ledger nor, as MODEL or PROVIDER/MODEL, "
+        "in the price list. "
         + (f"The ledger has prices of {known}." if known else "The ledger has none at all.")
     )
 

@@ -36,11 +36,10 @@ def costs_by_route(routes: pl.DataFrame, baseline: str | None) -> str:
 
 def _pair(top: float, name: str, paid: Decimal, other: Decimal, most: Decimal) -> str:
     said = money(paid)
-    if other:
-        less = 1 - paid / other
-        said += f" instead of {money(other)} ({'-' if less >= 0 else '+'}{abs(less):.0%})"
+    if other and paid != other:
+        said += f" instead of {money(other)} ({paid / other - 1:+.0%})"
     return "".join((
-        text(0, top + 13, clipped(name, 22), "name", title=name),
+        text(0, top + 13, clipped(name, 20), "name", title=name),
         text(WIDTH, top + 13, said, "soft", anchor="end"),
         rect(0, top + 18, WIDTH * float(other / most), 16, "faint"),
         rect(0, top + 18, max(1.0, WIDTH * float(paid / most)), 16, "paid"),
@@ -86,8 +85,7 @@ def throughput(course: pl.DataFrame) -> str:
     if course.is_empty():
         return ""
     height, wide, beat = 150, WIDTH / course.height, float(course["interval_s"][0])
-    totals = course.select(pl.sum_horizontal(name for name, _ in STACKED)).to_series()
-    most = int(totals.max() or 0)  # type: ignore[call-overload]  # a count
+    most = max(map(sum, course.select(name for name, _ in STACKED).iter_rows()))
     if not most:
         return ""
     bars = [

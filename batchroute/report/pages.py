@@ -13,6 +13,7 @@ from batchroute.report.texts import title
 
 # Nothing may be loaded or run, whatever a model's name or a record's id says.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+LONG = 32
 
 
 def page(report: Report) -> str:
@@ -33,8 +34,7 @@ def _parts(report: Report) -> Iterator[str]:
     if not report.totals:
         return
     yield f'<div class="cards">{"".join(_card(*one) for one in _figures(report))}</div>'
-    for line in rest:
-        yield f"<p>{escape(line)}</p>"
+    yield f"<p>{escape(' '.join(rest))}</p>"
     yield f'<div class="charts">{"".join(_charts(report))}</div>'
     yield from map(_table, sections(report))
     for note in report.notes:
@@ -101,8 +101,12 @@ def _table(section: Section) -> str:
 
 
 def _row(cells: tuple[str, ...], tag: str, words: int) -> str:
-    drawn = (
-        f'<{tag} class="word">{escape(one)}</{tag}>' if number < words else f"<{tag}>{escape(one)}</{tag}>"
-        for number, one in enumerate(cells)
-    )
+    drawn = (f"<{tag}{_kind(one, number < words)}>{escape(one)}</{tag}>" for number, one in enumerate(cells))
     return f"<tr>{''.join(drawn)}</tr>"
+
+
+def _kind(cell: str, word: bool) -> str:
+    """A name goes to the left, and one that is too long for a line may be broken anywhere."""
+    if not word:
+        return ""
+    return ' class="word long"' if len(cell) > LONG else ' class="word"'

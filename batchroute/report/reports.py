@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 
 from batchroute.core.errors import OutputError
+from batchroute.core.money import Price
 from batchroute.io.manifest import read_manifest
 from batchroute.io.prices import resolve_price
 from batchroute.report.costs import Baseline, dearest, regrouped, seen_prices, unpriced
@@ -192,7 +193,9 @@ def _dearest_records(directories: Sequence[Path], span: Span) -> pl.DataFrame:
 
 def _baseline(directories: Sequence[Path], span: Span, counts: Counts, name: str | None) -> Baseline | None:
     """The model to compare with, at what the ledger says it costs, or else the price list. Raises JobError."""
-    models = set(counts.sums["model"].unique().drop_nulls())
+    priced = pl.col("unpriced_attempts") < pl.col("attempts")
+    answering = counts.sums.filter(priced, pl.col("verdict") == "accept")
+    models = {*answering["model"], *({name} & {*counts.sums["model"]})} - {None}
     latest_first = (
         span.of(part, "started_at")
         for directory in reversed(directories)
@@ -204,11 +207,24 @@ def _baseline(directories: Sequence[Path], span: Span, counts: Counts, name: str
         return None
     if name in prices:
         return Baseline(model=name, price=prices[name], origin="from the ledger")
-    last = _edge(counts, "last_at", least=False)
-    listed = last and resolve_price(None, provider_url=None, provider_name="", model=name, on=last.date())
-    if not listed:
+    listed = _listed(name, counts)
+    if listed is None:
         raise unpriced(name, prices)
     return Baseline(model=name, price=listed, origin="from the price list")
+
+
+def _listed(name: str, counts: Counts) -> Price | None:
+    """The list price on the ledger's last day of MODEL, where all who offer it ask the same, or of PROVIDER/MODEL."""
+    last = _edge(counts, "last_at", least=False)
+    if last is None:
+        return None
+    provider, slash, model = name.partition("/")
+    asked = [("", name), *([(provider, model)] if slash else [])]
+    found = (
+        resolve_price(None, provider_url=None, provider_name=who, model=what, on=last.date())
+        for who, what in asked
+    )
+    return next((price for price in found if price is not None), None)
 
 
 def _manifest(directory: Path) -> str:

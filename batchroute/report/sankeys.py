@@ -9,7 +9,7 @@ from batchroute.report.cells import share
 from batchroute.report.shapes import WIDTH, band, clipped, rect, svg, text
 
 COLUMNS = ("task", "model", "outcome")
-MOST_NODES = 10
+MOST_NODES = 12
 OTHERS = "(others)"
 
 _HEIGHT = 260.0
@@ -49,25 +49,22 @@ def sankey(flows: pl.DataFrame) -> str:
 def _merged(flows: pl.DataFrame) -> pl.DataFrame:
     """The flows with the smallest names of a column, where there are many, under one name."""
     for column in COLUMNS:
-        ranked = (
-            flows.group_by(column)
-            .agg(pl.col("records").sum())
-            .sort("records", column, descending=[True, False])
-        )
-        few = ranked[column].to_list()
-        if len(few) > MOST_NODES:
-            kept = few[: MOST_NODES - 1]
-            flows = flows.with_columns(
-                pl.when(pl.col(column).is_in(kept)).then(column).otherwise(pl.lit(OTHERS))
-            )
+        names = _ranked(flows, column)[column].to_list()
+        if len(names) > MOST_NODES:
+            kept = pl.col(column).is_in(names[: MOST_NODES - 1])
+            flows = flows.with_columns(pl.when(kept).then(column).otherwise(pl.lit(OTHERS)).alias(column))
     return flows.group_by(COLUMNS).agg(pl.col("records").sum()).sort(*COLUMNS)
+
+
+def _ranked(flows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The names of a column by their records, those without a name of their own last."""
+    counted = flows.group_by(column).agg(pl.col("records").sum())
+    return counted.sort(pl.col(column) == OTHERS, -pl.col("records"), column)
 
 
 def _column(flows: pl.DataFrame, column: str, scale: float) -> dict[str, Node]:
     """The nodes of a column, the largest at the top, each with room enough for its name."""
-    ranked = (
-        flows.group_by(column).agg(pl.col("records").sum()).sort("records", column, descending=[True, False])
-    )
+    ranked = _ranked(flows, column)
     nodes, top = dict[str, Node](), 0.0
     for name, records in ranked.iter_rows():
         height = max(1.0, records * scale)

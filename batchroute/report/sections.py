@@ -15,7 +15,7 @@ _COSTS = {
     "failover_share": "failed over",
     "escalation_share": "escalated",
     "cost_usd": "cost",
-    "baseline_cost_usd": "on the baseline",
+    "baseline_cost_usd": "baseline",
     "saving_usd": "saved",
 }
 _LATENCIES = {"latency_p50_s": "p50", "latency_p95_s": "p95", "latency_p99_s": "p99"}

@@ -5,8 +5,8 @@ from html import escape
 
 from batchroute.report.cells import printable
 
-WIDTH = 460
-"""In the units that text is 13 high in: a phone shows them at four fifths of a pixel, a screen at more than one."""
+WIDTH = 400
+"""In the units that text is 13 high in: a phone shows them at four fifths of a pixel, a screen at one and a half."""
 
 
 def svg(height: float, told: str, drawn: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ p{{margin:0 0 8px;overflow-wrap:anywhere}}
 .charts{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px;margin:18px 0}}
 figure,section{{margin:0;border:1px solid var(--line);border-radius:10px;padding:14px;min-width:0}}
 section{{margin:16px 0}}
+@media (max-width:500px){{main{{padding:14px 10px 32px}}figure,section{{padding:10px}}}}
 figcaption{{color:var(--soft);font-size:.85rem;margin-top:8px;overflow-wrap:anywhere}}
 svg{{display:block;width:100%;height:auto;font-size:13px;overflow:hidden}}
 svg text{{fill:var(--ink)}}
@@ -41,10 +42,11 @@ svg text.label{{font-size:12px;paint-order:stroke;stroke:var(--paper);stroke-wid
 .key{{display:inline-flex;align-items:center;gap:6px;margin:0 14px 8px 0;font-size:.85rem;color:var(--soft)}}
 .key i{{width:12px;height:12px;border-radius:3px;display:inline-block}}
 .wide{{overflow-x:auto}}
-table{{border-collapse:collapse;width:100%;font-size:.87rem;font-variant-numeric:tabular-nums}}
-th,td{{padding:5px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}}
+table{{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:tabular-nums}}
+th,td{{padding:5px 8px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}}
 th{{color:var(--soft);font-weight:600}}
-th.word,td.word{{text-align:left;max-width:22rem;white-space:normal;overflow-wrap:anywhere;min-width:5rem}}
+th.word,td.word{{text-align:left}}
+td.long{{white-space:normal;overflow-wrap:anywhere;min-width:16rem}}
 tr:last-child td{{border-bottom:0}}
 @page{{margin:14mm}}
 @media print{{
@@ -56,7 +58,8 @@ h2{{break-after:avoid}}
 thead{{display:table-header-group}}
 .wide{{overflow:visible}}
 table{{font-size:7.5pt}}
-th,td{{padding:2px 4px;white-space:normal}}
+th,td{{padding:2px 3px;white-space:normal;overflow-wrap:break-word}}
+td.long{{min-width:0}}
 .charts{{grid-template-columns:1fr 1fr}}
 }}
 """
