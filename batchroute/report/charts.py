@@ -8,7 +8,7 @@ from batchroute.report.costs import Baseline, savings
 from batchroute.report.counts import beats, latencies
 
 if TYPE_CHECKING:
-    import altair
+    import altair as alt
 
 Kind = Literal["costs", "latencies", "throughput"]
 _MINUTE_S = 60.0
@@ -16,7 +16,7 @@ _MINUTE_S = 60.0
 
 def chart(
     ledger: pl.LazyFrame, kind: Kind = "costs", *, baseline: str | Baseline | None = None
-) -> "altair.Chart":
+) -> "alt.Chart":
     """An Altair chart of a ledger: `costs` by route beside the baseline, `latencies` of answers by model, or
     `throughput` in requests a minute by model.
 
@@ -25,8 +25,10 @@ def chart(
     """
     import altair as alt  # noqa: PLC0415  an extra
 
+    drawn: alt.Chart
+
     if kind == "costs":
-        return (
+        drawn = (
             alt.Chart(_costs(ledger, baseline), title="Cost by route")
             .mark_bar()
             .encode(
@@ -36,19 +38,21 @@ def chart(
                 row=alt.Row("route", title=None),
             )
         )
-    if kind == "latencies":
-        return (
+    elif kind == "latencies":
+        drawn = (
             alt.Chart(_latencies(ledger), title="How long answers took")
             .mark_line()
             .encode(x=alt.X("latency_s", title="seconds").scale(type="log"), y=alt.Y("share", title="answered by then").axis(format="%"), color="model")
         )  # fmt: skip
-    if kind == "throughput":
-        return (
+    elif kind == "throughput":
+        drawn = (
             alt.Chart(_throughput(ledger), title="Requests a minute")
             .mark_line()
             .encode(x=alt.X("minute", title="UTC"), y=alt.Y("attempts", title="requests"), color="model")
         )
-    raise ValueError(f"there is no chart {kind!r}. Ask for costs, latencies or throughput")
+    else:
+        raise ValueError(f"there is no chart {kind!r}. Ask for costs, latencies or throughput")
+    return drawn
 
 
 def _costs(ledger: pl.LazyFrame, baseline: str | Baseline | None) -> pl.DataFrame:

@@ -71,7 +71,7 @@ def sums(ledger: pl.LazyFrame, keys: Iterable[str]) -> pl.LazyFrame:
 
 def latencies(ledger: pl.LazyFrame, keys: Iterable[str]) -> pl.LazyFrame:
     """How many answered attempts took how long, seconds of three digits, per combination of keys."""
-    answered = ledger.filter(pl.col("outcome") == "ok", pl.col("latency_s").is_not_null())
+    answered = ledger.filter(pl.col("error_type").is_null(), pl.col("latency_s").is_not_null())
     took = pl.col("latency_s").round_sig_figs(DIGITS)
     return answered.group_by(*(_key(name) for name in keys), took).agg(
         pl.len().cast(pl.Int64).alias("attempts")
@@ -81,12 +81,18 @@ def latencies(ledger: pl.LazyFrame, keys: Iterable[str]) -> pl.LazyFrame:
 def beats(ledger: pl.LazyFrame, beat_s: float) -> pl.LazyFrame:
     """What was started in each beat of so many seconds since the epoch, per provider and model."""
     beat = pl.col("started_at").to_physical() // round(beat_s * 1e6)
-    return ledger.group_by("provider", "model", beat.alias("beat")).agg(
+    # by error first: words are compared once a group, not once an attempt
+    by_error = ledger.group_by("provider", "model", "error_type", beat.alias("beat")).agg(
         pl.len().cast(pl.Int64).alias("attempts"),
-        pl.col("error_type").null_count().cast(pl.Int64).alias("answered"),
-        (pl.col("error_type") == ErrorType.RATE_LIMITED.value).sum().cast(pl.Int64).alias("rate_limited"),
-        pl.col("error_type").is_in(LOST).sum().cast(pl.Int64).alias("lost"),
         (pl.col("input_tokens").sum() + pl.col("output_tokens").sum()).alias("tokens"),
+    )
+    attempts, error = pl.col("attempts"), pl.col("error_type")
+    return by_error.group_by("provider", "model", "beat").agg(
+        attempts.sum(),
+        attempts.filter(error.is_null()).sum().alias("answered"),
+        attempts.filter(error == ErrorType.RATE_LIMITED.value).sum().alias("rate_limited"),
+        attempts.filter(error.is_in(LOST)).sum().alias("lost"),
+        pl.col("tokens").sum(),
     )
 
 

@@ -6,6 +6,7 @@ import polars as pl
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.responses import Usage
+from batchroute.io.manifest import Manifest, write_manifest
 from batchroute.io.parts import part_path, write_part
 from batchroute.io.tables import ledger_frame, results_frame
 from tests.builders import attempt, result
@@ -44,6 +45,7 @@ def write_ledger(directory: Path, attempts: int, *, runs: int = 8, per_second: i
                 record.alias("record_id"), run.alias("run_id"), pl.col("finished_at") + shift
             ),
         )
+    write_manifest(directory, Manifest(job="bench", fingerprint="f"))
     return directory
 
 
