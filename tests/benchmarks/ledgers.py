@@ -6,6 +6,7 @@ import polars as pl
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.responses import Usage
+from batchroute.core.results import Totals
 from batchroute.io.manifest import Manifest, write_manifest
 from batchroute.io.parts import part_path, write_part
 from batchroute.io.tables import ledger_frame, results_frame
@@ -81,4 +82,8 @@ def _attempt(number: int) -> Attempt:
 
 
 def _results_part() -> pl.DataFrame:
-    return results_frame([result(f"r{number}") for number in range(PART)], {})
+    spent = (
+        Totals(attempts=1, input_tokens=99, output_tokens=9, cost=number * _SPREAD % PART * 1_000)
+        for number in range(PART)
+    )
+    return results_frame([result(f"r{number}", totals=totals) for number, totals in enumerate(spent)], {})
