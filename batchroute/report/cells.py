@@ -48,3 +48,8 @@ def share(part: Decimal | int | None, whole: Decimal | int | None) -> str:
 def printable(text: str) -> str:
     """Text with what would break a line or steer a terminal written out: names in a ledger are anybody's."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def clipped(name: str, most: int) -> str:
+    """A name that fits where there is little room."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"

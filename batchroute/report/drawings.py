@@ -7,8 +7,8 @@ from html import escape
 
 import polars as pl
 
-from batchroute.report.cells import cell, lasting, money
-from batchroute.report.shapes import WIDTH, clipped, mark, rect, svg, text
+from batchroute.report.cells import cell, clipped, lasting, money
+from batchroute.report.shapes import WIDTH, mark, rect, svg, text
 
 MOST_BARS = 12
 _BINS = 32

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from batchroute.report.cells import share
-from batchroute.report.shapes import WIDTH, band, clipped, rect, svg, text
+from batchroute.report.cells import clipped, share
+from batchroute.report.shapes import WIDTH, band, rect, svg, text
 
 COLUMNS = ("task", "model", "outcome")
 MOST_NODES = 12

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from batchroute.report.cells import cell, lasting, money, printable, share
+from batchroute.report.cells import cell, clipped, lasting, money, printable, share
 from batchroute.report.reports import Report
 
 _COSTS = {
@@ -21,6 +21,8 @@ _COSTS = {
 _LATENCIES = {"latency_p50_s": "p50", "latency_p95_s": "p95", "latency_p99_s": "p99"}
 _TOKENS = {"input_tokens": "tokens in", "output_tokens": "tokens out"}
 MOST_ROWS = 60
+MOST_OF_A_NAME = 80
+"""Characters: an id may have a thousand. JSON has them whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,10 @@ def _worth_telling(frame: pl.DataFrame, headings: dict[str, str], words: int) ->
 def _section(title: str, note: str, frame: pl.DataFrame, words: int, headings: dict[str, str]) -> Section:
     shown = frame.head(MOST_ROWS).select(*headings)
     rows = tuple(
-        tuple(printable(cell(name, value)) for name, value in zip(headings, row, strict=True))
+        tuple(
+            clipped(printable(cell(name, value)), MOST_OF_A_NAME)
+            for name, value in zip(headings, row, strict=True)
+        )
         for row in shown.iter_rows()
     )
     if frame.height > MOST_ROWS:

@@ -50,10 +50,5 @@ def band(left: float, top: float, right: float, bottom: float, height: float, ki
     return f'<path class="band {kind}" d="{path}">{_title(title)}</path>'
 
 
-def clipped(name: str, most: int) -> str:
-    """A name that fits where there is little room."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
 def _title(said: str) -> str:
     return f"<title>{escape(printable(said))}</title>" if said else ""
