@@ -59,7 +59,7 @@ def report(
 ) -> None:
     """Sum up the ledgers of one or many output directories: cost, savings, latency, outages, errors.
 
-    The HTML is one file that needs no network. Attempts count by the time they started, records by when they ended.
+    While a run goes on, it tells how far that had come at its latest export. The HTML is one file that needs no network. Attempts count by the time they started, records by when they ended.
     """
     with quick_imports():
         from batchroute.report.reports import Span

@@ -81,10 +81,11 @@ class Span:
 
 
 def report(directories: Sequence[Path], *, span: Span = Span(), baseline: str | None = None) -> Report:
-    """Sum up output directories. `baseline` is a model by name; None: the one that would have been dearest.
+    """Sum up output directories, each once. `baseline` is a model by name; None: the one that would have been dearest.
 
     Raises OutputError for a directory that is none, or a damaged part, JobError for a baseline of unknown price.
     """
+    directories = list({each.resolve(): each for each in directories}.values())  # nothing is paid for twice
     manifests = [_manifest(directory) for directory in directories]
     try:
         counts = count(span.of(scan_ledger(*directories), "started_at"))

@@ -48,6 +48,12 @@ def test_many_directories_are_one_report(tmp_path: Path) -> None:
     assert found.runs.height == 2
 
 
+def test_a_directory_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    output = write_output(tmp_path / "out")
+
+    assert report([output, tmp_path / "out" / ".." / "out"]).totals["attempts"] == 6
+
+
 @pytest.mark.parametrize(
     ("span", "cost"),
     [
