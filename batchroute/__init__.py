@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
+    if name == "report":
+        return importlib.import_module("batchroute.report")
     if name in __all__:
         return getattr(importlib.import_module("batchroute.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -44,6 +44,7 @@ LATE_IMPORTS = {
     ("io/buckets.py", "botocore"): "comes with boto3",
     ("io/prices.py", "genai_prices"): "0.58 s that a job with declared prices need not spend",
     ("job/forms.py", "jsonschema_rs"): "0.06 s that a job without a JSON Schema need not spend",
+    ("report/charts.py", "altair"): "an extra: the HTML report draws its own",
     ("providers/simulator/__main__.py", "uvloop"): "has no Windows build; the simulator does without it",
 }
 

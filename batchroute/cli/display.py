@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from batchroute.core.money import usd
 from batchroute.engine.pools import PoolStatistics
 from batchroute.engine.tally import Progress
 from batchroute.job.durations import spelled
+from batchroute.report.cells import money
 from batchroute.report.summary import Summary
 
 LINE_EVERY_S = 30.0
@@ -301,14 +301,6 @@ def _routes_table(summary: Summary) -> "Table":
             money(line.saving_usd if line.records else None),
         )
     return table
-
-
-def money(amount: Decimal | None) -> str:
-    """USD with as many places as it takes to see something; a dash for unknown."""
-    if amount is None:
-        return "-"
-    places = 2 if abs(amount) >= 1 or not amount else 4 if abs(amount) >= Decimal("0.01") else 6
-    return f"{'-' if amount < 0 else ''}${abs(amount):,.{places}f}"
 
 
 def _seconds(value: float | None) -> str:

@@ -117,7 +117,7 @@ def _routes(ledger: "pl.LazyFrame") -> list[str]:
 
 def _lines(found: "WhatIf") -> list[str]:
     """What a person is told, a line each."""
-    from batchroute.cli.display import money
+    from batchroute.report.cells import money
 
     past = found.past
     told = [f"{past.records:,} answers cost {money(past.answers_usd)}, as it was."]
@@ -140,7 +140,7 @@ def _lines(found: "WhatIf") -> list[str]:
 
 
 def _table(replay: "Replay") -> list[str]:
-    from batchroute.cli.display import money
+    from batchroute.report.cells import money
 
     titles = ("route", "model", "records", "moved", "input tokens", "output tokens", "cost", "p50 observed")
     rows = [titles, *(_cells(line, money(line.cost_usd)) for line in replay.lines)]
@@ -169,7 +169,7 @@ def _cells(line: "Line", cost: str) -> tuple[str, ...]:
 
 
 def _comparison(who: str, replay: "Replay", before: "Decimal") -> str:
-    from batchroute.cli.display import money
+    from batchroute.report.cells import money
 
     cost = replay.cost_usd
     if cost is None:

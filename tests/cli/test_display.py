@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from batchroute.cli.display import _Lines, closing_table, display, headline, money, screen
+from batchroute.cli.display import _Lines, closing_table, display, headline, screen
 from batchroute.cli.logs import PlainLog
 from batchroute.engine.pools import PoolStatistics
 from batchroute.engine.tally import Progress
+from batchroute.report.cells import money
 from batchroute.report.summary import Records, RouteLine, Summary
 
 USD = 10**12

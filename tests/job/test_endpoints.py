@@ -106,7 +106,7 @@ REFUSED = [
     ),
     pytest.param(
         f"{VECTORS}routes: {{default: {{models: [mini], checks: [{{min_chars: 3}}]}}}}\n",
-        "2:45: routes.default.checks: needs answers, and vectors are asked for. "
+        "2:44: routes.default.checks: needs answers, and vectors are asked for. "
         "Remove it, or write endpoint: chat.",
         id="checks-of-vectors",
     ),
