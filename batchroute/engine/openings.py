@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchroute.core.errors import InputError, JobError
-from batchroute.core.money import Price
+from batchroute.core.money import Price, Rates
 from batchroute.core.records import Record
 from batchroute.io.functions import import_function
 from batchroute.io.prices import resolve_context, resolve_price
@@ -128,6 +128,19 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
         model=known_as,
         on=on,
     )
+
+
+def model_rates(job: Job, name: str, on: dt.date) -> Rates | None:
+    """What a request to a declared model costs, on the service tier that the job asks it for."""
+    price = model_price(job, name, on)
+    return None if price is None else Rates.of(price).asked_for(_service_tier(job, name))
+
+
+def _service_tier(job: Job, model: str) -> str | None:
+    """The tier that requests to this model ask for; the answer says which one it was."""
+    params, adapter = job.prompt.params, Adapter.of(job.adaptation(model))
+    asked = (params if adapter is None else adapter.params(params)).get("service_tier")
+    return asked if isinstance(asked, str) else None
 
 
 def capped(job: Job, model: str) -> bool:

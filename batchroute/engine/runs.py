@@ -15,7 +15,7 @@ import polars as pl
 from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
-from batchroute.core.money import Rates, picodollars
+from batchroute.core.money import picodollars
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.beginnings import Beginning
 from batchroute.engine.clock import Clock
@@ -35,7 +35,7 @@ from batchroute.engine.openings import (
     check_bounded,
     check_priced,
     model_context,
-    model_price,
+    model_rates,
     opened,
     order,
     prompt_warnings,
@@ -432,7 +432,6 @@ def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt
 
 def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
     model = job.models[name]
-    price = model_price(job, name, on)
     return PoolSpec(
         model=name,
         provider=model.provider,
@@ -443,7 +442,7 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
         timeout_s=model.timeout,
         hedged=model.hedge,
         context=model_context(job, name),
-        rates=Rates.of(price) if price else None,
+        rates=model_rates(job, name, on),
         adapter=Adapter.of(job.adaptation(name)),
     )
 
