@@ -62,6 +62,7 @@ from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
+from batchroute.routing.estimates import Estimator
 from batchroute.routing.fingerprints import Fingerprints
 from batchroute.routing.medians import Median
 from batchroute.routing.routes import Router
@@ -384,6 +385,9 @@ def _lineups(job: Job, pools: Mapping[str, Pool]) -> dict[str, Lineup]:
             continue
         bound = None if route.max_cost is None else picodollars(route.max_cost)
         lineups[name] = Lineup(order=choice, pools=pools, max_cost=bound)
+        if choice.strategy is Strategy.CHEAPEST or bound is not None:
+            for model in route.models:
+                pools[model].estimator = pools[model].estimator or Estimator()
         if choice.strategy is Strategy.FASTEST:
             for model in route.models:
                 pools[model].median = pools[model].median or Median()
