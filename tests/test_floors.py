@@ -42,6 +42,7 @@ LATE_IMPORTS = {
     ("io/buckets.py", "boto3"): "an extra, and 0.3 s that a job without object storage need not spend",
     ("io/buckets.py", "botocore"): "comes with boto3",
     ("io/prices.py", "genai_prices"): "0.58 s that a job with declared prices need not spend",
+    ("io/tokenizers.py", "bpe_openai"): "an extra of 40 MB that only a plan asks for",
     ("providers/simulator/__main__.py", "uvloop"): "has no Windows build; the simulator does without it",
 }
 
