@@ -12,7 +12,7 @@ from batchroute.cli.streams import StdoutError, drop_stdout, tell_stdout_apart
 from batchroute.core.errors import BatchrouteError, OutputError
 
 STDERR = 2
-COMMANDS = ("run", "check", "classify", "status", "verify", "models", "simulate", "init", "schema")
+COMMANDS = ("run", "plan", "check", "classify", "status", "verify", "models", "simulate", "init", "schema")
 
 
 class Commands(click.Group):
