@@ -132,7 +132,7 @@ async def plan(
 def _declared(job: Job, name: str, today: dt.date) -> Declared:
     model, params = job.models[name], job.prompt.params
     adapter = Adapter.of(job.adaptation(name))
-    cap = output_cap(params) if adapter is None else adapter.cap(adapter.params(params))
+    cap = None if adapter is None else adapter.cap(adapter.params(params))
     simulation = job.providers[model.provider].simulation
     simulated = simulation.models.get(job.provider_model(name)) if simulation else None
 
@@ -148,7 +148,7 @@ def _declared(job: Job, name: str, today: dt.date) -> Declared:
         concurrency=model.limits.concurrency,
         rpm=model.limits.rpm,
         tpm=model.limits.tpm,
-        cap=cap if isinstance(cap, int) else None,
+        cap=None if cap == output_cap(params) else cap,  # as every record has it, or its own
         latency_s=latency_s,
         words_tokens=0 if adapter is None else adapter_tokens(adapter),
     )

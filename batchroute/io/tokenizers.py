@@ -1,6 +1,7 @@
 """Counting tokens exactly, for models whose vocabulary is known. An extra, offline: the vocabularies are in the package."""
 
 from collections.abc import Callable, Mapping
+from warnings import catch_warnings, simplefilter
 
 from msgspec import json
 
@@ -18,7 +19,9 @@ def exact_counts(models: Mapping[str, str]) -> dict[str, Callable[[Request], int
     Nothing where the extra `tokens` is not installed. Images and tools are not counted.
     """
     try:
-        from bpe_openai import _bindings  # noqa: PLC0415  40 MB, and only who plans wants it
+        with catch_warnings():
+            simplefilter("ignore", DeprecationWarning)  # how version 0.1.4 reads its own files
+            from bpe_openai import _bindings  # noqa: PLC0415  40 MB, and only who plans wants it
     except ImportError:
         return {}
     known: dict[str, Callable[[Request], int]] = {}

@@ -20,7 +20,7 @@ _UNCAPPED: Final = 0
 class Declared(Struct, frozen=True, kw_only=True):
     """What is known of a model before it is asked. `latency_s` is how long an answer takes, None where nothing says so.
 
-    `cap` is the output that the job's parameters allow, None for any length.
+    `cap` is the output that its own parameters allow, None where those are the records'.
     """
 
     name: str
@@ -217,7 +217,6 @@ def first_choices(
 
     What goes by price was decided record by record. `fastest` goes by what was observed, and spreads evenly before.
     """
-    group = next(iter(models[:1]), None)
     if order is None:
         return {models[0]: 1}
     present = next(
@@ -225,7 +224,7 @@ def first_choices(
         for each in order.groups
         if any(m in models for m in each)
     )
-    if len(present) == 1 or group is None:
+    if len(present) == 1:
         return {present[0]: 1}
     match order.strategy:
         case Strategy.WEIGHTED:

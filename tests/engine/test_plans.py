@@ -20,8 +20,13 @@ from batchroute.engine.plans import plan as plan_job
 from batchroute.report.observations import observed
 from tests.builders import job, model, records, write_records
 from tests.cli.jobs import write_job
-from tests.engine.runs import run_virtually
+from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Script, answer
+
+
+def cost(ran: Ran) -> Decimal:
+    return sum(ran.ledger["cost_usd"].to_list(), Decimal(0))
+
 
 ONE = {"default": {"models": ["a"]}}
 
@@ -136,7 +141,7 @@ def test_what_was_observed_is_what_is_expected_of_the_rest(tmp_path: Path) -> No
 
     assert (rest.records.done, rest.records.planned) == (400, 400)
     assert {line.forecast.output_by for line in rest.routes} == {"observed"}
-    assert rest.total.cost_usd.expected == ran.ledger["cost_usd"].sum() - first.ledger["cost_usd"].sum()
+    assert rest.total.cost_usd.expected == cost(ran) - cost(first)
     assert rest.total.duration.limited_by == "concurrency of cheap"
 
 
