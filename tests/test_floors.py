@@ -45,6 +45,7 @@ LATE_IMPORTS = {
     ("io/prices.py", "genai_prices"): "0.58 s that a job with declared prices need not spend",
     ("job/forms.py", "jsonschema_rs"): "0.06 s that a job without a JSON Schema need not spend",
     ("report/charts.py", "altair"): "an extra: the HTML report draws its own",
+    ("io/tokenizers.py", "bpe_openai"): "an extra of 40 MB that only a plan asks for",
     ("providers/simulator/__main__.py", "uvloop"): "has no Windows build; the simulator does without it",
 }
 

@@ -12,7 +12,9 @@ from batchroute.cli.streams import StdoutError, drop_stdout, tell_stdout_apart
 from batchroute.core.errors import BatchrouteError, OutputError
 
 STDERR = 2
-COMMANDS = ("run", "check", "classify", "status", "report", "verify", "whatif", "simulate", "init", "schema")
+COMMANDS = (
+    "run", "plan", "check", "classify", "status", "report", "verify", "whatif", "models", "simulate", "init", "schema"
+)  # fmt: skip
 
 
 class Commands(click.Group):

@@ -71,6 +71,10 @@ def ended(
 ) -> Attempt:
     """The attempt as it stands in the ledger for good."""
     cost, basis = attempt.cost, CostBasis.UPPER_BOUND
+    if rates is not None and rates.tiers and isinstance(outcome, Response) and outcome.usage is not None:
+        served = rates.served_as(outcome.service_tier)
+        if served is not rates:
+            rates, attempt = served, _priced(attempt, served)
     if outcome.usage is not None:
         cost, basis = (rates.cost(outcome.usage) if rates else None), CostBasis.USAGE
     elif isinstance(outcome, Failure) and not outcome.sent:

@@ -139,7 +139,7 @@ class Journey:
 
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
-        async with pool.slot(trail.asked.estimated_tokens(), trail.record.seq) as slot:
+        async with pool.slot(pool.estimated(trail.asked), trail.record.seq) as slot:
             if not slot.granted or self.halt.stopping:
                 return None
             if self.purse.bounded and trail.reserved < self._most(trail, pool):

@@ -192,6 +192,19 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
     )
 
 
+def model_rates(job: Job, name: str, on: dt.date) -> Rates | None:
+    """What a request to a declared model costs, on the service tier that the job asks it for."""
+    price = model_price(job, name, on)
+    return None if price is None else Rates.of(price).asked_for(_service_tier(job, name))
+
+
+def _service_tier(job: Job, model: str) -> str | None:
+    """The tier that requests to this model ask for; the answer says which one it was."""
+    params, adapter = job.prompt.params, Adapter.of(job.adaptation(model))
+    asked = (params if adapter is None else adapter.params(params)).get("service_tier")
+    return asked if isinstance(asked, str) else None
+
+
 def capped(job: Job, model: str) -> bool:
     """Whether the job limits the output of every request to this model; vectors are none."""
     return job.vectors is not None or _caps(job, model, job.prompt.params)

@@ -19,6 +19,7 @@ from batchroute.engine.network import UNREACHED
 from batchroute.engine.pacing import Pacer
 from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
+from batchroute.routing.estimates import Estimator
 from batchroute.routing.health import Breaker, BreakerPolicy, State
 from batchroute.routing.medians import Median
 from batchroute.routing.patience import Patience
@@ -168,6 +169,8 @@ class Pool:
         self._patience = Patience(spec.timeout_s)
         self.median: Median | None = None
         """How long answers take, where somebody wants to know."""
+        self.estimator = Estimator() if spec.tpm else None
+        """How many tokens requests have, where more than a guess is needed."""
         self.started = 0
         """Requests so far."""
         self.retries = RetryBudget()
@@ -199,6 +202,10 @@ class Pool:
         """The request as it is sent to this model."""
         adapter = self.spec.adapter
         return request if adapter is None else adapter.adapt(request)
+
+    def estimated(self, request: Request) -> int:
+        """About how many tokens a request takes, input and output, for pacing."""
+        return request.estimated_tokens() if self.estimator is None else self.estimator.all_tokens(request)
 
     def slot(self, estimated_tokens: int, place: int = 0) -> Slot:
         """`async with pool.slot(tokens) as slot:` waits for a slot and a permit.

@@ -88,6 +88,8 @@ class Requests:
         if attempt.cost is not None and exchange.attempt.cost and attempt.cost > exchange.attempt.cost:
             pool.dearer(attempt.cost / exchange.attempt.cost)
             attempt = structs.replace(attempt, flag=attempt.flag or OVER_RESERVATION)
+        if pool.estimator is not None and attempt.usage is not None:
+            pool.estimator.learn(trail.asked, attempt.usage.input_tokens)
         trail.totals = trail.totals.plus(attempt)
         result = self._result(trail, attempt, exchange.outcome, verdict)
         if verdict is Action.GIVE_UP and result is not None and result.status is not Status.FAILED:
@@ -182,7 +184,7 @@ class Requests:
         model, request = pool.spec.request_model, trail.asked
 
         async def second() -> Outcome | None:
-            async with pool.slot(request.estimated_tokens(), AHEAD_OF_ALL) as slot:
+            async with pool.slot(pool.estimated(request), AHEAD_OF_ALL) as slot:
                 if not slot.granted or self.halt.stopping:
                     return None
                 if not self.purse.take(trail.record.route, sent[0].attempt.cost or 0):

@@ -15,7 +15,7 @@ import polars as pl
 from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
-from batchroute.core.money import Rates, picodollars
+from batchroute.core.money import picodollars
 from batchroute.engine.admission import LEAST_SPARE, SPARE_PICTURED, Backlog, Window, shares
 from batchroute.engine.beginnings import Beginning
 from batchroute.engine.bundles import BundlingPool
@@ -38,7 +38,7 @@ from batchroute.engine.openings import (
     check_bounded,
     check_priced,
     model_context,
-    model_price,
+    model_rates,
     models_asked,
     opened,
     order,
@@ -69,6 +69,7 @@ from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
+from batchroute.routing.estimates import Estimator
 from batchroute.routing.fingerprints import Fingerprints
 from batchroute.routing.medians import Median
 from batchroute.routing.routes import Router, RouteRule
@@ -408,6 +409,9 @@ def _lineups(routes: Mapping[str, Route], pools: Mapping[str, Pool]) -> dict[str
             continue
         bound = None if route.max_cost is None else picodollars(route.max_cost)
         lineups[name] = Lineup(order=choice, pools=pools, max_cost=bound)
+        if choice.strategy is Strategy.CHEAPEST or bound is not None:
+            for model in route.models:
+                pools[model].estimator = pools[model].estimator or Estimator()
         if choice.strategy is Strategy.FASTEST:
             for model in route.models:
                 pools[model].median = pools[model].median or Median()
@@ -464,7 +468,6 @@ def _pool(job: Job, spec: PoolSpec, provider: Provider, clock: Clock, halt: Halt
 
 def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
     model = job.models[name]
-    price = model_price(job, name, on)
     return PoolSpec(
         model=name,
         provider=model.provider,
@@ -475,7 +478,7 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
         timeout_s=model.timeout,
         hedged=model.hedge,
         context=model_context(job, name),
-        rates=Rates.of(price) if price else None,
+        rates=model_rates(job, name, on),
         adapter=Adapter.of(job.adaptation(name)),
     )
 

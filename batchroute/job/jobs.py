@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -19,7 +18,6 @@ from pydantic import (
     model_validator,
 )
 
-from batchroute.core.money import Price, Rates
 from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
@@ -36,15 +34,15 @@ from batchroute.job.key_files import KeyFilePath
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.presets import PRESETS, PresetName, named, preset_of
+from batchroute.job.prices import PriceSpec
 from batchroute.job.profiles import USUAL, ProfileName, Profiles, RouteModels
 from batchroute.job.simulation import Simulation
-from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
+from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, distinct
 from batchroute.job.stages import LlmStage, PythonStage, Stage
 from batchroute.job.storage import SCHEME, ObjectUrl, StorageOptions
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
-_LEAST_PRICE = Decimal("0.0001")  # USD per million tokens; anything lower is a price per token by mistake
 
 
 def _words(value: Any) -> Any:
@@ -63,12 +61,6 @@ def _collected(path: Path) -> Path:
     if path.suffix != ".prom":
         raise ValueError("must end in .prom: Prometheus' node_exporter reads no other file. Rename it")
     return path
-
-
-def _plausible(price: Decimal) -> Decimal:
-    if 0 < price < _LEAST_PRICE:
-        raise ValueError("is too low for USD per million tokens. Multiply a price per token by 1000000")
-    return price
 
 
 class Input(Spec):
@@ -324,28 +316,6 @@ class Limits(Spec):
     tpm: Positive | None = Field(
         default=None, description="Tokens per minute, input and output. Default: no limit."
     )
-
-
-class PriceSpec(Spec):
-    """USD per million tokens."""
-
-    input: Annotated[Usd, AfterValidator(_plausible)] = Field(description="Per million input tokens.")
-    output: Annotated[Usd, AfterValidator(_plausible)] = Field(description="Per million output tokens.")
-    cached: Annotated[Usd, AfterValidator(_plausible)] | None = Field(
-        default=None, description="Per million input tokens read from the cache. Default: as input."
-    )
-    cache_write: Annotated[Usd, AfterValidator(_plausible)] | None = Field(
-        default=None, description="Per million input tokens written to the cache. Default: as input."
-    )
-
-    @model_validator(mode="after")
-    def _exact(self) -> Self:
-        Rates.of(self.price())
-        return self
-
-    def price(self) -> Price:
-        """The price, for arithmetic."""
-        return Price(input=self.input, output=self.output, cached=self.cached, cache_write=self.cache_write)
 
 
 class Model(Spec):

@@ -188,7 +188,11 @@ def test_the_same_job_runs_on_both_transports(tmp_path: Path) -> None:
         (["run", "{job}", "--limit", "0"], 2, "--limit"),
         (["rum", "{job}"], 2, "there is no command 'rum', did you mean run?"),
         (["statu", "out"], 2, "there is no command 'statu', did you mean status?"),
-        (["frobnicate"], 2, "There is run, check, classify, status, verify, whatif, simulate, init, schema."),
+        (
+            ["frobnicate"],
+            2,
+            "There is run, plan, check, classify, status, report, verify, whatif, models, simulate, init, schema.",
+        ),
         (["status", "/"], 74, "no manifest"),
     ],
 )
