@@ -24,7 +24,7 @@ from batchroute.engine.openings import (
     wishes,
 )
 from batchroute.job.jobs import Job
-from batchroute.providers.connect import body
+from batchroute.providers.payloads import payload
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.forms import Formed
 from batchroute.routing.routes import RouteRule
@@ -150,7 +150,7 @@ def _sent(job: Job, request: Request, model: str) -> str:
     """The body as this model gets it."""
     adapter = Adapter.of(job.adaptation(model))
     asked = request if adapter is None else adapter.adapt(request)
-    return _INLINE.sub(_shortened, body(asked, job.provider_model(model)).decode())
+    return _INLINE.sub(_shortened, payload(asked, job.provider_model(model)).decode())
 
 
 def _shortened(image: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ from batchroute.providers import embeddings, responses
 from batchroute.providers.accounts import Account
 from batchroute.providers.answers import judge
 from batchroute.providers.errors import failure
+from batchroute.providers.payloads import of_embeddings, of_responses
 from batchroute.providers.redaction import Keys, Redactor, keys_of, passwords
 from batchroute.providers.sdk import Sdk
 from batchroute.providers.transports import Transport
@@ -52,11 +53,11 @@ class HttpProvider:
 
     async def _send_otherwise(self, request: Request, model: str, timeout_s: float) -> Outcome:
         if request.endpoint is Endpoint.RESPONSES:
-            body = responses.body(request, model)
+            body = of_responses(request, model)
             reply = await self._post(body, timeout_s=timeout_s, path=responses.PATH)
             return responses.judge(reply, request, model)
         reply = await self._post(
-            embeddings.body(request, model),
+            of_embeddings(request, model),
             timeout_s=timeout_s,
             path=embeddings.PATH,
             most_bytes=embeddings.most_bytes(request),
@@ -96,15 +97,6 @@ class HttpProvider:
 def _with_words(told: Told, names: Iterable[str], clean: Callable[[str], str]) -> Told:
     """The outcome with these texts of it cleaned, where they are there."""
     return replace(told, **{name: clean(word) for name in names if (word := getattr(told, name))})
-
-
-def body(request: Request, model: str) -> bytes:
-    """The JSON body that is sent for a request, whatever its endpoint."""
-    if request.endpoint is Endpoint.CHAT:
-        return request.body(model)
-    if request.endpoint is Endpoint.RESPONSES:
-        return responses.body(request, model)
-    return embeddings.body(request, model)
 
 
 def connect(spec: jobs.Provider, *, name: str, connections: int, base_url: str | None = None) -> HttpProvider:

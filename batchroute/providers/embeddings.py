@@ -28,11 +28,6 @@ MOST_VECTOR_BYTES: Final = 2**17
 """The longest that a vector is in an answer: 4,096 numbers of 25 digits."""
 
 
-def body(request: Request, model: str) -> bytes:
-    """The JSON body of `POST /embeddings`."""
-    return b'{"model":%b,"input":%b%b}' % (json.encode(model), request.messages, request.params)
-
-
 def most_bytes(request: Request) -> int:
     """The most bytes that its answer may have."""
     return max(MAX_BODY_BYTES, MOST_VECTOR_BYTES * _texts(request))

@@ -10,6 +10,7 @@ import pytest
 from batchroute.core.requests import Endpoint, Request
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response, Usage
 from batchroute.providers import embeddings
+from batchroute.providers.payloads import of_embeddings
 from batchroute.providers.transports import MAX_BODY_BYTES, Reply
 from tests.providers.builders import AMPLE_S, Kind, provider_at
 from tests.providers.fault_server import http, serving
@@ -100,7 +101,7 @@ async def test_both_transports_send_it_to_its_path_and_read_a_large_answer(kind:
         outcome = await provider.send(many, "m", timeout_s=AMPLE_S)
 
     (seen,) = server.seen
-    assert (seen.method, seen.target, seen.body) == ("POST", "/v1/embeddings", embeddings.body(many, "m"))
+    assert (seen.method, seen.target, seen.body) == ("POST", "/v1/embeddings", of_embeddings(many, "m"))
     assert json.loads(seen.body)["input"][149] == "text 149"
     assert isinstance(outcome, Response), outcome
     assert len(outcome.vectors) == 150

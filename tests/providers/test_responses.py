@@ -8,6 +8,7 @@ import pytest
 from batchroute.core.requests import Endpoint, Request, members
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response, Usage
 from batchroute.providers import responses
+from batchroute.providers.payloads import of_responses
 from batchroute.providers.transports import Reply
 from tests.providers.builders import AMPLE_S, Kind, provider_at
 from tests.providers.fault_server import http, serving
@@ -129,7 +130,7 @@ BODIES = [
 def test_a_chat_request_is_sent_in_its_words(
     messages: list[dict[str, Any]], params: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    body = json.loads(responses.body(asked(messages, **params), "m"))
+    body = json.loads(of_responses(asked(messages, **params), "m"))
 
     assert body == {"model": "m", "store": False, **sent}
 
@@ -212,7 +213,7 @@ async def test_both_transports_send_it_to_its_path(kind: Kind) -> None:
         outcome = await provider.send(HELLO, "m", timeout_s=AMPLE_S)
 
     (seen,) = server.seen
-    assert (seen.method, seen.target, seen.body) == ("POST", "/v1/responses", responses.body(HELLO, "m"))
+    assert (seen.method, seen.target, seen.body) == ("POST", "/v1/responses", of_responses(HELLO, "m"))
     assert isinstance(outcome, Response), outcome
     assert outcome.content == "yes"
 
