@@ -8,6 +8,7 @@ is projected into parts.
 One connection, one thread: SQLite before 3.51.3 can corrupt a database that several connections checkpoint.
 """
 
+import errno
 import os
 import sqlite3
 import zlib
@@ -415,11 +416,14 @@ class Store:
         """
         if self._unsynced is not None:
             raise self._unsynced
-        position = self._position
+        packed = self._position.packed()
         try:
             with _disk("fsync", self._path):
                 os.fdatasync(self._wal)
-                os.pwrite(self._mark, position.packed(), 0)
+                if os.pwrite(self._mark, packed, 0) < len(
+                    packed
+                ):  # a disk that fills up takes what still fits
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OutputError as error:
             self._unsynced = error
             raise
