@@ -48,6 +48,10 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:  # before or after a run, which hears signals itself
             ctx.exit(130)
+        except RuntimeError as error:  # so does Python 3.11 tell it while it makes a class
+            if not isinstance(error.__cause__, KeyboardInterrupt):
+                raise
+            ctx.exit(130)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -57,6 +57,9 @@ class Totals(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
 
 NOTHING_SPENT = Totals()
 
+PARSED = "parsed"
+"""The column of answers that have to have a form, as values."""
+
 RESULT_COLUMNS = (
     "record_id", "status", "task", "complexity", "classified_by", "route", "model", "provider", "response",
     "finish_reason", "flag", "error_type", "error_message", "attempts", "failovers", "escalations", "input_tokens",

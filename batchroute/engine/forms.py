@@ -6,9 +6,9 @@ import polars as pl
 from pydantic import BaseModel
 
 from batchroute.core.errors import JobError
+from batchroute.core.results import PARSED
 from batchroute.io.functions import import_function
 from batchroute.io.parsed import labels_type, merged, schema_type
-from batchroute.job.forms import PARSED
 from batchroute.job.forms import Form as Declared
 from batchroute.job.jobs import Job, Prompt
 from batchroute.routing.forms import Formed, JsonForm, LabelForm

@@ -340,7 +340,7 @@ class Journey:
                 trail.late += 1
                 trail.tries[model] = tried - 1  # it may have been down: this one does not count
                 trail.affordable = False
-            if repairable(failure):
+            if repairable(failure) and trail.form is not None:
                 self._send_back(trail, model, failure)
                 return
             pool.retries.spend()

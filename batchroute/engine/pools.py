@@ -39,8 +39,8 @@ LONGEST_TRIAL_S = 10.0
 
 UNUSUAL = 1.5
 """How many times the 99th percentile an answer may take that is still waited for before a deadline."""
-RELIABLE = 0.2
-"""Share of the latest requests that may fail of a model that is a witness."""
+RELIABLE = 0.4
+"""Share of the latest requests that may fail of a model that is a witness: records at fault fail several times each."""
 
 _TOO_MUCH = frozenset(
     {

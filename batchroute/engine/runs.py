@@ -16,7 +16,7 @@ from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
 from batchroute.core.money import picodollars
-from batchroute.engine.admission import LEAST_SPARE, SPARE_PICTURED, Backlog, Window, shares
+from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.beginnings import Beginning
 from batchroute.engine.bundles import BundlingPool
 from batchroute.engine.clock import Clock
@@ -280,7 +280,7 @@ def _pipeline(
     wished = asked.wishes
     together = 1 if job.vectors is None else job.vectors.batch
     heads = _heads(pools, [*rules.rules, *(wished.rules if wished else ())], together=together)
-    window = Window(shares(heads, job.window, spare=SPARE_PICTURED if job.prompt.images else LEAST_SPARE))
+    window = Window(shares(heads, job.window, pictured=bool(job.prompt.images)))
     backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
     stops = Stops(

@@ -15,9 +15,8 @@ from msgspec import Struct, structs
 from batchroute.core.attempts import Attempt
 from batchroute.core.errors import OutputError
 from batchroute.core.responses import Usage
-from batchroute.core.results import Result, Status, Totals
+from batchroute.core.results import PARSED, Result, Status, Totals
 from batchroute.io.parsed import parsed_series, realigned
-from batchroute.job.forms import PARSED
 
 COST = pl.Decimal(38, 12)
 TIME = pl.Datetime("us", "UTC")

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from batchroute.core.results import PARSED
 from batchroute.job.documents import Node
 from batchroute.job.functions import FunctionName, missing
 from batchroute.job.paths import Origin
@@ -24,9 +25,6 @@ from batchroute.job.spec import Listed, Spec, Text, distinct
 
 if TYPE_CHECKING:
     from jsonschema_rs import Validator
-
-PARSED: Final = "parsed"
-"""The column of the results that holds answers as values."""
 
 _MAX_BYTES: Final = 1 << 20
 _CODE: Final = "job_response"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from batchroute.core.results import PARSED
 from batchroute.io.files import ROUTES_NAME
 from batchroute.io.parsed import realigned
 from batchroute.io.tables import LEDGER, RESULTS
-from batchroute.job.forms import PARSED
 
 _GROWN = pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast", missing_struct_fields="insert")
 

@@ -39,7 +39,7 @@ UNSENT = frozenset(
 LOST = frozenset({ErrorType.CONNECTION_LOST, ErrorType.BODY_TRUNCATED, ErrorType.ATTEMPT_TIMEOUT})
 OUR_WORDS = frozenset(
     {
-        *(kind for kind, policy in POLICIES.items() if policy.checked),
+        *(kind for kind, policy in POLICIES.items() if policy.checked or policy.repair),
         ErrorType.UNKNOWN_OUTCOME,
         ErrorType.CANCELLED_BY_RUN,
         ErrorType.LOCAL_NETWORK_DOWN,

@@ -86,7 +86,9 @@ class Place(Struct, frozen=True):
             if unwanted.is_set():
                 return
             content = self.read(start, min(PIECE, self.stored.size - start))
-            if os.pwrite(descriptor, content, start) < len(content):  # a disk that fills up takes what still fits
+            if os.pwrite(descriptor, content, start) < len(
+                content
+            ):  # a disk that fills up takes what still fits
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         with ThreadPoolExecutor(AT_ONCE) as readers:
