@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec import structs
+
 from batchroute.core.results import Result, Status
 from batchroute.engine import entries
 from batchroute.engine.trails import Kept, Trail
@@ -31,14 +33,9 @@ def _failed_by_models(trail: Trail) -> bool:
 
 
 def _kept(trail: Trail, best: Kept, run_id: str, finished_at: float) -> Result:
-    record = trail.record
-    return Result(
-        record_id=record.record_id,
+    return structs.replace(
+        entries.given_up(trail, run_id, finished_at),
         status=Status.SUCCEEDED,
-        task=record.labels.task,
-        complexity=record.labels.complexity,
-        classified_by=record.labels.classified_by,
-        route=record.route,
         model=best.model,
         provider=best.provider,
         response=best.response.content,
@@ -46,36 +43,20 @@ def _kept(trail: Trail, best: Kept, run_id: str, finished_at: float) -> Result:
         flag=KEPT_BEST,
         error_type=None,
         error_message=None,
-        totals=trail.in_all,
         latency_s=best.latency_s,
-        run_id=run_id,
-        finished_at=finished_at,
-        kept=record.kept,
-        fingerprint=record.fingerprint,
+        fingerprint=trail.record.fingerprint,
+        parsed=best.response.parsed,
     )
 
 
 def _degraded(trail: Trail, text: str, run_id: str, finished_at: float) -> Result:
     """It tells why no model answered as a dead letter would."""
-    record, fault = trail.record, trail.fault()
-    return Result(
-        record_id=record.record_id,
+    return structs.replace(
+        entries.given_up(trail, run_id, finished_at),
         status=Status.DEGRADED,
-        task=record.labels.task,
-        complexity=record.labels.complexity,
-        classified_by=record.labels.classified_by,
-        route=record.route,
         model=None,
         provider=None,
         response=text,
-        finish_reason=None,
         flag=LAST_RESORT,
-        error_type=fault.error_type,
-        error_message=fault.message,
-        totals=trail.in_all,
-        latency_s=None,
-        run_id=run_id,
-        finished_at=finished_at,
-        kept=record.kept,
-        fingerprint=record.fingerprint,
+        fingerprint=trail.record.fingerprint,
     )
