@@ -1,7 +1,7 @@
 """Group commit: whatever happened in one turn of the event loop reaches the store in one transaction."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.results import Result, Totals
@@ -14,7 +14,9 @@ LINGERING_TURNS = 3
 class Commits:
     """Gathers what is to be committed; everybody who waits, waits for the same commit.
 
-    A failed commit fails all who wait for it, and every later one: after that nothing is known to be stored.
+    Groups are committed in the order in which they were begun, so that who waits for what was entered last has waited
+    for everything. A failed commit fails all who wait for it, and every later one: after that nothing is known to be
+    stored.
     """
 
     def __init__(self, store: Store) -> None:
@@ -24,6 +26,18 @@ class Commits:
         self._done: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
         self._dirty = asyncio.Event()
+        self._told: list[Callable[[Group], None]] = []
+
+    def on_commit(self, tell: Callable[[Group], None]) -> None:
+        """Call this with every group once it is committed."""
+        self._told.append(tell)
+
+    async def settled(self) -> None:
+        """Wait until everything that was entered is committed. Raises OutputError when the disk fails."""
+        while self._done is not None:  # noqa: ASYNC110  for four turns at most
+            await asyncio.sleep(0)
+        if self._failure is not None:
+            raise self._failure
 
     def started(self, seq: int, attempt: Attempt) -> asyncio.Future[None]:
         """Enter an attempt that is about to start; send it when the future is done."""
@@ -76,8 +90,10 @@ class Commits:
                 self._store.commit(group)
             except Exception as error:  # noqa: BLE001  it is raised in everyone who waits
                 self._failure = error
+        self._dirty.set()
         if self._failure is None:
-            self._dirty.set()
+            for tell in self._told:
+                tell(group)
         if done.cancelled():
             return  # a run that is cut off cancels everyone who waits, and with them what they wait for
         if self._failure is None:
@@ -87,10 +103,15 @@ class Commits:
             done.exception()  # seen: whoever waits gets it, even if nobody does
 
     async def flush_regularly(self) -> None:
-        """Force commits to the disk at most every 50 ms, until cancelled. Raises OutputError when the disk fails."""
+        """Force commits to the disk at most every 50 ms, until cancelled.
+
+        Raises OutputError when the disk fails, at once where a commit did: who would have learned of it may be asleep.
+        """
         while True:
             await self._dirty.wait()
             self._dirty.clear()
+            if self._failure is not None:
+                raise self._failure
             await asyncio.to_thread(self._store.flush)
             self._store.checkpoint()
             await asyncio.sleep(FLUSH_INTERVAL_S)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from batchroute.core.excerpts import excerpt_of
 from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record
 from batchroute.core.requests import Request
-from batchroute.core.results import Result, Status
+from batchroute.core.results import Status
 from batchroute.engine.admission import Backlog
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
@@ -286,14 +286,7 @@ class Feed:
             finished_at=self.clock.wall(),
             kept={} if record is None else self._kept(record),
         )
-        self._count_when_committed(self.commits.finished(known.seq, None, result), result)
-
-    def _count_when_committed(self, committed: asyncio.Future[None], result: Result) -> None:
-        def count(future: asyncio.Future[None]) -> None:
-            if not future.cancelled() and future.exception() is None:
-                self.tally.count(None, result)
-
-        committed.add_done_callback(count)
+        self.commits.finished(known.seq, None, result)
 
     def _kept(self, record: Record) -> dict[str, Any]:
         return {name: self.carry(record.fields.get(name)) for name in self.keep} if self.keep else {}

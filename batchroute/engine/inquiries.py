@@ -95,7 +95,7 @@ class LabelRequests(Requests):
             held_up.append(self.clock.now())
         return until <= held_up[0] + PATIENCE_S
 
-    async def give_up(self, trail: Trail) -> None:
+    def give_up(self, trail: Trail) -> None:
         """Nothing ends with a label that cannot be had."""
 
     def _blank(self, route: str, pool: Pool) -> Attempt:
@@ -114,7 +114,7 @@ class LabelRequests(Requests):
         attempt: Attempt,
         result: Result | None,  # noqa: ARG002  there is none
         outcome: Outcome,
-    ) -> asyncio.Future[None]:
+    ) -> None:
         inquiry, told = _of(trail), list[tuple[int, bytes]]()
         if isinstance(outcome, Response):
             answers = inquiry.labeller.answers(outcome.content, len(inquiry.asked))
@@ -123,7 +123,7 @@ class LabelRequests(Requests):
                 told.append((asked.question, packed(answer)))
         inquiry.sent.append(attempt)
         seqs = [asked.asker.seq for asked in inquiry.asked]
-        return self.commits.labelled(inquiry.seq, attempt, shared(attempt, seqs), told)
+        self.commits.labelled(inquiry.seq, attempt, shared(attempt, seqs), told)
 
 
 def shared(attempt: Attempt, seqs: Sequence[int]) -> list[tuple[int, Totals]]:
@@ -209,6 +209,7 @@ class Inquiries:
         async with asyncio.TaskGroup() as asking:
             for inquiry in inquiries:
                 asking.create_task(self.journey.walk(inquiry))
+        await self.journey.requests.commits.settled()  # what records bear of it is looked up next
         for inquiry in inquiries:
             for attempt in inquiry.sent:
                 bill.add(attempt)

@@ -93,7 +93,7 @@ class Journey:
                 await self.halt.sleep_until(choice.until)
             else:
                 if not self._left_over(trail):
-                    await self.requests.give_up(trail)
+                    self.requests.give_up(trail)
                 return
 
     def _line_up(self, trail: Trail) -> None:
@@ -149,12 +149,12 @@ class Journey:
                 exchange.outcome = trail.form.checked(exchange.outcome, repaired=trail.repairing)
             if exchange.outrun is not None:
                 self._tell_of(trail, pool, exchange.outrun)
-                await self.requests.close(trail, pool, exchange.outrun, None)
+                self.requests.close(trail, pool, exchange.outrun, None)
             if self.checks and self._examined(trail, pool, exchange):
                 verdict = None  # until the judge has spoken, without this slot
             else:
                 verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
-                await self.requests.close(trail, pool, exchange, verdict)
+                self.requests.close(trail, pool, exchange, verdict)
             if exchange.reserved:
                 self.purse.give_back(trail.record.route, exchange.reserved)
             return verdict
@@ -224,8 +224,8 @@ class Journey:
             verdict = decide(failure, self._situation(trail, pool, failure, usable=False))
             self._follow(trail, pool, failure, verdict)
         trail.judged = None
-        await self.requests.close(trail, pool, exchange, verdict)
-        self.purse.spend(trail.record.route, -trail.settled)  # by now it is spent as committed
+        self.requests.close(trail, pool, exchange, verdict)
+        self.purse.spend(trail.record.route, -trail.settled)  # by now it is spent as entered
         trail.settled = 0
         return verdict
 

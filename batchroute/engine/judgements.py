@@ -86,7 +86,7 @@ class Judgements:
             said = exchange.outcome
             if isinstance(said, Response) and judges.score(judge, said.content) is None:
                 exchange.outcome = structs.replace(said, flag=said.flag or UNUSABLE)
-            await self.requests.close(trail, pool, exchange, None)
+            self.requests.close(trail, pool, exchange, None)
             return exchange.outcome
 
     def _tell(self, pool: Pool, exchange: Exchange) -> None:

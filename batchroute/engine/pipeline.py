@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from batchroute.core.attempts import Attempt
 from batchroute.core.errors import (
     BatchrouteError,
     InputError,
@@ -21,7 +20,7 @@ from batchroute.core.errors import (
     OutputError,
 )
 from batchroute.core.records import Batch
-from batchroute.core.results import Result, Status
+from batchroute.core.results import Status
 from batchroute.engine.admission import Backlog, Window
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
@@ -107,6 +106,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         self._started_at, self._began = self.clock.wall(), self.clock.now()
         self.halt.on_stop(self._wake_all)
+        self.commits.on_commit(self._committed)
         requests = Requests(
             run_id=self.run_id,
             network=Network({pool.spec.provider for pool in self.pools.values()}),
@@ -114,7 +114,6 @@ class Pipeline:
             halt=self.halt,
             clock=self.clock,
             purse=self.purse,
-            committed=self._committed,
             last_resorts=self.demands.last_resorts,
         )
         wished = self.feed.wishes.rules if self.feed.wishes is not None else ()
@@ -189,6 +188,8 @@ class Pipeline:
                 self.stops.broke(first)
             else:
                 self.halt.stop(first)
+        with self.stops.when_broken():
+            await self.commits.settled()
         if self.stops.broken is not None:
             with contextlib.suppress(OutputError):
                 self._enter_cancelled()
@@ -262,10 +263,8 @@ class Pipeline:
         finally:
             self.window.give_back(head)
 
-    def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
-        self.tally.count(attempt, result)
-        if self.purse.bounded and attempt is not None and attempt.cost:
-            self.purse.spend(attempt.route, attempt.cost)
+    def _committed(self, group: Group) -> None:
+        self.tally.count(group)
         if self._is_part_due():
             self._part_due.set()
 
@@ -307,9 +306,9 @@ class Pipeline:
             for seq, attempt in self.store.unfinished()
         ]
         if cancelled:
-            self.store.commit(Group([], cancelled, []))
-            for _, attempt in cancelled:
-                self.tally.count(attempt, None)
+            group = Group([], cancelled, [])
+            self.store.commit(group)
+            self.tally.count(group)
 
     async def _conclude(self) -> None:
         """Enter what was cancelled, export the rest of the journal and the dead letters."""

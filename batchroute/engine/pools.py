@@ -339,7 +339,7 @@ class Pool:
             slot = heapq.heappop(self._waiting)[-1]
             self._start(slot)
             slot.wake()
-        if not self._waiting or (self._breaker.well and not self._allowance.limited):
+        if not self._waiting or (self._breaker.well and (self._unhindered or not self._allowance.limited)):
             return
         if (self.ejected or self._allowance.limited) and not self._worth_waiting():
             self.turn_away()

@@ -1,4 +1,4 @@
-"""The money of a run: reserved before a request is sent, spent when what it cost is committed."""
+"""The money of a run: reserved before a request is sent, spent when what it cost is entered."""
 
 import asyncio
 from collections import deque
@@ -118,7 +118,7 @@ class Purse:
         self._serve()
 
     def spend(self, route: str, cost: int) -> None:
-        """Note what was committed. It is told before the reservation is given back."""
+        """Note what was entered. It is told before the reservation is given back."""
         for account in self._accounts(route):
             account.spent += cost
 

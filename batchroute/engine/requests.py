@@ -1,7 +1,7 @@
 """One request: entered in the books before it is sent, sent, and entered again when it has ended."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
@@ -50,8 +50,6 @@ class Requests:
     halt: Halt
     clock: Clock
     purse: Purse
-    committed: Callable[[Attempt | None, Result | None], None]
-    """Told of every attempt and every result once it is committed."""
     blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
     last_resorts: Mapping[str, LastResort] = field(default_factory=dict)
     """Of the routes that have one."""
@@ -80,8 +78,11 @@ class Requests:
         outcome = await pool.provider.send(trail.asked, pool.spec.request_model, timeout_s=timeout_s)
         return self._ended(pool, sent, outcome, timeout_s)
 
-    async def close(self, trail: Trail, pool: Pool, exchange: Exchange, verdict: Action | None) -> None:
-        """Commit how the request ended, and the record's result if that ended it. Only then is it counted."""
+    def close(self, trail: Trail, pool: Pool, exchange: Exchange, verdict: Action | None) -> None:
+        """Enter how the request ended, and the record's result if that ended it.
+
+        Nobody waits for the commit: the slot's next request goes out only after one that holds this, too.
+        """
         attempt = entries.ended(
             exchange.attempt, exchange.outcome, verdict, exchange.latency_s, pool.spec.rates
         )
@@ -94,14 +95,13 @@ class Requests:
         result = self._result(trail, attempt, exchange.outcome, verdict)
         if verdict is Action.GIVE_UP and result is not None and result.status is not Status.FAILED:
             attempt = structs.replace(attempt, verdict=result.flag)
-        await self._enter(trail, attempt, result, exchange.outcome)
-        self.committed(attempt, result)
+        self._enter(trail, attempt, result, exchange.outcome)
+        if self.purse.bounded and attempt.cost:
+            self.purse.spend(attempt.route, attempt.cost)
 
-    async def give_up(self, trail: Trail) -> None:
+    def give_up(self, trail: Trail) -> None:
         """End the record as a dead letter without a further request."""
-        result = self._concluded(trail)
-        await self.commits.finished(trail.record.seq, None, result)
-        self.committed(None, result)
+        self.commits.finished(trail.record.seq, None, self._concluded(trail))
 
     def affords(self, trail: Trail, most: int) -> bool:
         """Whether the record may cost so much more."""
@@ -117,10 +117,11 @@ class Requests:
         attempt: Attempt,
         result: Result | None,
         outcome: Outcome,  # noqa: ARG002  for others
-    ) -> asyncio.Future[None]:
+    ) -> None:
         if result is None:
-            return self.commits.ended(trail.record.seq, attempt)
-        return self.commits.finished(trail.record.seq, attempt, result)
+            self.commits.ended(trail.record.seq, attempt)
+        else:
+            self.commits.finished(trail.record.seq, attempt, result)
 
     def _opened(self, trail: Trail, pool: Pool, slot: Slot, number: int) -> Sent:
         """A request as it is entered before it is sent: at its upper bound if nothing is ever heard of it."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from batchroute.core.attempts import Attempt
-from batchroute.core.results import Result, Status
+from batchroute.core.results import Status
 from batchroute.engine.pools import PoolStatistics
+from batchroute.io.store import Group
 
 RATE_WINDOW_S = 10.0
 
@@ -57,14 +58,16 @@ class Tally:
     failed_over: int = 0
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def count(self, attempt: Attempt | None, result: Result | None) -> None:
+    def count(self, group: Group) -> None:
         """Count what was committed together."""
-        if result is not None:
+        for _, result in group.results:
             self.statuses[result.status] += 1
             if result.totals.failovers:
                 self.failed_over += 1
-        if attempt is None:
-            return
+        for _, attempt in group.ended:
+            self._count(attempt)
+
+    def _count(self, attempt: Attempt) -> None:
         if attempt.error_type is not None and attempt.verdict is not None:  # another one was faster
             self.errors[attempt.error_type] += 1
         if attempt.cost is None:

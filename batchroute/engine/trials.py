@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from batchroute.core.attempts import Attempt
-from batchroute.core.results import Result
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.halts import Halt
@@ -48,10 +46,6 @@ async def on_trial(
         pools = open_pools(job, job.labelling(), providers, clock, halt)
         purse = Purse(allotment(job), lambda _: None)
 
-        def committed(attempt: Attempt | None, _: Result | None) -> None:
-            if attempt is not None and attempt.cost:
-                purse.spend(attempt.route, attempt.cost)
-
         requests = Requests(
             run_id="trial",
             network=Network({pool.spec.provider for pool in pools.values()}),
@@ -59,7 +53,6 @@ async def on_trial(
             halt=halt,
             clock=clock,
             purse=purse,
-            committed=committed,
         )
         judgements = Judgements(pools=pools, requests=requests, halt=halt, clock=clock, purse=purse)
         journey = Journey(

@@ -6,7 +6,8 @@ tells whether the request was handed over.
 """
 
 import asyncio
-from typing import Final, Never
+from collections.abc import Coroutine
+from typing import Any, Final, Never
 
 import httpx2
 import openai
@@ -47,18 +48,17 @@ class Wire:
         self._idle: dict[Connection, float] = {}
         self._closed = False
 
-    async def post(
+    def post(
         self, body: bytes, *, timeout_s: float, path: str = PATH, most_bytes: int = MAX_BODY_BYTES
-    ) -> Reply:
+    ) -> Coroutine[Any, Any, Reply]:
         """See Transport."""
         head = self._post if path == PATH else self._head("POST", path)
-        return await self._ask(
-            b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body), timeout_s, most_bytes
-        )
+        request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        return self._ask(request, timeout_s, most_bytes)
 
-    async def get(self, path: str, *, timeout_s: float) -> Reply:
+    def get(self, path: str, *, timeout_s: float) -> Coroutine[Any, Any, Reply]:
         """See Transport."""
-        return await self._ask(self._head("GET", path) + b"\r\n", timeout_s)
+        return self._ask(self._head("GET", path) + b"\r\n", timeout_s, MAX_BODY_BYTES)
 
     async def close(self) -> None:
         """See Transport."""
@@ -66,7 +66,7 @@ class Wire:
         self._drop_idle()
         await self._sdk.close()
 
-    async def _ask(self, request: bytes, timeout_s: float, most_bytes: int = MAX_BODY_BYTES) -> Reply:
+    async def _ask(self, request: bytes, timeout_s: float, most_bytes: int) -> Reply:
         clock = asyncio.get_running_loop().time
         now = clock()
         deadline = now + timeout_s

@@ -104,11 +104,8 @@ class Breaker:
         self._healthy_since = 0.0
         self.disabled: str | None = None
         """Why the model is out for the rest of the run, in words; None while it is not."""
-
-    @property
-    def well(self) -> bool:
+        self.well = True
         """Whether it is closed and nothing speaks against that, so that every request may start."""
-        return self._failures_in_row == 0 and self._until is None and self.disabled is None
 
     def state(self, now: float) -> State:
         if self.disabled is not None:
@@ -146,10 +143,12 @@ class Breaker:
 
     def succeed(self, now: float, *, probe: bool) -> bool:
         """Note an answer; True if it closed the breaker."""
-        self._failures_in_row = 0
         if probe:
             self._close(now)
             return True
+        if self._failures_in_row:
+            self._failures_in_row = 0
+            self._assess()
         if self._until is None:
             self._recent.note(now, failed=False)
         return False
@@ -162,6 +161,7 @@ class Breaker:
         if self._until is not None:
             return False
         self._failures_in_row += 1
+        self.well = False
         self._recent.note(now, failed=True)
         if self._failed_often():
             self._open(now)
@@ -184,6 +184,7 @@ class Breaker:
         """The latest failure was not the model's fault. An ejection stays."""
         self._failures_in_row = max(0, self._failures_in_row - 1)
         self._recent.forgive()
+        self._assess()
 
     def acquit(self, *, reinstated: bool = False) -> None:
         """What failed lately was not the model's fault. An ejection stays, unless that was all it was for."""
@@ -193,10 +194,15 @@ class Breaker:
             self._ejections -= 1
         self._failures_in_row = 0
         self._recent.clear()
+        self._assess()
 
     def disable(self, reason: str) -> None:
         """Leave the model out for the rest of the run."""
         self.disabled = reason
+        self.well = False
+
+    def _assess(self) -> None:
+        self.well = self._failures_in_row == 0 and self._until is None and self.disabled is None
 
     def _failed_often(self) -> bool:
         recent, policy = self._recent, self._policy
@@ -211,6 +217,7 @@ class Breaker:
         self._until = now + cooldown * (1 + self._random.random() * self._policy.cooldown_jitter)
         self._probing = False
         self._failures_in_row = 0
+        self.well = False
 
     def _close(self, now: float) -> None:
         self._until = None
@@ -218,3 +225,4 @@ class Breaker:
         self._healthy_since = now
         self._failures_in_row = 0
         self._recent.clear()
+        self._assess()
