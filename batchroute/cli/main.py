@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from batchroute import __version__
+from batchroute.cli.imports import quick_imports
 from batchroute.cli.streams import StdoutError, drop_stdout, tell_stdout_apart
 from batchroute.core.errors import BatchrouteError, OutputError
 
@@ -26,7 +27,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return super().get_command(ctx, name)
-        command: click.Command = getattr(import_module(f"batchroute.cli.{name}"), name)
+        with quick_imports():
+            command: click.Command = getattr(import_module(f"batchroute.cli.{name}"), name)
         return command
 
     def resolve_command(
