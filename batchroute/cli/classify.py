@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batchroute.engine.labellings import Confusion, Labelling
 
 from batchroute.cli.imports import quick_imports
+from batchroute.cli.interrupts import interruptible
 from batchroute.cli.options import job_argument, json_option, overrides_option
 from batchroute.core.errors import OutputError
 
@@ -59,7 +60,8 @@ def classify(
     loaded = load_job(job, overrides=overrides)
     for warning in loaded.warnings:
         click.echo(f"Warning: {warning}", err=True)
-    labelling, labels = asyncio.run(label(loaded, truth=truth, limit=limit))
+    with interruptible():
+        labelling, labels = asyncio.run(label(loaded, truth=truth, limit=limit))
     if output is not None:
         _write(labels, output)
     if as_json:

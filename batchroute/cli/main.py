@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from batchroute import __version__
+from batchroute.cli.interrupts import end_at_once
 from batchroute.cli.streams import StdoutError, drop_stdout, tell_stdout_apart
 from batchroute.core.errors import BatchrouteError, OutputError
 
@@ -46,11 +47,7 @@ class Commands(click.Group):
         except BatchrouteError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
-        except KeyboardInterrupt:  # before or after a run, which hears signals itself
-            ctx.exit(130)
-        except RuntimeError as error:  # so does Python 3.11 tell it while it makes a class
-            if not isinstance(error.__cause__, KeyboardInterrupt):
-                raise
+        except KeyboardInterrupt:
             ctx.exit(130)
 
 
@@ -71,6 +68,7 @@ def _open_standard_streams() -> None:
 
 def main() -> None:
     """The console script. A closed stdout (`| head`) ends quietly, one on a full disk with a line."""
+    end_at_once()
     _open_standard_streams()
     tell_stdout_apart()
     try:

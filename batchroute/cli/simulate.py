@@ -8,6 +8,7 @@ import click
 if TYPE_CHECKING:
     from batchroute.job.simulation import Simulation
 
+from batchroute.cli.interrupts import interruptible
 from batchroute.cli.options import overrides_option
 
 
@@ -43,7 +44,7 @@ def simulate(
         click.echo(f"Serving {', '.join(simulation.models)} on {url}; stop with Ctrl-C.", err=True)
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with interruptible(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_forever(simulation, host=host, port=port, ready=ready))
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
