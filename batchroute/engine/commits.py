@@ -1,7 +1,7 @@
 """Group commit: whatever happened in one turn of the event loop reaches the store in one transaction."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.results import Result, Totals
@@ -19,6 +19,8 @@ class Commits:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.told: Callable[[Sequence[tuple[int, Attempt]]], None] | None = None
+        """Told of the attempts that ended, once they are committed, where somebody wants to know."""
         self._loop = asyncio.get_running_loop()
         self._group = Group.empty()
         self._done: asyncio.Future[None] | None = None
@@ -54,6 +56,12 @@ class Commits:
         self._group.results.append((seq, result))
         return self._soon()
 
+    def close(self, unfinished: Sequence[tuple[int, Attempt]]) -> None:
+        """Commit at once how attempts ended that nobody waits for any more. Raises OutputError."""
+        if unfinished:
+            self._store.commit(Group([], [*unfinished], []))
+            self._tell(unfinished)
+
     def _soon(self) -> asyncio.Future[None]:
         if self._done is None:
             self._done = self._loop.create_future()
@@ -78,6 +86,7 @@ class Commits:
                 self._failure = error
         if self._failure is None:
             self._dirty.set()
+            self._tell(group.ended)
         if done.cancelled():
             return  # a run that is cut off cancels everyone who waits, and with them what they wait for
         if self._failure is None:
@@ -85,6 +94,10 @@ class Commits:
         else:
             done.set_exception(self._failure)
             done.exception()  # seen: whoever waits gets it, even if nobody does
+
+    def _tell(self, ended: Sequence[tuple[int, Attempt]]) -> None:
+        if self.told is not None and ended:
+            self.told(ended)
 
     async def flush_regularly(self) -> None:
         """Force commits to the disk at most every 50 ms, until cancelled. Raises OutputError when the disk fails."""

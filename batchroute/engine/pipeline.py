@@ -45,7 +45,7 @@ from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
-from batchroute.io.store import Group, Store
+from batchroute.io.store import Store
 from batchroute.job.moments import Since
 from batchroute.routing.forms import Formed
 
@@ -61,7 +61,7 @@ class Options:
 
     `max_wait_s`: how long records may wait for a model while none is answered, seconds; `max_duration_s`: how
     long the run may take. `refresh_changed`: answer stale records anew; `only`: `route=NAME` and its like, of which
-    the others stay pending; `since`: read only files that were modified then or later.
+    the others stay pending; `since`: read only files that were modified then or later; `otel`: export attempts by OpenTelemetry.
     """
 
     limit: int | None = None
@@ -72,6 +72,7 @@ class Options:
     refresh_changed: bool = False
     only: tuple[str, ...] = ()
     since: Since | None = None
+    otel: bool = False
 
 
 @dataclass(kw_only=True)
@@ -172,8 +173,7 @@ class Pipeline:
         unknown = [
             (seq, structs.replace(attempt, verdict="retry")) for seq, attempt in self.store.unfinished()
         ]
-        if unknown:
-            self.store.commit(Group([], unknown, []))
+        self.commits.close(unknown)
         await self.exporter.export()  # what a crash left half done
         await self.exporter.export()  # what came after it: no range may hold two results of one record
         if self.options.retry_failed:
@@ -306,10 +306,9 @@ class Pipeline:
             (seq, structs.replace(attempt, error_type="cancelled_by_run", outcome="error", verdict="retry"))
             for seq, attempt in self.store.unfinished()
         ]
-        if cancelled:
-            self.store.commit(Group([], cancelled, []))
-            for _, attempt in cancelled:
-                self.tally.count(attempt, None)
+        self.commits.close(cancelled)
+        for _, attempt in cancelled:
+            self.tally.count(attempt, None)
 
     async def _conclude(self) -> None:
         """Enter what was cancelled, export the rest of the journal and the dead letters."""
