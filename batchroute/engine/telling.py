@@ -1,5 +1,6 @@
 """Telling OpenTelemetry of the attempts of a run, beside it: nothing waits for that, and nothing depends on it."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from batchroute.job.jobs import Job, Provider
 from batchroute.job.presets import preset_of
 from batchroute.providers.telemetry.process import Telemetry
 
+LOG: Final = logging.getLogger("batchroute")
 _CALLED: Final[Mapping[str, str]] = {
     "azure": "azure.ai.openai",
     "gemini": "gcp.gemini",
@@ -36,10 +38,7 @@ class Telling:
 @asynccontextmanager
 async def telling(job: Job, *, wanted: bool) -> AsyncIterator[Telling]:
     """Export what is told in the block; its end waits as long as that is being taken. Raises JobError without the extra."""
-    if not wanted or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        yield Telling(None)
-        return
-    telemetry = await Telemetry.started(subject_of(job))
+    telemetry = await _started(job) if wanted and not _switched_off() else None
     telling = Telling(telemetry)
     try:
         yield telling
@@ -47,7 +46,20 @@ async def telling(job: Job, *, wanted: bool) -> AsyncIterator[Telling]:
         telling.hurried = True
         raise
     finally:
-        await telemetry.finish(hurried=telling.hurried)
+        if telemetry is not None:
+            await telemetry.finish(hurried=telling.hurried)
+
+
+async def _started(job: Job) -> Telemetry | None:
+    try:
+        return await Telemetry.started(subject_of(job))
+    except OSError as error:
+        LOG.warning("--otel: nothing is exported: the process for it did not start: %s", error.strerror)
+        return None
+
+
+def _switched_off() -> bool:
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def subject_of(job: Job) -> Subject:

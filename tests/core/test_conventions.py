@@ -1,9 +1,15 @@
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchroute.core.attempts import CostBasis
 from batchroute.core.conventions import (
+    COLUMNS,
+    DURATION,
+    PROVIDER,
+    TOKENS,
     Identity,
     Place,
     Subject,
@@ -126,3 +132,13 @@ def test_attempts_of_a_record_share_a_trace_and_no_two_a_span() -> None:
     assert ids[0].trace == ids[1].trace == ids[2].trace
     assert len({each.trace for each in ids}) == 3
     assert Identity.of(attempt("r0")) == ids[0]
+
+
+def test_readme_has_each_column_and_its_name() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("### OpenTelemetry\n")[2].partition("\n## ")[0]
+    table = dict(re.findall(r"^\| `(\w+)` \| `([\w.]+)`", section, flags=re.MULTILINE))
+
+    assert {name: attribute for name, attribute in table.items() if name != "provider"} == COLUMNS
+    assert table["provider"] == PROVIDER
+    assert f"`{DURATION}` and `{TOKENS}`" in section

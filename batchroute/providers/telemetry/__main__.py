@@ -22,6 +22,7 @@ _SPANS_EVERY_S = 1.0
 _METRICS_EVERY_S = 60.0
 _CHUNK_BYTES = 1 << 20
 _LONGEST = 300
+_LEFT_S = 30
 
 _Say = Callable[[Word], None]
 
@@ -88,6 +89,7 @@ def _export(export: _Export) -> None:
         if select.select([_FROM_THE_RUN], [], [], _SPANS_EVERY_S)[0]:
             piece = os.read(_FROM_THE_RUN, _CHUNK_BYTES)
             if not piece:
+                signal.alarm(_LEFT_S)  # whoever waits has given up by then
                 export.send(all_of_it=True)
                 return
             export.take(piece)

@@ -30,6 +30,7 @@ HURRIED_S: Final = 0.5
 MOST_S: Final = 30.0
 MOST_WAITING_BYTES: Final = 8 << 20
 """What is not taken by then is let go: some 30,000 attempts."""
+_GONE: Final = "the process that exports has ended"
 _PACKAGES: Final = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 
 
@@ -67,10 +68,15 @@ class Telemetry(asyncio.SubprocessProtocol):
     def tell(self, ended: Sequence[tuple[int, Attempt]]) -> None:
         """Export these attempts some time, beside the numbers of their records. Takes no longer than to encode them."""
         self._told += len(ended)
-        if not self._pipe.is_closing() and self._pipe.get_write_buffer_size() <= MOST_WAITING_BYTES:
-            self._pipe.write(frame([attempt for _, attempt in ended]))
-        else:
-            self._warn("attempts end faster than spans are taken")
+        try:
+            if self._pipe.is_closing():
+                self._warn(_GONE)
+            elif self._pipe.get_write_buffer_size() > MOST_WAITING_BYTES:
+                self._warn("attempts end faster than spans are taken")
+            else:
+                self._pipe.write(frame([attempt for _, attempt in ended]))
+        except Exception as error:  # noqa: BLE001  whatever it is, it must not reach the run
+            self._warn(f"{type(error).__name__}: {error}")
 
     async def finish(self, *, hurried: bool) -> None:
         """Wait for what is left, as long as it is being taken, and end the process."""
@@ -82,9 +88,10 @@ class Telemetry(asyncio.SubprocessProtocol):
         except TimeoutError:
             pass
         finally:
-            self._end()
+            gone = self._ended.is_set()
+            await self._end()
         if self._done < self._told:
-            self._warn("the run had ended before they were taken")
+            self._warn(_GONE if gone else "the run had ended before they were taken")
 
     async def _moves(self, *, hurried: bool) -> bool:
         self._moved.clear()
@@ -96,10 +103,12 @@ class Telemetry(asyncio.SubprocessProtocol):
             return False
         return True
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
         if not self._ended.is_set():
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, TimeoutError):
                 self._transport.kill()
+                async with asyncio.timeout(HURRIED_S):
+                    await self._ended.wait()
         self._transport.close()
 
     def _warn(self, otherwise: str) -> None:
