@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from batchroute.core.requests import Request
+from batchroute.core.responses import Response
 from batchroute.engine.pipeline import Options
 from batchroute.engine.plans import Count, Plan
 from batchroute.engine.plans import plan as plan_job
@@ -288,3 +289,73 @@ def test_counts_are_asked_with_the_request_as_it_was_rendered(tmp_path: Path) ->
     planned(tmp_path, counts={"a": count}, routes=ONE)
 
     assert [json.loads(request.messages)[0]["content"] for request in asked] == ["question 0", "question 1"]
+
+
+LABELLED: dict[str, Any] = {
+    "models": {"a": priced("a", "1", "2"), "tiny": priced("tiny", "0.1", "0.4")},
+    "routes": ONE,
+    "classify": [{"llm": {"model": "tiny", "labels": ["chat", "code"], "batch": 20}}],
+}
+
+
+def labelling(_: object) -> tuple[float, Response]:
+    lines = "\n".join(f"{number} | code | 0.9" for number in range(1, 21))
+    return 0.1, answer(lines, input_tokens=300, output_tokens=100)
+
+
+def test_labels_by_a_model_are_planned_as_they_are_asked(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", [*records(50), {"id": "again", "text": "question 7"}])
+
+    first = planned(tmp_path, limit=30, **LABELLED)
+    ran = run_virtually(
+        tmp_path, scripts={"tiny": labelling, "a": answering(9, 9)}, options=Options(limit=30), **LABELLED
+    )
+    rest = planned(tmp_path, **LABELLED)
+    unlabelled = planned(tmp_path, **{**LABELLED, "classify": []})
+
+    (line,) = first.beside
+    assert (line.purpose, line.model, line.forecast.records) == ("classify", "tiny", 2)
+    assert ran.ledger.filter(purpose="classify").height == 2
+    assert line.forecast.output_by == "share"
+    # of the others 20 texts are new, one request, and one was told of by the first run
+    (line,) = rest.beside
+    assert (line.forecast.records, line.forecast.output_tokens) == (1, 100)
+    assert line.forecast.output_by == "observed"
+    assert unlabelled.beside == ()
+
+
+def test_what_a_model_has_said_of_a_text_picks_its_route_in_a_plan(tmp_path: Path) -> None:
+    routes = {"code": {"when": {"task": "code"}, "models": ["a"]}, **ONE}
+    write_records(tmp_path / "in.jsonl", records(20))
+    run_virtually(
+        tmp_path, scripts={"tiny": labelling, "a": answering(9, 9)}, **{**LABELLED, "routes": routes}
+    )
+    write_records(tmp_path / "in.jsonl", [{"id": f"new{n}", "text": f"question {n}"} for n in range(20)])
+
+    found = planned(tmp_path, **{**LABELLED, "routes": routes})
+
+    assert [(line.route, line.forecast.records) for line in found.routes] == [("code", 20)]
+    assert found.beside == ()
+
+
+def test_a_judge_is_planned_for_every_record_of_its_route(tmp_path: Path) -> None:
+    judge = {"judge": {"model": "grader", "rubric": "Is right.", "threshold": 0.5}}
+    fields: dict[str, Any] = {
+        "models": {"a": priced("a", "1", "2"), "grader": priced("grader", "1", "2")},
+        "routes": {"default": {"models": ["a"], "checks": [judge]}},
+    }
+    write_records(tmp_path / "in.jsonl", records(40))
+    scripts: dict[str, Script] = {
+        "a": answering(9, 9),
+        "grader": lambda _: (0.1, answer("1", input_tokens=90, output_tokens=3)),
+    }
+
+    ran = run_virtually(tmp_path, scripts=scripts, options=Options(limit=25), **fields)
+    rest = planned(tmp_path, **fields)
+
+    assert ran.ledger.filter(purpose="judge").height == 25
+    (line,) = rest.beside
+    assert (line.purpose, line.model, line.forecast.records) == ("judge", "grader", 15)
+    assert line.forecast.output_tokens == 15 * 3
+    assert line.forecast.input_tokens > rest.total.input_tokens + rest.total.output_tokens
+    assert rest.total.records == 15
