@@ -127,7 +127,7 @@ async def run(
                     ended = await copying.finished(ended, within_s=within_s)
                     _note(ended, pipeline.exporter)
                 measured(ended.exit_code, pipeline.progress())
-            told.hurried = ended.exit_code > 128
+            told.hurried = ended.cut_off
             await notices.ended(ended)
             return conclude(ended)
 

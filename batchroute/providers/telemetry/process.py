@@ -1,6 +1,6 @@
 """The exporting process as a run sees it: something to be told of attempts, which never waits and never fails.
 
-The SDK takes some 0.25 ms of CPU an attempt (2026-11), more than the run itself, and its faults are its own: that is
+The SDK takes about 0.3 ms of CPU an attempt (2026-11), more than the run itself, and its faults are its own: that is
 why it runs beside the run and not in it.
 """
 
@@ -23,10 +23,10 @@ from batchroute.providers.telemetry.frames import Word, frame, opening
 LOG: Final = logging.getLogger("batchroute")
 START_S: Final = 10.0
 """How long a run that has ended waits for the process to begin; that depends on this machine alone."""
-PATIENCE_S: Final = 2.5
+PATIENCE_S: Final = 3.0
 """How long it then waits for any sign that its attempts are being taken."""
 HURRIED_S: Final = 0.5
-"""The same, where it is interrupted or it is known that something is wrong."""
+"""The same, where the run was told to end at once, or it is known that something is wrong."""
 MOST_S: Final = 30.0
 MOST_WAITING_BYTES: Final = 8 << 20
 """What is not taken by then is let go: some 30,000 attempts."""
@@ -90,8 +90,8 @@ class Telemetry(asyncio.SubprocessProtocol):
         finally:
             gone = self._ended.is_set()
             await self._end()
-        if self._done < self._told:
-            self._warn(_GONE if gone else "the run had ended before they were taken")
+        if self._done < self._told or not gone:
+            self._warn(_GONE if gone else "the run has ended before all was taken")
 
     async def _moves(self, *, hurried: bool) -> bool:
         self._moved.clear()
@@ -115,11 +115,10 @@ class Telemetry(asyncio.SubprocessProtocol):
         """Say once why attempts are not exported, by what the process told last."""
         if not self._warned:
             self._warned = True
-            left = self._told - self._done
             LOG.warning(
-                "--otel: %s attempt(s) are not exported so far: %s. The run does not depend on it",
-                f"{left:,}",
+                "--otel: %s. %s attempt(s) are not exported so far; the run does not depend on it",
                 self._trouble or otherwise,
+                f"{self._told - self._done:,}",
             )
 
     # What the event loop calls
