@@ -48,6 +48,7 @@ def run(
     since: dt.datetime | dt.timedelta | str | None = None,
     max_wait_s: float = MAX_WAIT_S,
     max_duration_s: float | None = None,
+    otel: bool = False,
     watch: Watch | None = None,
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
@@ -55,7 +56,8 @@ def run(
     `overrides` are those of `--set`; `profile` takes the place of the job's; `limit` reads only the first records; `refresh_changed` answers records anew whose request has changed since they
     were answered; `only`, such as ["route=code"], leaves the others pending; with `since` (a time, or how long ago)
     only files that were modified then or later are read, as a string also "24h"; `max_wait_s` is how long records may wait for a model while
-    none is answered, and `max_duration_s` how long the run may take, seconds.
+    none is answered, and `max_duration_s` how long the run may take, seconds; `otel` exports each attempt by
+    OpenTelemetry, as the variables of the environment say (OTEL_EXPORTER_OTLP_ENDPOINT and so on).
 
     Raises BatchrouteError when the run cannot start or its output cannot be written, ValueError for a limit below 1;
     any other early end is told by the summary's `exit_code` and `reason`, that by a SIGINT included. Where a loop is
@@ -77,6 +79,7 @@ def run(
         refresh_changed=refresh_changed,
         only=(only,) if isinstance(only, str) else tuple(only),
         since=moment(since) if isinstance(since, str) else since,
+        otel=otel,
     )
     ear = Ear()
     pipeline = run_pipeline(

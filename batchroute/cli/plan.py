@@ -100,6 +100,12 @@ def _lines(planned: "Plan") -> Iterator[str]:
     if planned.total.batch_usd is not None:
         yield f"As batches, where nobody waits for an answer: {_usd(planned.total.batch_usd)} expected."
     yield f"Expected output: {_basis(planned)}."
+    if planned.beside:
+        yield ""
+        yield "Asked beside the answers, and in no sum above:"
+        head = ["purpose", "model", "requests", "input", "output", "low", "expected", "high", "duration"]
+        beside = [[each.purpose, each.model, *_numbers(each.forecast)] for each in planned.beside]
+        yield from _table([head, *beside], words=2)
     yield ""
     yield "The same records on one model alone:"
     head = ["model", "low", "expected", "high", "as batches", "duration"]

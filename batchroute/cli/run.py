@@ -76,6 +76,12 @@ OWNERS_ALONE = 0o077
     metavar="TIME",
     help="Be done after so long: what would not be back in time is not sent.",
 )
+@click.option(
+    "--otel",
+    is_flag=True,
+    help="Export each attempt as an OpenTelemetry span, and metrics, by OTLP over HTTP to "
+    "OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4318). No prompt and no answer is exported.",
+)
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no table; errors still show.")
 @click.option(
@@ -96,6 +102,7 @@ def run(
     since: Since | None,
     max_wait: float,
     max_duration: float | None,
+    otel: bool,
     as_json: bool,
     quiet: bool,
     log_format: str | None,
@@ -137,6 +144,7 @@ def run(
                 since=since,
                 max_wait_s=max_wait,
                 max_duration_s=max_duration,
+                otel=otel,
                 watch=watch,
             )
         told.end(summary, quiet=quiet)

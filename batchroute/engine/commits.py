@@ -68,6 +68,13 @@ class Commits:
         self._group.results.append((seq, result))
         return self._soon()
 
+    def close(self, unfinished: Sequence[tuple[int, Attempt]]) -> None:
+        """Commit at once how attempts ended that nobody waits for any more. Raises OutputError."""
+        if unfinished:
+            group = Group([], [*unfinished], [])
+            self._store.commit(group)
+            self._tell(group)
+
     def _soon(self) -> asyncio.Future[None]:
         if self._done is None:
             self._done = self._loop.create_future()
@@ -92,8 +99,7 @@ class Commits:
                 self._failure = error
         self._dirty.set()
         if self._failure is None:
-            for tell in self._told:
-                tell(group)
+            self._tell(group)
         if done.cancelled():
             return  # a run that is cut off cancels everyone who waits, and with them what they wait for
         if self._failure is None:
@@ -101,6 +107,10 @@ class Commits:
         else:
             done.set_exception(self._failure)
             done.exception()  # seen: whoever waits gets it, even if nobody does
+
+    def _tell(self, group: Group) -> None:
+        for tell in self._told:
+            tell(group)
 
     async def flush_regularly(self) -> None:
         """Force commits to the disk at most every 50 ms, until cancelled.

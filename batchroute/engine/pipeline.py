@@ -44,7 +44,7 @@ from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
-from batchroute.io.store import Group, Store
+from batchroute.io.store import Store
 from batchroute.job.moments import Since
 from batchroute.routing.forms import Formed
 
@@ -60,7 +60,7 @@ class Options:
 
     `max_wait_s`: how long records may wait for a model while none is answered, seconds; `max_duration_s`: how
     long the run may take. `refresh_changed`: answer stale records anew; `only`: `route=NAME` and its like, of which
-    the others stay pending; `since`: read only files that were modified then or later.
+    the others stay pending; `since`: read only files that were modified then or later; `otel`: export attempts by OpenTelemetry.
     """
 
     limit: int | None = None
@@ -71,6 +71,7 @@ class Options:
     refresh_changed: bool = False
     only: tuple[str, ...] = ()
     since: Since | None = None
+    otel: bool = False
 
 
 @dataclass(kw_only=True)
@@ -106,7 +107,6 @@ class Pipeline:
     def __post_init__(self) -> None:
         self._started_at, self._began = self.clock.wall(), self.clock.now()
         self.halt.on_stop(self._wake_all)
-        self.commits.on_commit(self._committed)
         requests = Requests(
             run_id=self.run_id,
             network=Network({pool.spec.provider for pool in self.pools.values()}),
@@ -153,6 +153,7 @@ class Pipeline:
 
     async def _run(self, watch: Watch | None) -> Ended:
         await self._recover()
+        self.commits.on_commit(self._committed)
         if self.purse.bounded:
             self.purse.begin(self.exporter.spent())
         self._note("running", None, self._counts_stored())
@@ -171,8 +172,7 @@ class Pipeline:
         unknown = [
             (seq, structs.replace(attempt, verdict="retry")) for seq, attempt in self.store.unfinished()
         ]
-        if unknown:
-            self.store.commit(Group([], unknown, []))
+        self.commits.close(unknown)
         await self.exporter.export()  # what a crash left half done
         await self.exporter.export()  # what came after it: no range may hold two results of one record
         if self.options.retry_failed:
@@ -305,10 +305,7 @@ class Pipeline:
             (seq, structs.replace(attempt, error_type="cancelled_by_run", outcome="error", verdict="retry"))
             for seq, attempt in self.store.unfinished()
         ]
-        if cancelled:
-            group = Group([], cancelled, [])
-            self.store.commit(group)
-            self.tally.count(group)
+        self.commits.close(cancelled)
 
     async def _conclude(self) -> None:
         """Enter what was cancelled, export the rest of the journal and the dead letters."""

@@ -1,6 +1,7 @@
 """What a run would do and cost, found by reading, classifying and routing its input for real. Nothing is sent."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 
@@ -11,6 +12,7 @@ from batchroute.core.money import picodollars
 from batchroute.core.records import Batch, Fault, Labels, Record
 from batchroute.core.requests import Request
 from batchroute.engine.clock import Clock
+from batchroute.engine.companions import Companions, PlannedCompanion
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.openings import (
     Opened,
@@ -95,6 +97,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     alternatives: tuple[Alternative, ...]
     unpriced: tuple[str, ...]
     warnings: tuple[str, ...]
+    beside: tuple[PlannedCompanion, ...] = ()
+    """What is asked beside the answers, by purpose and model; no other sum holds it."""
 
     def json(self) -> bytes:
         """One JSON object, costs as exact numbers."""
@@ -182,6 +186,7 @@ class _Reading:
         self._prompts, self._classifier, self._source = found
         self._router, self._selection = router(job), selection
         self._counts, self._wanted, self._limit = counts, sample, limit
+        self._companions = Companions(job, self._classifier, store)
         self._wishes = wishes(job, today)
         self._ways = {**job.routes, **(self._wishes.routes if self._wishes else {})}
         self._orders = {name: order(route) for name, route in self._ways.items()}
@@ -249,7 +254,7 @@ class _Reading:
         else:
             return
         self._looked_at += len(due)
-        for record, labels in zip(due, self._classifier.classify(due), strict=True):
+        for record, labels in zip(due, self._companions.labels(due), strict=True):
             self._add(record, labels)
 
     def _stand(self, record: Record, known: Known) -> None:
@@ -305,6 +310,7 @@ class _Reading:
         if self._counts and self._looked_at <= COUNTED_EXACTLY:
             exact = {model: count(request) for model, count in self._counts.items()}
         load.add(tokens, request.max_output_tokens, exact)
+        self._companions.answered(route.name, request)
 
     def _by_price(self, way: str, models: tuple[str, ...], request: Request, tokens: int) -> tuple[str, ...]:
         """The models that are left where the route goes by what a record is expected to cost."""
@@ -331,12 +337,13 @@ class _Reading:
         split = [
             (load, model, share) for load in loads for model, share in self._choices(load, observed).items()
         ]
+        routes = self._routes(forecaster, split)
         return Plan(
             job=self._job.job,
             read=self._how(),
             looked_at=self._looked_at,
             records=self._records(times, scale),
-            routes=self._routes(forecaster, split),
+            routes=routes,
             total=forecaster.total(split),
             alternatives=tuple(
                 Alternative(model=model, forecast=forecaster.at(model, [(load, 1) for load in loads]))
@@ -344,6 +351,7 @@ class _Reading:
             ),
             unpriced=tuple(name for name, model in self._declared.items() if model.rates is None),
             warnings=(*self._source.warnings, *prompt_warnings(self._prompts)),
+            beside=self._companions.planned(self._declared, observed, scale, _answer_tokens(routes)),
         )
 
     def _choices(self, load: Load, observed: Observed) -> dict[str, float]:
@@ -378,3 +386,12 @@ class _Reading:
             left_out=round(scale * self._left_out),
             unsendable=round(times * self._rejected + scale * self._unsendable),
         )
+
+
+def _answer_tokens(routes: tuple[PlannedRoute, ...]) -> dict[str, float]:
+    """The tokens of an answer that are expected on each route."""
+    records, tokens = Counter[str](), Counter[str]()
+    for line in routes:
+        records[line.route] += line.forecast.records
+        tokens[line.route] += line.forecast.output_tokens
+    return {route: tokens[route] / count for route, count in records.items() if count}

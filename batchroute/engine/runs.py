@@ -53,6 +53,7 @@ from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_
 from batchroute.engine.signals import Ear
 from batchroute.engine.stops import GRACE_S, Stops
 from batchroute.engine.tally import Progress, Tally
+from batchroute.engine.telling import telling
 from batchroute.engine.trails import Admitted
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
 from batchroute.io.files import TEMPORARY, check_room, clear_temporary
@@ -107,7 +108,7 @@ async def run(
     clock = clock or Clock()
     _open_files_for(job)
     with locked(job.output.path):
-        async with announced(job, clock) as notices:
+        async with announced(job, clock) as notices, telling(job, wanted=options.otel) as told:
             watches = [] if watch is None else [watch]
             if job.notify is not None:
                 watches.append(notices.watch)
@@ -116,6 +117,8 @@ async def run(
                     copying = await _copying(job, options, stack)
                     pipeline = await _assemble(job, options, clock, connect, stack)
                     pipeline.ear = ear or pipeline.ear
+                    if told.of is not None:
+                        pipeline.commits.on_commit(told.of)
                     if copying is not None:
                         pipeline.exported = copying.due
                     ended = await pipeline.run(_all(watches))
@@ -125,6 +128,7 @@ async def run(
                     ended = await copying.finished(ended, within_s=within_s)
                     _note(ended, pipeline.exporter)
                 measured(ended.exit_code, pipeline.progress())
+            told.hurried = ended.cut_off
             await notices.ended(ended)
             return conclude(ended)
 

@@ -23,7 +23,12 @@ def chart(
     What it plots is summed up first, so a ledger of any length will do. Raises ImportError without the extra `report`,
     JobError for a baseline without a known price.
     """
-    import altair as alt  # noqa: PLC0415  an extra
+    try:
+        import altair as alt  # noqa: PLC0415  an extra
+    except ImportError:
+        raise ImportError(
+            "charts need Altair, which is not installed. Run: pip install 'batchroute[report]'", name="altair"
+        ) from None
 
     drawn: alt.Chart
 

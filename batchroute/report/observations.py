@@ -29,10 +29,16 @@ def observed(directory: Path, estimated: Mapping[str, int]) -> Observed:
     matched = answers.join(guesses, on="record_id").group_by("model").agg(
         pl.len(), told=pl.col("input_tokens").sum(), guessed=pl.col("estimated").sum()
     )  # fmt: skip
+    others = scan_ledger(directory).filter(
+        pl.col("purpose") != "answer", pl.col("output_tokens").is_not_null()
+    )
     try:
-        by_model, by_route, ratios = pl.collect_all(
-            [answers.group_by("model").agg(*means), answers.group_by("route", "model").agg(means[0]), matched]
-        )
+        by_model, by_route, by_purpose, ratios = pl.collect_all([
+            answers.group_by("model").agg(*means),
+            answers.group_by("route", "model").agg(means[0]),
+            others.group_by("purpose", "model").agg(means[0]),
+            matched,
+        ])  # fmt: skip
     except (OSError, pl.exceptions.PolarsError) as error:
         said = str(error).partition("\n")[0]
         raise OutputError(
@@ -47,4 +53,5 @@ def observed(directory: Path, estimated: Mapping[str, int]) -> Observed:
             for model, count, told, guessed in ratios.iter_rows()
             if count >= LEAST_MATCHED and guessed
         },
+        output_by_purpose={(purpose, model): output for purpose, model, output in by_purpose.iter_rows()},
     )

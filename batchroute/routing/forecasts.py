@@ -43,6 +43,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     latency_s: dict[str, float] = {}
     ratio: dict[str, float] = {}
     """Input tokens told for each one estimated."""
+    output_by_purpose: dict[tuple[str, str], float] = {}
+    """Of what was no answer, by purpose and model."""
 
     def output(self, route: str, model: str) -> float | None:
         return self.output_by_route.get((route, model), self.output_tokens.get(model))

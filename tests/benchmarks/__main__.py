@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from tests.benchmarks import measures, pressure
+from tests.benchmarks import estimates, measures, pressure
 from tests.benchmarks.measures import Figure
 from tests.benchmarks.stand_ins import stand_in
 
@@ -25,6 +25,7 @@ MEASURES: dict[str, Measure] = {
         url, count=max(asked.memory_records), concurrency=asked.concurrency
     ),
     "classification": lambda _url, _asked: measures.classification(),
+    "estimates": lambda _url, _asked: estimates.estimates(),
     "report": lambda _url, asked: measures.reporting(attempts=asked.attempts),
     "start-up": lambda url, _asked: measures.start_up(url),
     "limits": lambda _url, asked: pressure.limits(per_minute=[600, 6_000, 60_000], seconds=asked.seconds),

@@ -16,9 +16,11 @@ import pytest
 from batchroute.core.requests import Request, members
 from batchroute.job.loading import load_job
 from batchroute.report.reports import report
+from batchroute.routing.estimates import sent_tokens
 from tests.benchmarks.__main__ import MEASURES, parser, table
 from tests.benchmarks.bare_loop import CLIENTS, Completion
 from tests.benchmarks.children import CommandError, cores_allowed, finish_python, pinned
+from tests.benchmarks.estimates import error_after, sample_requests, shuffled, total_error
 from tests.benchmarks.ledgers import write_ledger
 from tests.benchmarks.measures import (
     Figure,
@@ -120,6 +122,15 @@ def test_bare_loop_tells_its_pace(provider: StandIn, client: str) -> None:
 
     assert pace.requests_per_s > 100
     assert 1 < pace.cpu_us_per_request < 10_000
+
+
+def test_the_error_of_estimates_is_that_of_their_sum() -> None:
+    asked = sample_requests()[:400]
+
+    assert total_error(asked, sent_tokens) == 0
+    assert total_error(asked, lambda _: 10, lambda _: 12) == pytest.approx(0.2)
+    assert total_error(asked, lambda request: 2 * sent_tokens(request)) == pytest.approx(0.5)
+    assert error_after(200, shuffled(asked, 1), lambda request: 2 * sent_tokens(request)) < 0.01
 
 
 def test_workload_is_a_job_over_that_many_different_records(tmp_path: Path) -> None:

@@ -132,3 +132,27 @@ def test_commits_are_forced_to_the_disk_every_50_ms_while_there_are_any(tmp_path
         flushing.cancel()
 
     with_commits(tmp_path, test)
+
+
+def test_attempts_are_told_once_they_are_committed(tmp_path: Path) -> None:
+    async def test(commits: Commits, store: Store) -> None:
+        told: list[tuple[str, int]] = []
+        commits.on_commit(
+            lambda group: told.extend((each.record_id, rows(tmp_path)) for _, each in group.ended)
+        )
+
+        await commits.started(1, attempt("x"))
+        assert told == []
+        await asyncio.gather(  # noqa: TID251  in one turn
+            commits.ended(2, attempt("y", verdict="retry")), commits.finished(3, attempt("z"), result("z"))
+        )
+        assert told == [("y", 2), ("z", 2)]
+        commits.close(store.unfinished())
+        assert told[2:] == [("x", 3)]
+
+        break_disk(tmp_path)
+        with pytest.raises(OutputError):
+            await commits.ended(1, attempt("x"))
+        assert len(told) == 3
+
+    with_commits(tmp_path, test)

@@ -1,22 +1,20 @@
 """The simulator as a child process, for as long as a block of code needs it."""
 
 import asyncio
-import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from msgspec import json
 
 from batchroute.core.errors import NoModelError
 from batchroute.job.simulation import Simulation
+from batchroute.providers.children import environment, module_command
 from batchroute.providers.simulator.settings import Settings
 
 _START_S = 20.0
 _STOP_S = 2.0
-_ROOT = Path(__file__).resolve().parents[3]
 
 
 @asynccontextmanager
@@ -36,26 +34,14 @@ async def simulated(simulation: Simulation) -> AsyncIterator[str]:
 async def _start() -> Process:
     try:
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # a file in the working directory must not take a library's place
-            "-m",
-            "batchroute.providers.simulator",
+            *module_command("batchroute.providers.simulator"),
             stdin=PIPE,
             stdout=PIPE,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,  # Ctrl-C in the terminal is for us; we tell the simulator
         )
     except OSError as error:
         raise NoModelError(f"The simulator did not start: {error}.") from error
-
-
-def _environment() -> dict[str, str]:
-    """Ours, and the place that this package was imported from, if it is not an installed one."""
-    environment = dict(os.environ)
-    if _ROOT.name not in {"site-packages", "dist-packages"}:
-        paths = [path for path in (environment.get("PYTHONPATH"), str(_ROOT)) if path]
-        environment["PYTHONPATH"] = os.pathsep.join(paths)
-    return environment
 
 
 async def _introduce(process: Process, settings: Settings) -> str:

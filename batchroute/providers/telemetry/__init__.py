@@ -1,0 +1,1 @@
+"""OpenTelemetry: attempts as spans and metrics, exported by a process of its own."""
