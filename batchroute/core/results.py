@@ -81,3 +81,5 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     kept: dict[str, Any]
     fingerprint: int | None = None
     """Of the request that it answers: tells later whether that is still what the record asks."""
+    digest: bytes | None = None
+    """Of the same request, long enough to take two for equal; None where records do not share answers."""

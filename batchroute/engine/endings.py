@@ -41,6 +41,10 @@ class Ended(Struct, frozen=True, kw_only=True):
     """How those are told who do not watch: finish, failure or budget."""
     cut_off: bool
     """Whether a second signal asked to end at once."""
+    repeated: int = 0
+    """Finished records of this run that shared the answer of an equal one."""
+    cached: int = 0
+    """Finished records of this run that were answered from the cache."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

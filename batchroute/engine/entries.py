@@ -11,7 +11,7 @@ from batchroute.core.requests import Request
 from batchroute.core.responses import Failure, Outcome, Response
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.pools import PoolSpec
-from batchroute.engine.trails import Trail
+from batchroute.engine.trails import Admitted, Trail
 from batchroute.routing.verdicts import Action
 
 BYTES_BESIDE_A_MESSAGE = 64
@@ -124,6 +124,36 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         finished_at=finished_at,
         kept=record.kept,
         fingerprint=record.fingerprint,
+        digest=record.digest,
+    )
+
+
+def repeated(record: Admitted, answer: Result, run_id: str, finished_at: float) -> Result:
+    """The result of a record that asks what another one has asked: the same, and nothing spent on it by itself."""
+    message = answer.error_message
+    if message is not None:
+        message = f"{message} (as for {answer.record_id}, which asks the same)"
+    return Result(
+        record_id=record.record_id,
+        status=answer.status,
+        task=record.labels.task,
+        complexity=record.labels.complexity,
+        classified_by=record.labels.classified_by,
+        route=record.route,
+        model=answer.model,
+        provider=answer.provider,
+        response=answer.response,
+        finish_reason=answer.finish_reason,
+        flag=answer.flag,
+        error_type=answer.error_type,
+        error_message=message,
+        totals=record.carried.costing(record.paid) if record.paid else record.carried,
+        latency_s=None,
+        run_id=run_id,
+        finished_at=finished_at,
+        kept=record.kept,
+        fingerprint=record.fingerprint,
+        digest=record.digest,
     )
 
 
@@ -141,6 +171,7 @@ def given_up(trail: Trail, run_id: str, finished_at: float) -> Result:
         run_id=run_id,
         finished_at=finished_at,
         kept=trail.record.kept,
+        digest=trail.record.digest,
     )
 
 
@@ -156,6 +187,7 @@ def dead_letter(
     model: str | None = None,
     provider: str | None = None,
     totals: Totals = NOTHING_SPENT,
+    digest: bytes | None = None,
 ) -> Result:
     """The result of a record that has no answer: why, and what it has cost."""
     return Result(
@@ -177,4 +209,5 @@ def dead_letter(
         run_id=run_id,
         finished_at=finished_at,
         kept=kept,
+        digest=digest,
     )

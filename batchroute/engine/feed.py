@@ -17,6 +17,7 @@ from batchroute.engine.comparisons import Comparison
 from batchroute.engine.entries import dead_letter
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted
+from batchroute.engine.twins import Twins
 from batchroute.io.store import Known, State, Store
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fingerprints import Fingerprints
@@ -61,6 +62,8 @@ class Feed:
     selection: Selection
     fingerprints: Fingerprints
     comparison: Comparison
+    twins: Twins | None
+    """None where equal records are sent each for itself."""
     _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
@@ -106,20 +109,17 @@ class Feed:
         again: list[_Rendered] = []
         for start in range(0, len(some), RENDERED_AT_ONCE):
             stop = start + RENDERED_AT_ONCE
+            ready: list[_Rendered] = []
             for (record, known), label in zip(some[start:stop], labels[start:stop], strict=True):
                 rendered = self._rendered(record, known, label)
-                if rendered is None:
-                    continue
-                if known.answered:
-                    again.append(rendered)
-                else:
-                    self._put(batch, rendered)
+                if rendered is not None:
+                    (again if known.answered else ready).append(rendered)
+            await self._put_all(batch, ready)
             await asyncio.sleep(0)  # requests in flight go on in between
         self.comparison.keep()
         if again:
             await self.comparison.reopen((each.record.record_id, each.known) for each in again)
-            for each in again:
-                self._put(batch, each)
+            await self._put_all(batch, again)
 
     def _rendered(self, record: Record, known: Known, labels: Labels) -> _Rendered | None:
         """The record with its request, if this run is to send it."""
@@ -157,30 +157,40 @@ class Feed:
         else:
             self.tally.left_out += 1
 
-    def _put(self, batch: Batch, rendered: _Rendered) -> None:
+    async def _put_all(self, batch: Batch, some: list[_Rendered]) -> None:
+        """Bring records into the backlog, or to their results where what they ask was answered."""
+        admitted = [record for rendered in some if (record := self._admitted(batch, rendered)) is not None]
+        if self.twins is not None:
+            await self.twins.recall(admitted)
+            admitted = [record for record in admitted if not self.twins.share(record)]
+        for record in admitted:
+            self.backlog.put(record)
+
+    def _admitted(self, batch: Batch, rendered: _Rendered) -> Admitted | None:
+        """What is left of a record that can be sent; of another one a dead letter is."""
         record, known, labels, route, request, models = rendered
         if isinstance(request, Fault):
             fault = self._placed(batch, record, request)
             self._bury(known, record.record_id, fault, record=record, labels=labels, route=route.name)
-            return
+            return None
         paid, carried = 0, self.store.carried(known.seq)
         if known.answered:
             paid = self.store.paid(known.seq)
             carried = carried.costing(-paid)
-        self.backlog.put(
-            Admitted(
-                seq=known.seq,
-                record_id=record.record_id,
-                labels=labels,
-                route=route.name,
-                models=models,
-                head=rendered.route.head(models),
-                request=request,
-                kept=self._kept(record),
-                carried=carried,
-                fingerprint=self._fingerprint(request, rendered),
-                paid=paid,
-            )
+        tried = route.tried(models)
+        return Admitted(
+            seq=known.seq,
+            record_id=record.record_id,
+            labels=labels,
+            route=route.name,
+            models=models,
+            head=route.head(models),
+            request=request,
+            kept=self._kept(record),
+            carried=carried,
+            fingerprint=self.fingerprints.of(request, tried),
+            paid=paid,
+            digest=None if self.twins is None else self.fingerprints.digest(request, tried, route.name),
         )
 
     def _refuse(self, batch: Batch) -> None:

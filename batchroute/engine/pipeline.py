@@ -40,6 +40,7 @@ from batchroute.engine.stacks import tell_stacks
 from batchroute.engine.stops import Attendant, Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
+from batchroute.engine.twins import Twins
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
@@ -91,6 +92,7 @@ class Pipeline:
     stops: Stops
     lineups: Mapping[str, Lineup]
     warnings: tuple[str, ...]
+    twins: Twins | None = None
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
     _part_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,6 +119,9 @@ class Pipeline:
             purse=self.purse,
             lineups=self.lineups,
         )
+        if self.twins is not None:
+            self.twins.counted = self._repeated
+            self.exporter.starting = self.twins.exporting
 
     async def run(self, watch: Watch | None) -> Ended:
         """Run to the end, or to the stop; what is committed is exported, unless the disk fails: then a resume does.
@@ -167,6 +172,8 @@ class Pipeline:
         """All journeys. Raises OutputError when the disk fails; whatever else stops them is the halt's reason."""
         try:
             await self._walk_all(watch)
+            if self.twins is not None:
+                await self.twins.settled()
         except* BatchrouteError as group:
             first = weightiest(group)
             if isinstance(first, OutputError):
@@ -238,7 +245,10 @@ class Pipeline:
         del first  # or it would stay in memory as long as the others
         try:
             while True:
-                await self._journey.walk(record)
+                if self.twins is None:
+                    await self._journey.walk(record)
+                else:
+                    await self.twins.walk(record, self._journey.walk)
                 following = None if self.halt.stopping else self.backlog.following(head)
                 if following is None:
                     return
@@ -246,8 +256,16 @@ class Pipeline:
         finally:
             self.window.give_back(head)
 
+    def _repeated(self, result: Result) -> None:
+        self.tally.repeated += 1
+        self.tally.count(None, result)
+        if self._is_part_due():
+            self._part_due.set()
+
     def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
         self.tally.count(attempt, result)
+        if result is not None and self.twins is not None:
+            self.twins.learn(result)
         if self.purse.bounded and attempt is not None and attempt.cost:
             self.purse.spend(attempt.route, attempt.cost)
         if self._is_part_due():
@@ -332,6 +350,8 @@ class Pipeline:
             pools=pools,
             stopping=self.halt.stopping,
             failed_over=tally.failed_over,
+            repeated=tally.repeated,
+            cached=tally.cached,
             gives_up_s=self.stops.gives_up_s(),
         )
 
@@ -356,6 +376,8 @@ class Pipeline:
             disabled=dict(ending.out),
             errors=dict(tally.errors.most_common()),
             failed_over=tally.failed_over,
+            repeated=tally.repeated,
+            cached=tally.cached,
             event=ending.event,
             cut_off=self.stops.cut_off,
         )

@@ -49,6 +49,7 @@ from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_
 from batchroute.engine.stops import GRACE_S, Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
+from batchroute.engine.twins import Twins
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
 from batchroute.io.files import TEMPORARY, check_room, clear_temporary
 from batchroute.io.locks import locked
@@ -273,6 +274,9 @@ def _pipeline(
         max_wait_s=asked.options.max_wait_s,
         due_at=asked.due_at,
     )
+    twins = None
+    if job.dedupe:
+        twins = Twins(run_id=run_id, directory=exporter.directory, store=store, commits=commits, clock=clock)
     prompts, _, source = asked.opened
     return Pipeline(
         run_id=run_id,
@@ -287,10 +291,11 @@ def _pipeline(
         tally=tally,
         window=window,
         backlog=backlog,
-        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters),
+        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters, twins),
         purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
         lineups=_lineups(job, pools),
+        twins=twins,
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
@@ -304,6 +309,7 @@ def _feed(
     tally: Tally,
     rules: Router,
     adapters: Mapping[str, Adapter],
+    twins: Twins | None,
 ) -> Feed:
     job = asked.job
     prompts, classifier, source = asked.opened
@@ -325,6 +331,7 @@ def _feed(
         selection=asked.selection,
         fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}, adapters),
         comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
+        twins=twins,
     )
 
 

@@ -34,6 +34,10 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Finished records of this run that needed a failover."""
     gives_up_s: float | None = None
     """Seconds until the run ends unless a record is answered; None while requests are out."""
+    repeated: int = 0
+    """Finished records of this run that shared the answer of an equal one."""
+    cached: int = 0
+    """Finished records of this run that were answered from the cache."""
 
 
 @dataclass
@@ -43,7 +47,8 @@ class Tally:
     `skipped` are records that an earlier run had finished, `stale` those among them that ask for something else by
     now, `left_out` the pending ones that this run was not asked for; `cost` is what this run has spent, picodollars;
     `unpriced` are the attempts whose cost is unknown, `errors` those that failed, by error type; `failed_over` are the
-    finished records that needed a failover.
+    finished records that needed a failover; `repeated` are the finished records that shared the answer of an equal
+    one, `cached` those that were answered from the cache.
     """
 
     read: int = 0
@@ -55,6 +60,8 @@ class Tally:
     unpriced: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     failed_over: int = 0
+    repeated: int = 0
+    cached: int = 0
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
     def count(self, attempt: Attempt | None, result: Result | None) -> None:

@@ -22,7 +22,8 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns,
     `fingerprint` that of the request. Of a record that was answered before, `paid` is what had been spent on it then, in
     picodollars: that is no part of `carried`, as it is no part of what the next answer may cost.
-    `head` is the model in whose share of the window it counts.
+    `head` is the model in whose share of the window it counts. `digest` is that of the request on its route, None
+    where records do not share answers.
     """
 
     seq: int
@@ -36,6 +37,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     carried: Totals = NOTHING_SPENT
     fingerprint: int | None = None
     paid: int = 0
+    digest: bytes | None = None
 
 
 class Trail(Struct):

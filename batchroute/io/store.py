@@ -27,7 +27,7 @@ from batchroute.core.errors import OutputError
 from batchroute.core.results import Result, Status, Totals
 from batchroute.io.manifest import Part
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STORE_NAME = "state.db"
 MARK_SUFFIX = "-mark"
 """Beside the database stands how far it had surely come: a log that was deleted or an old copy shows against it."""
@@ -38,14 +38,14 @@ _SCHEMA = """
 create table meta(key text primary key, value text not null) without rowid;
 create table records(seq integer primary key, record_id text not null unique, state integer not null,
                      file text not null, line integer not null,
-                     request integer, stale integer not null default 0, part integer);
+                     request integer, stale integer not null default 0, part integer, digest blob);
 create table journal(id integer primary key, results integer not null, payload blob not null);
 create table dead_letters(seq integer primary key, payload blob not null);
 create table carried(seq integer primary key, payload blob not null);
 create table reopened(seq integer primary key, part integer not null, totals blob not null);
 """
-"""`request` is the fingerprint of what an answer answers, `part` the number of the part that holds it. Answered
-records that are asked again stand in `reopened` until their next result is in that part."""
+"""`request` is the fingerprint of what an answer answers, `part` the number of the part that holds it, `digest` tells
+which other records it answers. Answered records that are asked again stand in `reopened` until their next result is in that part."""
 
 _FROM_1 = """
 alter table records add column request integer;
@@ -53,6 +53,11 @@ alter table records add column stale integer not null default 0;
 alter table records add column part integer;
 create table reopened(seq integer primary key, part integer not null, totals blob not null);
 """
+_FROM_2 = "alter table records add column digest blob;"
+_OLDER = {1: _FROM_1 + _FROM_2, 2: _FROM_2}
+"""What brings a state of an earlier version up to this one."""
+_BY_DIGEST = "create index if not exists answered on records(digest) where digest notnull"
+"""Made when it is needed first, since most jobs ask nothing twice: to keep it up costs every record."""
 
 
 class State(IntEnum):
@@ -142,8 +147,8 @@ class Export(Struct, frozen=True):
 class Settled(Struct, frozen=True):
     """What an export changes of the records: those that were answered, and the dead letters."""
 
-    answered: list[tuple[int, int | None, int]]
-    """(state, fingerprint, number), as the update takes them."""
+    answered: list[tuple[int, int | None, bytes | None, int]]
+    """(state, fingerprint, digest, number), as the update takes them."""
     failed: list[tuple[int, Result]]
 
     @classmethod
@@ -155,7 +160,7 @@ class Settled(Struct, frozen=True):
             if result.status is Status.FAILED:
                 self.failed.append((seq, result))
             else:
-                self.answered.append((STATES[result.status], result.fingerprint, seq))
+                self.answered.append((STATES[result.status], result.fingerprint, result.digest, seq))
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -342,6 +347,26 @@ class Store:
         self.counts()
         return self._counted[2]
 
+    # Answers that records share
+
+    def digests(self) -> Iterator[bytes]:
+        """The digests of all answers that are in parts."""
+        with _disk("read", self._path):
+            for (digest,) in self._db.execute("select digest from records where digest notnull"):
+                yield digest
+
+    def answered(self, digests: Sequence[bytes]) -> dict[bytes, tuple[str, int]]:
+        """For digests that are known, a record that was answered so and the number of the part with its answer."""
+        with _disk("read", self._path):
+            self._db.execute(_BY_DIGEST)
+        marks = ",".join("?" * len(digests))
+        rows = self._read(
+            f"select digest, record_id, part from records where digest in ({marks})"  # noqa: S608
+            " and part notnull and state in (1, 3)",
+            digests,
+        )
+        return {digest: (record_id, part) for digest, record_id, part in rows}
+
     # The journal
 
     def commit(self, group: Group) -> None:
@@ -473,10 +498,10 @@ class Store:
 
     def _settle(self, settled: Settled, number: int) -> None:
         """A record that was asked again in vain stays as it was: its answer still stands in its part."""
-        again = self.reopened([*(seq for _, _, seq in settled.answered), *(seq for seq, _ in settled.failed)])
+        again = self.reopened([*(seq for *_, seq in settled.answered), *(seq for seq, _ in settled.failed)])
         dead = [(seq, result) for seq, result in settled.failed if seq not in again]
         self._db.executemany(
-            f"update records set state = ?, request = ?, stale = 0, part = coalesce(part, {number}) where seq = ?",  # noqa: S608
+            f"update records set state = ?, request = ?, digest = ?, stale = 0, part = coalesce(part, {number}) where seq = ?",  # noqa: S608
             settled.answered,
         )
         self._db.executemany(
@@ -690,8 +715,8 @@ def _open(path: Path) -> sqlite3.Connection:
             db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
         version = db.execute("pragma user_version").fetchone()[0]
         found = db.execute("pragma quick_check(1)").fetchone()[0]  # 0.3 s at a million records
-        if found == "ok" and version == 1:
-            db.executescript(f"begin; {_FROM_1} pragma user_version = {SCHEMA_VERSION}; commit;")
+        if found == "ok" and version in _OLDER:
+            db.executescript(f"begin; {_OLDER[version]} pragma user_version = {SCHEMA_VERSION}; commit;")
             version = SCHEMA_VERSION
     if found != "ok":
         db.close()

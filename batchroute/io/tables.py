@@ -142,6 +142,46 @@ def totals_by_id(rows: pl.DataFrame, record_ids: Collection[str]) -> dict[str, T
     }
 
 
+ANSWER_COLUMNS = [
+    "record_id",
+    "status",
+    "model",
+    "provider",
+    "response",
+    "finish_reason",
+    "flag",
+    "run_id",
+]
+
+
+def answers_by_id(rows: pl.DataFrame, record_ids: Collection[str]) -> list[Result]:
+    """The answers of these records, as rows of results tell them; nothing of what is only their own."""
+    wanted = rows.filter(pl.col("record_id").is_in(list(record_ids))).select(ANSWER_COLUMNS)
+    return [
+        Result(
+            record_id=record_id,
+            status=Status(status),
+            task=None,
+            complexity=None,
+            classified_by=None,
+            route=None,
+            model=model,
+            provider=provider,
+            response=response,
+            finish_reason=finish_reason,
+            flag=flag,
+            error_type=None,
+            error_message=None,
+            totals=Totals(),
+            latency_s=None,
+            run_id=run_id,
+            finished_at=0.0,
+            kept={},
+        )
+        for record_id, status, model, provider, response, finish_reason, flag, run_id in wanted.iter_rows()
+    ]
+
+
 def replaced_rows(
     rows: pl.DataFrame, results: Sequence[Result], kept: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:

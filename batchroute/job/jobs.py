@@ -466,6 +466,12 @@ class Job(Spec):
         default=None, description="Whom a run tells how it goes when nobody watches it."
     )
 
+    dedupe: bool = Field(
+        default=True,
+        description="Whether records that ask the same are sent once and share the answer. Switch it off where equal "
+        "requests are to be answered anew each time, as when many answers to one prompt are drawn.",
+    )
+
     _path: Path = PrivateAttr(default=Path("job.yaml"))
     _warnings: tuple[str, ...] = PrivateAttr(default=())
     _places: Mapping[str, str] = PrivateAttr(default_factory=dict)

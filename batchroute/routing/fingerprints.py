@@ -9,6 +9,8 @@ from batchroute.core.requests import Request
 from batchroute.routing.adapters import Adapter
 
 BYTES = 8
+DIGEST_BYTES = 16
+"""Of a digest: two requests that have it in common are taken for equal."""
 
 Tried: TypeAlias = tuple[str | tuple[str, ...], ...]
 """The models that a record tries, in order; those in a tuple of their own stand for one another."""
@@ -27,6 +29,7 @@ class Fingerprints:
         self._known_as = known_as
         self._adapters = adapters or {}
         self._begun: dict[tuple[Tried, bytes], hashlib.blake2b] = {}
+        self._digests: dict[tuple[str, Tried, bytes], hashlib.blake2b] = {}
 
     def of(self, request: Request, models: Tried) -> int:
         """The fingerprint, signed as SQLite's integers are."""
@@ -35,14 +38,28 @@ class Fingerprints:
         digest.update(request.messages)
         return int.from_bytes(digest.digest(), "little", signed=True)
 
+    def digest(self, request: Request, models: Tried, route: str) -> bytes:
+        """What tells requests apart that may share an answer: the same as a fingerprint, and the route."""
+        begun = self._digests.get((route, models, request.params))
+        if begun is None:
+            asked = f"{route}\n{self._asked(request, models)}"
+            begun = hashlib.blake2b(asked.encode(), digest_size=DIGEST_BYTES)
+            if not request.own_params:
+                self._digests[route, models, request.params] = begun
+        digest = begun.copy()
+        digest.update(request.messages)
+        return digest.digest()
+
     def _begin(self, request: Request, models: Tried) -> hashlib.blake2b:
         """What the records of a route have in common; kept where the parameters are the job's."""
-        params = json.loads(b"{%b}" % request.params[1:])
-        asked = json.dumps([[self._told(model, params) for model in models], params], sort_keys=True)
-        begun = hashlib.blake2b(asked.encode(), digest_size=BYTES)
+        begun = hashlib.blake2b(self._asked(request, models).encode(), digest_size=BYTES)
         if not request.own_params:
             self._begun[models, request.params] = begun.copy()
         return begun
+
+    def _asked(self, request: Request, models: Tried) -> str:
+        params = json.loads(b"{%b}" % request.params[1:])
+        return json.dumps([[self._told(model, params) for model in models], params], sort_keys=True)
 
     def _told(self, model: str | tuple[str, ...], params: dict[str, object]) -> object:
         """Who is asked, and for what if it is not sent what the others are: an adapter that changes nothing tells

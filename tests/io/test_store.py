@@ -288,7 +288,7 @@ def used(store: Store) -> Iterator[Callable[[], object]]:
     yield lambda: store.carried(1)
     yield lambda: store.commit(Group([], [], [(2, result("r1"))]))
     yield store.begin_export
-    yield lambda: store.finish_export(Export(10**6, 9), Settled([(1, None, 1)], [(1, result("r0"))]))
+    yield lambda: store.finish_export(Export(10**6, 9), Settled([(1, None, None, 1)], [(1, result("r0"))]))
     yield store.forget_places
     yield lambda: list(store.dead_letters())
     yield store.counts
