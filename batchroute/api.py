@@ -43,6 +43,7 @@ def run(
     since: dt.datetime | dt.timedelta | str | None = None,
     max_wait_s: float = MAX_WAIT_S,
     max_duration_s: float | None = None,
+    use_cache: bool = True,
     watch: Watch | None = None,
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
@@ -50,7 +51,7 @@ def run(
     `overrides` are those of `--set`; `limit` reads only the first records; `refresh_changed` answers records anew whose request has changed since they
     were answered; `only`, such as ["route=code"], leaves the others pending; with `since` (a time, or how long ago)
     only files that were modified then or later are read, as a string also "24h"; `max_wait_s` is how long records may wait for a model while
-    none is answered, and `max_duration_s` how long the run may take, seconds.
+    none is answered, and `max_duration_s` how long the run may take, seconds; without `use_cache` no answer is taken from the job's cache.
 
     Raises BatchrouteError when the run cannot start or its output cannot be written, ValueError for a limit below 1;
     any other early end is told by the summary's `exit_code` and `reason`.
@@ -64,6 +65,7 @@ def run(
         retry_failed=retry_failed,
         max_wait_s=max_wait_s,
         max_duration_s=max_duration_s,
+        use_cache=use_cache,
         refresh_changed=refresh_changed,
         only=(only,) if isinstance(only, str) else tuple(only),
         since=moment(since) if isinstance(since, str) else since,

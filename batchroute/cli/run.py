@@ -67,6 +67,11 @@ OWNERS_ALONE = 0o077
     metavar="TIME",
     help="Be done after so long: what would not be back in time is not sent.",
 )
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Ask everything anew: take no answer from the job's cache. New answers take the places of those in it.",
+)
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no table; errors still show.")
 @click.option(
@@ -86,6 +91,7 @@ def run(
     since: Since | None,
     max_wait: float,
     max_duration: float | None,
+    no_cache: bool,
     as_json: bool,
     quiet: bool,
     log_format: str | None,
@@ -127,6 +133,7 @@ def run(
                 since=since,
                 max_wait_s=max_wait,
                 max_duration_s=max_duration,
+                use_cache=not no_cache,
                 watch=watch,
             )
         told.end(summary, quiet=quiet)

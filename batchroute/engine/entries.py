@@ -157,6 +157,32 @@ def repeated(record: Admitted, answer: Result, run_id: str, finished_at: float) 
     )
 
 
+def recalled(record: Admitted, attempt: Attempt, content: str, status: Status, flag: str | None) -> Result:
+    """The result of a record whose answer comes from the cache: nothing was sent for it."""
+    return Result(
+        record_id=record.record_id,
+        status=status,
+        task=record.labels.task,
+        complexity=record.labels.complexity,
+        classified_by=record.labels.classified_by,
+        route=record.route,
+        model=attempt.model,
+        provider=attempt.provider,
+        response=content,
+        finish_reason=attempt.finish_reason,
+        flag=flag,
+        error_type=None,
+        error_message=None,
+        totals=record.carried.costing(record.paid) if record.paid else record.carried,
+        latency_s=None,
+        run_id=attempt.run_id,
+        finished_at=attempt.started_at,
+        kept=record.kept,
+        fingerprint=record.fingerprint,
+        digest=record.digest,
+    )
+
+
 def given_up(trail: Trail, run_id: str, finished_at: float) -> Result:
     """The dead letter of a record that was tried enough."""
     spec = trail.failed.spec if trail.failed else None

@@ -11,6 +11,7 @@ from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record
 from batchroute.core.requests import Request
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog
+from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
@@ -64,6 +65,7 @@ class Feed:
     comparison: Comparison
     twins: Twins | None
     """None where equal records are sent each for itself."""
+    cache: Cache | None
     _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
@@ -163,6 +165,8 @@ class Feed:
         if self.twins is not None:
             await self.twins.recall(admitted)
             admitted = [record for record in admitted if not self.twins.share(record)]
+        if self.cache is not None:
+            admitted = await self.cache.unanswered(admitted)
         for record in admitted:
             self.backlog.put(record)
 

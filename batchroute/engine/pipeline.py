@@ -23,6 +23,7 @@ from batchroute.core.errors import (
 from batchroute.core.records import Batch
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog, Window
+from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.endings import Ended, Ending, weightiest
@@ -58,7 +59,8 @@ class Options:
 
     `max_wait_s`: how long records may wait for a model while none is answered, seconds; `max_duration_s`: how
     long the run may take. `refresh_changed`: answer stale records anew; `only`: `route=NAME` and its like, of which
-    the others stay pending; `since`: read only files that were modified then or later.
+    the others stay pending; `since`: read only files that were modified then or later; without `use_cache`
+    every answer is asked for anew, and takes the place of the one in the cache.
     """
 
     limit: int | None = None
@@ -69,6 +71,7 @@ class Options:
     refresh_changed: bool = False
     only: tuple[str, ...] = ()
     since: Since | None = None
+    use_cache: bool = True
 
 
 @dataclass(kw_only=True)
@@ -93,6 +96,7 @@ class Pipeline:
     lineups: Mapping[str, Lineup]
     warnings: tuple[str, ...]
     twins: Twins | None = None
+    cache: Cache | None = None
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
     _part_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,7 +114,10 @@ class Pipeline:
             clock=self.clock,
             purse=self.purse,
             committed=self._committed,
+            cache=self.cache,
         )
+        if self.cache is not None:
+            self.cache.committed = self._recalled
         self._journey = Journey(
             pools=self.pools,
             requests=requests,
@@ -174,6 +181,8 @@ class Pipeline:
             await self._walk_all(watch)
             if self.twins is not None:
                 await self.twins.settled()
+            if self.cache is not None:
+                await self.cache.settled()
         except* BatchrouteError as group:
             first = weightiest(group)
             if isinstance(first, OutputError):
@@ -200,6 +209,8 @@ class Pipeline:
     def _attendants(self, watch: Watch | None) -> list[Attendant]:
         pacers = [pool.pace for pool in self.pools.values()]
         attendants = [*pacers, self._flush_regularly, *self.stops.attendants()]
+        if self.cache is not None:
+            attendants.append(self.cache.write_regularly)
         return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
 
     async def _admit(self, journeys: asyncio.TaskGroup) -> None:
@@ -261,6 +272,10 @@ class Pipeline:
         self.tally.count(None, result)
         if self._is_part_due():
             self._part_due.set()
+
+    def _recalled(self, attempt: Attempt | None, result: Result | None) -> None:
+        self.tally.cached += 1
+        self._committed(attempt, result)
 
     def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
         self.tally.count(attempt, result)
@@ -385,7 +400,8 @@ class Pipeline:
     def _all_warnings(self) -> tuple[str, ...]:
         remark = None if isinstance(self.halt.reason, InputError) else self.feed.soundness.remark()
         remarks = (*self.source.remarks(), remark, self._remark_on_stale(), self._remark_on_left_out())
-        return (*self.warnings, *(remark for remark in remarks if remark))
+        cached = () if self.cache is None else self.cache.remarks()
+        return (*self.warnings, *cached, *(remark for remark in remarks if remark))
 
     def _remark_on_stale(self) -> str | None:
         stale = self.store.stale()

@@ -10,6 +10,7 @@ from batchroute.core.attempts import Attempt
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import Result
 from batchroute.engine import entries
+from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.halts import Halt
@@ -63,6 +64,8 @@ class Requests:
     purse: Purse
     committed: Callable[[Attempt | None, Result | None], None]
     """Told of every attempt and every result once it is committed."""
+    cache: Cache | None = None
+    """Where answers are kept for other runs."""
     blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
 
     async def send(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:
@@ -93,6 +96,8 @@ class Requests:
             await self.commits.ended(trail.record.seq, attempt)
         else:
             await self.commits.finished(trail.record.seq, attempt, result)
+            if self.cache is not None and isinstance(exchange.outcome, Response):
+                self.cache.keep(pool.spec.model, trail.record.request, exchange.outcome)
         self.committed(attempt, result)
 
     async def give_up(self, trail: Trail) -> None:

@@ -18,6 +18,7 @@ from batchroute.core.errors import BatchrouteError, BudgetError, JobError, Outpu
 from batchroute.core.money import Rates, picodollars
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.beginnings import Beginning
+from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
@@ -277,6 +278,19 @@ def _pipeline(
     twins = None
     if job.dedupe:
         twins = Twins(run_id=run_id, directory=exporter.directory, store=store, commits=commits, clock=clock)
+    cache = None
+    if job.cache is not None:
+        cache = Cache(
+            job.cache,
+            run_id=run_id,
+            pools=pools,
+            rules=rules.rules,
+            known_as=job.known_as,
+            commits=commits,
+            clock=clock,
+            reads=asked.options.use_cache,
+        )
+        stack.callback(cache.close)
     prompts, _, source = asked.opened
     return Pipeline(
         run_id=run_id,
@@ -291,11 +305,12 @@ def _pipeline(
         tally=tally,
         window=window,
         backlog=backlog,
-        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters, twins),
+        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters, twins, cache),
         purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
         lineups=_lineups(job, pools),
         twins=twins,
+        cache=cache,
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
@@ -310,6 +325,7 @@ def _feed(
     rules: Router,
     adapters: Mapping[str, Adapter],
     twins: Twins | None,
+    cache: Cache | None,
 ) -> Feed:
     job = asked.job
     prompts, classifier, source = asked.opened
@@ -332,6 +348,7 @@ def _feed(
         fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}, adapters),
         comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
         twins=twins,
+        cache=cache,
     )
 
 

@@ -24,6 +24,7 @@ from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.budgets import Budget
+from batchroute.job.caches import Cache
 from batchroute.job.choices import ListedModels, RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
 from batchroute.job.families import known
@@ -470,6 +471,10 @@ class Job(Spec):
         default=True,
         description="Whether records that ask the same are sent once and share the answer. Switch it off where equal "
         "requests are to be answered anew each time, as when many answers to one prompt are drawn.",
+    )
+
+    cache: Cache | None = Field(
+        default=None, description="Where answers are kept for other runs and jobs. Default: nowhere."
     )
 
     _path: Path = PrivateAttr(default=Path("job.yaml"))

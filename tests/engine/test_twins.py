@@ -2,14 +2,9 @@
 
 from pathlib import Path
 
-import polars as pl
-import pytest
-
-from batchroute.core.responses import ErrorType
-from batchroute.engine.pipeline import Options
-from tests.builders import records, write_records
+from tests.builders import write_records
 from tests.engine.runs import run_virtually
-from tests.fakes import Script, always, answer, failure
+from tests.fakes import always, answer
 
 EQUAL = [{"id": f"r{number}", "text": "the same"} for number in range(20)]
 
