@@ -163,6 +163,8 @@ def _summarise(job: Job, ended: Ended) -> Summary:
             skipped=ended.skipped,
             pending=ended.pending,
             stale=ended.stale,
+            repeated=ended.repeated,
+            cached=ended.cached,
         ),
         attempts=total_of(lines, "attempts") or 0,
         failovers=total_of(lines, "failovers") or 0,

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -10,13 +10,14 @@ from typing import Final
 from msgspec import json, structs
 
 from batchroute.core.attempts import Attempt, CostBasis
-from batchroute.core.errors import OutputError
+from batchroute.core.errors import OutputError, OutputLockedError
 from batchroute.core.requests import Request
 from batchroute.core.responses import Response
 from batchroute.core.results import Result, Status
 from batchroute.engine import entries
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.deliveries import Deliveries
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.trails import Admitted
 from batchroute.io.answers import Answers, Damage, Kept, opened
@@ -29,8 +30,7 @@ KEPT_AT_ONCE: Final = 4096
 """Answers that wait to be written at most; more than these come only from a disk that cannot follow, and are let go."""
 WRITE_INTERVAL_S: Final = 0.2
 COMPLETE: Final = "stop"
-
-Committed = Callable[[Attempt | None, Result | None], None]
+LAST_RESORT: Final = "last_resort"
 
 
 class Cache:
@@ -50,21 +50,24 @@ class Cache:
         commits: Commits,
         clock: Clock,
         reads: bool,
+        last_resorts: Collection[str] = (),
     ) -> None:
-        """`reads`: whether answers are looked for; they are kept in any case."""
+        """`reads`: whether answers are looked for; they are kept in any case. `last_resorts` are the routes whose
+        records get an old answer rather than none: for them what is too old is kept as long as there is room.
+        """
+        self._last_resorts = frozenset(last_resorts)
         self._declared, self._run_id, self._pools = declared, run_id, pools
         self._rules = {rule.name: rule for rule in rules}
         self._begun = {
             model: hashlib.blake2b(json.encode(known_as(model)), digest_size=DIGEST_BYTES) for model in pools
         }
-        self._commits, self._clock, self._reads = commits, clock, reads
+        self._clock, self._reads = clock, reads
+        self._blanks: dict[tuple[str, str], Attempt] = {}
         self._new: list[tuple[bytes, Kept]] = []
         self._due = asyncio.Event()
         self._turn = asyncio.Lock()
         self._warnings: list[str] = []
-        self._last: asyncio.Future[None] | None = None
-        self.committed: Committed = lambda _attempt, _result: None
-        """Told of every record that was answered, once that is committed."""
+        self.deliveries = Deliveries(commits)
         self._closing = ExitStack()
         self._answers = self._opened(declared.path)
 
@@ -72,9 +75,12 @@ class Cache:
         try:
             self._closing.enter_context(locked(directory))
             answers, warning = opened(directory)
+        except OutputLockedError:
+            self._warn(f"{directory} is held by another run; this one goes on without it")
+            return None
         except (OutputError, *Damage) as error:
             self._closing.close()
-            self._warn(f"{_reason(error)}; this run goes on without it")
+            self._warn(f"{directory}: {_reason(error)}; this run goes on without it")
             return None
         if warning is not None:
             self._warn(warning)
@@ -141,36 +147,55 @@ class Cache:
 
     def _answer(self, record: Admitted, spec: PoolSpec, kept: Kept) -> None:
         attempt = self._attempt(record, spec, kept)
-        result = entries.recalled(record, attempt, kept.content, Status.SUCCEEDED, None)
-        committed = self._last = self._commits.finished(record.seq, attempt, result)
-
-        def count(future: asyncio.Future[None]) -> None:
-            if not future.cancelled() and future.exception() is None:
-                self.committed(attempt, result)
-
-        committed.add_done_callback(count)
+        result = entries.recalled(record, attempt, kept.content)
+        self.deliveries.deliver(record.seq, attempt, result)
 
     def _attempt(self, record: Admitted, spec: PoolSpec, kept: Kept) -> Attempt:
         """The line of the ledger: no request, so that it has the number 0, no tokens and no time."""
         return structs.replace(
-            entries.blank_attempt(self._run_id, record.route, spec),
+            self._blank(record.route, spec),
             record_id=record.record_id,
             task=record.labels.task,
             complexity=record.labels.complexity,
             started_at=self._clock.wall(),
-            outcome="ok",
-            verdict="accept",
-            error_type=None,
             response_model=kept.response_model,
             finish_reason=kept.finish_reason,
-            cost=0,
-            cost_basis=CostBasis.CACHE,
         )
 
-    async def settled(self) -> None:
-        """Wait until all that was answered is committed."""
-        if self._last is not None:
-            await self._last
+    def _blank(self, route: str, spec: PoolSpec) -> Attempt:
+        blank = self._blanks.get((route, spec.model))
+        if blank is None:
+            blank = self._blanks[route, spec.model] = structs.replace(
+                entries.blank_attempt(self._run_id, route, spec),
+                outcome="ok",
+                verdict="accept",
+                error_type=None,
+                cost=0,
+                cost_basis=CostBasis.CACHE,
+            )
+        return blank
+
+    # Where no model answers
+
+    async def last_resort(self, record: Admitted, dead: Result) -> Result:
+        """What the record gets in the place of this dead letter: the answer of any model of its route, however old."""
+        if record.route not in self._last_resorts or not self._reads:
+            return dead
+        keys = {self._key(model, record.request): model for model in record.models}
+        found = await self._find(list(keys), 0.0)
+        key = next((key for key in keys if key in found), None)
+        if key is None:
+            return dead
+        return structs.replace(
+            dead,
+            status=Status.DEGRADED,
+            model=keys[key],
+            provider=self._pools[keys[key]].spec.provider,
+            response=found[key].content,
+            finish_reason=found[key].finish_reason,
+            flag=LAST_RESORT,
+            fingerprint=record.fingerprint,
+        )
 
     # After a result is committed
 
@@ -189,12 +214,12 @@ class Cache:
             await self._due.wait()
             self._due.clear()
             async with self._turn:
+                new, self._new = self._new, []  # here: a thread could miss what comes while it takes the list
                 if self._answers is not None:
-                    await asyncio.to_thread(self._write, self._answers)
+                    await asyncio.to_thread(self._write, self._answers, new)
             await asyncio.sleep(WRITE_INTERVAL_S)
 
-    def _write(self, answers: Answers) -> None:
-        new, self._new = self._new, []
+    def _write(self, answers: Answers, new: list[tuple[bytes, Kept]]) -> None:
         try:
             if new:
                 answers.keep(new, self._clock.wall())
@@ -209,7 +234,9 @@ class Cache:
                 try:
                     if self._new:
                         answers.keep(self._new, self._clock.wall())
-                    answers.prune(self._oldest, self._declared.max_mb * 1_000_000)
+                    answers.prune(
+                        0.0 if self._last_resorts else self._oldest, self._declared.max_mb * 1_000_000
+                    )
                 finally:
                     answers.close()
 

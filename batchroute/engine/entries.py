@@ -157,11 +157,11 @@ def repeated(record: Admitted, answer: Result, run_id: str, finished_at: float) 
     )
 
 
-def recalled(record: Admitted, attempt: Attempt, content: str, status: Status, flag: str | None) -> Result:
+def recalled(record: Admitted, attempt: Attempt, content: str) -> Result:
     """The result of a record whose answer comes from the cache: nothing was sent for it."""
     return Result(
         record_id=record.record_id,
-        status=status,
+        status=Status.SUCCEEDED,
         task=record.labels.task,
         complexity=record.labels.complexity,
         classified_by=record.labels.classified_by,
@@ -170,7 +170,7 @@ def recalled(record: Admitted, attempt: Attempt, content: str, status: Status, f
         provider=attempt.provider,
         response=content,
         finish_reason=attempt.finish_reason,
-        flag=flag,
+        flag=None,
         error_type=None,
         error_message=None,
         totals=record.carried.costing(record.paid) if record.paid else record.carried,

@@ -117,7 +117,7 @@ class Pipeline:
             cache=self.cache,
         )
         if self.cache is not None:
-            self.cache.committed = self._recalled
+            self.cache.deliveries.told = self._recalled
         self._journey = Journey(
             pools=self.pools,
             requests=requests,
@@ -127,7 +127,7 @@ class Pipeline:
             lineups=self.lineups,
         )
         if self.twins is not None:
-            self.twins.counted = self._repeated
+            self.twins.deliveries.told = self._repeated
             self.exporter.starting = self.twins.exporting
 
     async def run(self, watch: Watch | None) -> Ended:
@@ -180,9 +180,9 @@ class Pipeline:
         try:
             await self._walk_all(watch)
             if self.twins is not None:
-                await self.twins.settled()
+                await self.twins.deliveries.settled()
             if self.cache is not None:
-                await self.cache.settled()
+                await self.cache.deliveries.settled()
         except* BatchrouteError as group:
             first = weightiest(group)
             if isinstance(first, OutputError):
@@ -267,13 +267,13 @@ class Pipeline:
         finally:
             self.window.give_back(head)
 
-    def _repeated(self, result: Result) -> None:
+    def _repeated(self, _attempt: Attempt | None, result: Result) -> None:
         self.tally.repeated += 1
         self.tally.count(None, result)
         if self._is_part_due():
             self._part_due.set()
 
-    def _recalled(self, attempt: Attempt | None, result: Result | None) -> None:
+    def _recalled(self, attempt: Attempt | None, result: Result) -> None:
         self.tally.cached += 1
         self._committed(attempt, result)
 

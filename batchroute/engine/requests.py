@@ -91,18 +91,18 @@ class Requests:
             pool.dearer(attempt.cost / exchange.attempt.cost)
             attempt = structs.replace(attempt, flag=attempt.flag or OVER_RESERVATION)
         trail.totals = trail.totals.plus(attempt)
-        result = self._result(trail, attempt, exchange.outcome, verdict)
+        result = await self._result(trail, attempt, exchange.outcome, verdict)
         if result is None:
             await self.commits.ended(trail.record.seq, attempt)
         else:
             await self.commits.finished(trail.record.seq, attempt, result)
-            if self.cache is not None and isinstance(exchange.outcome, Response):
+            if self.cache is not None and isinstance(exchange.outcome, Response) and verdict is Action.ACCEPT:
                 self.cache.keep(pool.spec.model, trail.record.request, exchange.outcome)
         self.committed(attempt, result)
 
     async def give_up(self, trail: Trail) -> None:
         """End the record as a dead letter without a further request."""
-        result = entries.given_up(trail, self.run_id, self.clock.wall())
+        result = await self._given_up(trail)
         await self.commits.finished(trail.record.seq, None, result)
         self.committed(None, result)
 
@@ -143,14 +143,19 @@ class Requests:
         pool.learn(sent.slot, outcome, latency_s, timeout_s)
         return Exchange(sent.slot, sent.attempt, outcome, latency_s)
 
-    def _result(
+    async def _result(
         self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action | None
     ) -> Result | None:
         if verdict is Action.ACCEPT and isinstance(outcome, Response):
             return entries.succeeded(trail, attempt, outcome, self.clock.wall())
         if verdict is Action.GIVE_UP:
-            return entries.given_up(trail, self.run_id, self.clock.wall())
+            return await self._given_up(trail)
         return None
+
+    async def _given_up(self, trail: Trail) -> Result:
+        """What a record ends with that no model answers."""
+        result = entries.given_up(trail, self.run_id, self.clock.wall())
+        return result if self.cache is None else await self.cache.last_resort(trail.record, result)
 
     async def _race(
         self, trail: Trail, pool: Pool, first: Sent, timeout_s: float, after_s: float

@@ -289,6 +289,9 @@ def _pipeline(
             commits=commits,
             clock=clock,
             reads=asked.options.use_cache,
+            last_resorts=[
+                name for name, route in job.routes.items() if route.last_resort and route.last_resort.cache
+            ],
         )
         stack.callback(cache.close)
     prompts, _, source = asked.opened

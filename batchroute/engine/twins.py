@@ -16,6 +16,7 @@ from batchroute.core.results import Result, Status
 from batchroute.engine import entries
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.deliveries import Deliveries
 from batchroute.engine.trails import Admitted
 from batchroute.io.parts import part_path, read_answers
 from batchroute.io.store import Store
@@ -71,7 +72,7 @@ class Twins:
 
     def __init__(self, *, run_id: str, directory: Path, store: Store, commits: Commits, clock: Clock) -> None:
         self._run_id, self._directory = run_id, directory
-        self._store, self._commits, self._clock = store, commits, clock
+        self._store, self._clock = store, clock
         self._led: dict[bytes, _Led] = {}
         self._parked = 0
         self._recent: dict[bytes, Result] = {}
@@ -79,10 +80,7 @@ class Twins:
         """Answers in the journal: those since an export began, and those that it moves into a part."""
         self._shelf = _Shelf()
         self._sightings: Sightings | None = None
-        self._due: asyncio.Future[None] | None = None
-        self._uncounted: list[Result] = []
-        self.counted: Callable[[Result], None] = lambda _: None
-        """Told of every result that is shared, once it is committed."""
+        self.deliveries = Deliveries(commits)
 
     # What is known
 
@@ -163,11 +161,6 @@ class Twins:
         self._give(record, answer)
         return True
 
-    async def settled(self) -> None:
-        """Wait until all that was shared is committed."""
-        if self._due is not None:
-            await self._due
-
     async def walk(self, record: Admitted, journey: Callable[[Admitted], Awaitable[None]]) -> None:
         """Bring a record to its result, or leave it with one that is on its way and asks the same."""
         digest = record.digest
@@ -180,7 +173,7 @@ class Twins:
                 return None
             await led.over.wait()
         if self.share(record):
-            return await self.settled()
+            return await self.deliveries.settled()
         return await self._lead(digest, record, journey)
 
     async def _lead(
@@ -198,7 +191,7 @@ class Twins:
             del self._led[digest]
             led.over.set()
         if led.followers:
-            await self.settled()
+            await self.deliveries.settled()
 
     def _following(self, digest: bytes, led: _Led) -> Admitted | None:
         """The record that has to ask again for the others; None where all got what the one before them got.
@@ -222,16 +215,4 @@ class Twins:
 
     def _give(self, record: Admitted, answer: Result) -> None:
         result = entries.repeated(record, answer, self._run_id, self._clock.wall())
-        committed = self._commits.finished(record.seq, None, result)
-        if committed is self._due:
-            self._uncounted.append(result)
-            return
-        self._due, self._uncounted = committed, [result]
-        uncounted = self._uncounted
-
-        def count(future: asyncio.Future[None]) -> None:
-            if not future.cancelled() and future.exception() is None:
-                for each in uncounted:
-                    self.counted(each)
-
-        committed.add_done_callback(count)
+        self.deliveries.deliver(record.seq, None, result)

@@ -113,15 +113,14 @@ class Answers:
             self._shrink()
 
     def _shrink(self) -> None:
-        self._db.execute("pragma incremental_vacuum").fetchall()
+        self._db.executescript("pragma incremental_vacuum")  # execute would free one page
 
     @property
     def bytes(self) -> int:
-        """What the file takes, its log left out."""
-        pages, size = (
-            self._db.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "page_size")
-        )
-        return int(pages * size)
+        """What its answers take, its log left out."""
+        names = ("page_count", "freelist_count", "page_size")
+        pages, free, size = (self._db.execute(f"pragma {name}").fetchone()[0] for name in names)
+        return int((pages - free) * size)
 
     def close(self) -> None:
         self._db.close()

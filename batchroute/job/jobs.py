@@ -30,6 +30,7 @@ from batchroute.job.deadlines import Deadline
 from batchroute.job.families import known
 from batchroute.job.functions import FunctionName
 from batchroute.job.key_files import KeyFilePath
+from batchroute.job.last_resorts import LastResort
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.presets import PRESETS, PresetName, named, preset_of
@@ -415,6 +416,9 @@ class Route(Spec):
     max_cost: RecordUsd | None = Field(
         default=None,
         description="USD that a record may be expected to cost: dearer models are left out for it.",
+    )
+    last_resort: LastResort | None = Field(
+        default=None, description="What a record gets that no model answers. Default: it is a dead letter."
     )
 
     @property

@@ -21,6 +21,10 @@ class Records(Struct, frozen=True, kw_only=True):
     skipped: int
     pending: int
     stale: int = 0
+    repeated: int = 0
+    """Of those that this run finished, the ones that shared the answer of an equal record."""
+    cached: int = 0
+    """Of those that this run finished, the ones that were answered from the cache."""
 
 
 class RouteLine(Struct, frozen=True, kw_only=True):

@@ -1,12 +1,22 @@
 """Answers that outlive a run: found, kept, and never in the way."""
 
+import sqlite3
+import stat
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from secrets import token_hex
 
+import pytest
+from msgspec.structs import replace
+
+from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
+from batchroute.io.answers import Answers, Kept
+from batchroute.io.locks import locked
 from tests.builders import records, write_records
 from tests.engine.runs import Ran, run_virtually
-from tests.fakes import always, answer
+from tests.fakes import always, answer, failure
 
 
 def ran(folder: Path, out: str, content: str = "fine", **more: object) -> Ran:
@@ -38,3 +48,100 @@ def test_no_cache_asks_anew_and_keeps_the_new_answers(tmp_path: Path) -> None:
 
     assert len(second.provider.log) == 30
     assert third.results["response"].to_list() == ["newer"] * 30
+
+
+@pytest.mark.parametrize("left", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_cache_is_set_aside_and_fails_no_run(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "answers.db").write_bytes(left)
+
+    first = ran(tmp_path, "one")
+
+    assert first.ended.succeeded == 30
+    assert any("set aside" in warning for warning in first.ended.warnings) == bool(left)
+    assert ran(tmp_path, "two").ended.cached == 30
+
+
+def test_another_programs_database_is_never_written_to(tmp_path: Path) -> None:
+    """It is set aside as it is."""
+    (tmp_path / "cache").mkdir()
+    path = tmp_path / "cache" / "answers.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("create table theirs(x)")
+
+    ran(tmp_path, "one")
+
+    with closing(sqlite3.connect(f"{path}.damaged")) as db:
+        assert db.execute("select name from sqlite_master").fetchall() == [("theirs",)]
+
+
+def test_a_cache_that_another_run_holds_is_done_without(tmp_path: Path) -> None:
+    with locked(tmp_path / "cache"):
+        first = ran(tmp_path, "one")
+
+    assert first.ended.succeeded == 30
+    assert len([warning for warning in first.ended.warnings if "[cache]" in warning]) == 1
+
+
+def test_answers_too_old_are_asked_for_anew_and_dropped(tmp_path: Path) -> None:
+    ran(tmp_path, "one")
+    with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db, db:
+        db.execute("update answers set at = at - 3601 where id <= 10")
+
+    second = ran(tmp_path, "two", "newer", cache={"ttl": "1h"})
+
+    assert len(second.provider.log) == 10
+    assert second.ended.cached == 20
+
+
+def test_only_complete_answers_are_kept(tmp_path: Path) -> None:
+    """One that was cut off, or that something was odd about, is asked for again."""
+    cut = replace(answer(), finish_reason="length")
+    write_records(tmp_path / "in.jsonl", records(3))
+    cache = {"path": str(tmp_path / "cache")}
+
+    run_virtually(tmp_path, cache=cache, scripts={"a": always(cut)})
+
+    with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db:
+        assert db.execute("select count(*) from answers").fetchone() == (0,)
+
+
+def test_the_cache_is_for_the_owner_alone(tmp_path: Path) -> None:
+    ran(tmp_path, "one")
+
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "cache" / "answers.db").stat().st_mode) == 0o600
+
+
+def test_a_record_that_no_model_answers_gets_an_old_answer_as_the_last_resort(tmp_path: Path) -> None:
+    """Whatever its age, and of whichever model of its route; the failure stays in the ledger."""
+    ran(tmp_path, "one")
+    with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db, db:
+        db.execute("update answers set at = 0")
+    (tmp_path / "two").mkdir()
+    write_records(tmp_path / "two" / "in.jsonl", [*records(30), {"id": "new", "text": "never asked"}])
+
+    second = run_virtually(
+        tmp_path / "two",
+        cache={"path": str(tmp_path / "cache"), "ttl": "1h"},
+        routes={"default": {"models": ["a", "b"], "last_resort": {"cache": True}}},
+        scripts=dict.fromkeys("ab", always(failure(ErrorType.BAD_REQUEST))),
+    )
+
+    assert (second.ended.degraded, second.ended.failed) == (30, 1)
+    degraded = second.results.filter(second.results["status"] == "degraded")
+    assert set(degraded["flag"]) == {"last_resort"}
+    assert set(degraded["response"]) == {"fine"}
+
+
+def test_what_is_too_much_goes_oldest_first(tmp_path: Path) -> None:
+    with closing(Answers(tmp_path)) as answers:
+        for start in range(0, 6000, 1000):
+            kept = Kept(token_hex(500), "stop", None, None)
+            answers.keep([(f"{start + n:016}".encode(), kept) for n in range(1000)], start)
+        before = answers.bytes
+        answers.prune(0, before // 2)
+
+        assert answers.bytes <= before // 2
+        assert answers.find([f"{0:016}".encode()], 0) == {}
+        assert len(answers.find([f"{5999:016}".encode()], 0)) == 1

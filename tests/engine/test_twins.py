@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
-from tests.builders import write_records
+import polars as pl
+import pytest
+
+from batchroute.core.responses import ErrorType
+from batchroute.engine.pipeline import Options
+from tests.builders import records, write_records
 from tests.engine.runs import run_virtually
-from tests.fakes import always, answer
+from tests.fakes import Script, always, answer, failure
 
 EQUAL = [{"id": f"r{number}", "text": "the same"} for number in range(20)]
 
@@ -32,3 +37,83 @@ def test_dedupe_false_sends_every_record(tmp_path: Path) -> None:
 
     assert len(ran.provider.log) == 20
     assert ran.ended.repeated == 0
+
+
+@pytest.mark.parametrize(
+    ("error_type", "requests", "succeeded"),
+    [
+        pytest.param(ErrorType.BAD_REQUEST, 1, 0, id="the fault is the request's: nobody asks again"),
+        pytest.param(ErrorType.EMPTY_ANSWER, 5, 18, id="it may have been chance: a second record asks"),
+    ],
+)
+def test_a_follower_shares_the_dead_letter_only_where_the_request_is_at_fault(
+    tmp_path: Path, error_type: ErrorType, requests: int, succeeded: int
+) -> None:
+    """Model a fails four times, as often as the first record asks; from then on it answers."""
+    write_records(tmp_path / "in.jsonl", EQUAL[:19])
+    script: Script = lambda sent: (0.1, failure(error_type) if sent.number <= 2 else answer())  # noqa: E731
+
+    ran = run_virtually(tmp_path, scripts={"a": script, "b": always(failure(error_type))})
+
+    assert ran.ended.succeeded == succeeded
+    assert ran.results.height == 19
+    assert len(ran.provider.log) == requests
+
+
+def test_a_request_that_two_records_failed_with_is_not_sent_for_the_others(tmp_path: Path) -> None:
+    """However many ask it: two opinions are enough, whatever they were."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+
+    ran = run_virtually(
+        tmp_path,
+        scripts=dict.fromkeys("ab", always(failure(ErrorType.EMPTY_ANSWER))),
+    )
+
+    assert ran.ended.failed == 20
+    assert (ran.results["attempts"] > 0).sum() == 2
+
+
+def test_answers_of_a_run_that_was_stopped_are_shared_by_the_next(tmp_path: Path) -> None:
+    """What stands in parts already is found there: nothing is paid for twice."""
+    texts = [{"id": f"r{number}", "text": f"question {number % 50}"} for number in range(200)]
+    write_records(tmp_path / "in.jsonl", texts)
+
+    first = run_virtually(tmp_path, options=Options(limit=50), scripts={"a": always(answer("once"))})
+    second = run_virtually(tmp_path, scripts={"a": always(answer("again"))})
+
+    assert len(first.provider.log) == 50
+    assert second.provider.log == []
+    assert second.results["response"].to_list() == ["once"] * 200
+    assert second.ended.repeated == 150
+    assert second.results["cost_usd"].sum() == second.ledger["cost_usd"].sum()
+
+
+def test_records_of_different_routes_share_nothing(tmp_path: Path) -> None:
+    """What a route asks of an answer may differ."""
+    write_records(
+        tmp_path / "in.jsonl", [{**each, "kind": f"{index % 2}"} for index, each in enumerate(EQUAL)]
+    )
+
+    ran = run_virtually(
+        tmp_path,
+        classify=[{"column": "kind"}],
+        routes={"even": {"when": {"task": "0"}, "models": ["a"]}, "default": {"models": ["a"]}},
+        scripts={"a": always(answer())},
+    )
+
+    assert len(ran.provider.log) == 2
+    assert ran.results.group_by("route").len()["len"].to_list() == [10, 10]
+
+
+def test_other_requests_go_on_while_many_wait_for_one(tmp_path: Path) -> None:
+    """Records that wait for an equal one hold no place in the window."""
+    many = [{"id": f"s{number}", "text": "slow"} for number in range(3000)]
+    write_records(tmp_path / "in.jsonl", [*many, *records(100)])
+    slow: Script = lambda sent: (50.0 if b"slow" in sent.request.messages else 0.1, answer())  # noqa: E731
+
+    ran = run_virtually(tmp_path, scripts={"a": slow})
+
+    assert len(ran.provider.log) == 101
+    others = ran.results.filter(pl.col("record_id").str.starts_with("r"))
+    done = ran.results.filter(pl.col("record_id") == "s0")["finished_at"][0]
+    assert others["finished_at"].max() < done
