@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import msgspec
@@ -49,12 +50,13 @@ class Kept(Struct, frozen=True, array_like=True):
 
 
 class Answers:
-    """The file, open; one run at a time. Every method raises one of `Damage` where it cannot be used."""
+    """The file, open; one run at a time. Safe in threads. Every method raises one of `Damage` where it cannot be used."""
 
     def __init__(self, directory: Path) -> None:
         path = directory / ANSWERS_NAME
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        self._turn = Lock()
         try:
             self._prepare()
         except BaseException:
@@ -84,10 +86,11 @@ class Answers:
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
-            rows = self._db.execute(
-                f"select key, payload from answers where key in ({marks}) and at >= ?",  # noqa: S608
-                (*some, int(since)),
-            )
+            with self._turn:
+                rows = self._db.execute(
+                    f"select key, payload from answers where key in ({marks}) and at >= ?",  # noqa: S608
+                    (*some, int(since)),
+                ).fetchall()
             for key, payload in rows:
                 found[key] = self._decode(self._decompress(payload))
         return found
@@ -95,12 +98,16 @@ class Answers:
     def keep(self, answers: Sequence[tuple[bytes, Kept]], at: float) -> None:
         """Take answers in, given at this time, in the place of earlier ones to the same."""
         rows = [(key, int(at), self._compress(self._encode(kept))) for key, kept in answers]
-        with self._db:
+        with self._turn, self._db:
             self._db.execute("begin immediate")
             self._db.executemany("insert or replace into answers(key, at, payload) values(?, ?, ?)", rows)
 
     def prune(self, since: float, most_bytes: int) -> None:
         """Drop what is older than this time, and then the oldest until the file takes no more than so many bytes."""
+        with self._turn:
+            self._prune(since, most_bytes)
+
+    def _prune(self, since: float, most_bytes: int) -> None:
         self._db.execute("delete from answers where at < ?", (int(since),))
         self._shrink()
         while self.bytes > max(most_bytes, _MIN_BYTES):
@@ -123,7 +130,9 @@ class Answers:
         return int((pages - free) * size)
 
     def close(self) -> None:
-        self._db.close()
+        """Wait for whoever is at it in another thread, and close."""
+        with self._turn:
+            self._db.close()
 
 
 def opened(directory: Path) -> tuple[Answers, str | None]:
