@@ -30,10 +30,12 @@ class Sightings:
             piece[bit >> 3] |= 1 << (bit & 7)
 
     def __contains__(self, digest: bytes) -> bool:
-        if not self._pieces:
-            return False
-        bits = tuple(self._bits(digest))
-        return any(all(piece[bit >> 3] >> (bit & 7) & 1 for bit in bits) for piece in self._pieces)
+        first = int.from_bytes(digest[:4], "little") & self._mask
+        return any(
+            piece[first >> 3] >> (first & 7) & 1  # seldom, so that the other bits are seldom looked at
+            and all(piece[bit >> 3] >> (bit & 7) & 1 for bit in self._bits(digest))
+            for piece in self._pieces
+        )
 
     def _bits(self, digest: bytes) -> Iterator[int]:
         number = int.from_bytes(digest[:16], "little")
