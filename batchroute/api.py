@@ -3,6 +3,8 @@
 import asyncio
 import datetime as dt
 import gc
+import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,9 +21,11 @@ from batchroute.engine.endings import Ended
 from batchroute.engine.openings import model_price
 from batchroute.engine.pipeline import MAX_WAIT_S, Options, Watch
 from batchroute.engine.runs import run as run_pipeline
+from batchroute.engine.signals import Ear
 from batchroute.job.jobs import Job
 from batchroute.job.loading import load_job
 from batchroute.job.moments import since as moment
+from batchroute.job.profiles import PROFILES, ProfileName
 from batchroute.report.routes import routes_of_parts, write_routes
 from batchroute.report.scans import ledger_parts, scan_ledger, scan_results, scan_routes
 from batchroute.report.summary import Records, Summary, route_lines, status_word, total_of
@@ -35,6 +39,7 @@ def run(
     job: Job | str | Path,
     *,
     overrides: Sequence[str] = (),
+    profile: ProfileName | None = None,
     limit: int | None = None,
     fresh: bool = False,
     retry_failed: bool = True,
@@ -48,17 +53,22 @@ def run(
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
 
-    `overrides` are those of `--set`; `limit` reads only the first records; `refresh_changed` answers records anew whose request has changed since they
+    `overrides` are those of `--set`; `profile` takes the place of the job's; `limit` reads only the first records; `refresh_changed` answers records anew whose request has changed since they
     were answered; `only`, such as ["route=code"], leaves the others pending; with `since` (a time, or how long ago)
     only files that were modified then or later are read, as a string also "24h"; `max_wait_s` is how long records may wait for a model while
     none is answered, and `max_duration_s` how long the run may take, seconds; without `use_cache` no answer is taken from the job's cache.
 
     Raises BatchrouteError when the run cannot start or its output cannot be written, ValueError for a limit below 1;
-    any other early end is told by the summary's `exit_code` and `reason`.
+    any other early end is told by the summary's `exit_code` and `reason`, that by a SIGINT included. Where a loop is
+    running it runs in a thread, and a KeyboardInterrupt, as of a notebook, cuts it off.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
-    job = job if isinstance(job, Job) else load_job(job, overrides=overrides)
+    job = (
+        _chosen(job, profile)
+        if isinstance(job, Job)
+        else load_job(job, overrides=_profiled(overrides, profile))
+    )
     options = Options(
         limit=limit,
         fresh=fresh,
@@ -70,20 +80,51 @@ def run(
         only=(only,) if isinstance(only, str) else tuple(only),
         since=moment(since) if isinstance(since, str) else since,
     )
-    return _run(
-        run_pipeline(
-            job, options, sum_up=partial(_sum_up, job), conclude=partial(_summarise, job), watch=watch
-        )
+    ear = Ear()
+    pipeline = run_pipeline(
+        job, options, sum_up=partial(_sum_up, job), conclude=partial(_summarise, job), watch=watch, ear=ear
     )
+    return _run(pipeline, ear)
 
 
-def _run(pipeline: Coroutine[Any, Any, Summary]) -> Summary:
+def _chosen(job: Job, profile: ProfileName | None) -> Job:
+    """Raise ValueError for a profile that there is not, and for a job that has none."""
+    if profile is None:
+        return job
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+    if not any(route.profiled for route in job.routes.values()):
+        raise ValueError(f"profile {profile} chooses nothing: no route of {job.job} has profiles")
+    return job.chosen(profile)
+
+
+def _profiled(overrides: Sequence[str], profile: ProfileName | None) -> tuple[str, ...]:
+    return (*overrides, *(() if profile is None else (f"profile={profile}",)))
+
+
+def _run(pipeline: Coroutine[Any, Any, Summary], ear: Ear) -> Summary:
     """Run in this thread, or in another one where this one has a loop already, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return _run_here(pipeline)
-    return _run_beside(pipeline)
+    with _interrupts_told(ear):
+        return _run_beside(pipeline)
+
+
+@contextmanager
+def _interrupts_told(ear: Ear) -> Iterator[None]:
+    """Have SIGINT stop the run where it would interrupt nothing: asyncio.run cancels its task, which is waiting here."""
+    before = signal.getsignal(signal.SIGINT)
+    aside = before is signal.default_int_handler or not callable(before)
+    if aside or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _: ear.hear(signal.Signals(number)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _run_beside(pipeline: Coroutine[Any, Any, Summary]) -> Summary:
@@ -179,4 +220,5 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         disabled=ended.disabled,
         errors=ended.errors,
         routes=lines,
+        escalation_cost_usd=total_of(lines, "escalation_cost_usd"),
     )

@@ -36,6 +36,21 @@ def test_what_is_asked_of_it_may_be_written_as_on_the_command_line(tmp_path: Pat
     assert batchroute.run(job, since="24h", only="route=default").records.succeeded == 5
 
 
+def test_profile_is_chosen_for_a_file_and_for_a_loaded_job_alike(tmp_path: Path) -> None:
+    profiles = {"budget": ["small"], "balanced": ["small", "large"], "quality": ["large"]}
+    path = write_job(tmp_path, count=3, routes={"default": {"models": profiles}})
+    job = batchroute.load_job(path)
+    with pytest.raises(ValueError, match="one of budget, balanced, quality, got 'best'"):
+        batchroute.run(job, profile="best")  # type: ignore[arg-type]  # what a type checker would have refused
+
+    answered = [batchroute.run(asked, profile="quality", fresh=True).routes[0].model for asked in (path, job)]
+    assert answered == ["large", "large"]
+    assert batchroute.run(job, fresh=True).routes[0].model == "small"
+    plain = batchroute.load_job(write_job(tmp_path, count=3))
+    with pytest.raises(ValueError, match="no route of test has profiles"):
+        batchroute.run(plain, profile="quality")
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_its_caller_has_frozen_stays_frozen(tmp_path: Path, *, frozen: bool) -> None:
     gc.unfreeze()
@@ -77,6 +92,27 @@ def test_an_interrupt_in_a_notebook_ends_the_run_and_the_next_one_goes_on(tmp_pa
     loop.close()
     assert not is_locked(tmp_path / "out")
     assert batchroute.run(quick).records.succeeded == 200
+
+
+def test_a_signal_within_asyncio_run_stops_the_run_as_anywhere_else(tmp_path: Path) -> None:
+    """asyncio.run cancelled its task, which was waiting for the run: nobody was told."""
+    job = batchroute.load_job(write_job(tmp_path, count=200, latency="300ms", concurrency=4))
+    presses = [signal.SIGINT]
+
+    def press(progress: Progress) -> None:
+        if presses and progress.in_motion:
+            os.kill(os.getpid(), presses.pop())
+
+    async def mine() -> tuple[int, int]:
+        before = signal.getsignal(signal.SIGINT)
+        summary = batchroute.run(job, watch=press)
+        assert signal.getsignal(signal.SIGINT) is before
+        await asyncio.sleep(0)  # the caller's own task goes on
+        return summary.exit_code, summary.records.succeeded
+
+    exit_code, succeeded = asyncio.run(mine())
+    assert exit_code == 130
+    assert 0 < succeeded < 200  # what was in flight has come back
 
 
 def test_the_output_is_held_until_its_last_file_is_written(tmp_path: Path) -> None:

@@ -39,9 +39,13 @@ STARTS = {"create_task", "ensure_future", "gather", "TaskGroup", "run_coroutine_
 
 LATE_IMPORTS = {
     ("job/expressions.py", "polars"): "only a job with an SQL stage is checked by it",
+    ("job/schemas.py", "jsonschema_rs"): "only a job with a schema needs it",
     ("io/buckets.py", "boto3"): "an extra, and 0.3 s that a job without object storage need not spend",
     ("io/buckets.py", "botocore"): "comes with boto3",
     ("io/prices.py", "genai_prices"): "0.58 s that a job with declared prices need not spend",
+    ("job/forms.py", "jsonschema_rs"): "0.06 s that a job without a JSON Schema need not spend",
+    ("report/charts.py", "altair"): "an extra: the HTML report draws its own",
+    ("io/tokenizers.py", "bpe_openai"): "an extra of 40 MB that only a plan asks for",
     ("providers/simulator/__main__.py", "uvloop"): "has no Windows build; the simulator does without it",
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 import batchroute
 
-PUBLIC = {"__version__", "load_job", "run", "scan_ledger", "scan_results", "scan_routes"}
+PUBLIC = {"__version__", "load_job", "plan", "run", "scan_ledger", "scan_results", "scan_routes"}
 
 
 def names_of_modules() -> list[str]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from batchroute.job.jobs import Job
 
 from batchroute.cli.imports import quick_imports
-from batchroute.cli.options import job_argument, overrides_option
+from batchroute.cli.options import job_argument, overrides_option, profile_option, with_profile
 from batchroute.core.errors import InputError, NoModelError
 
 PING_TIMEOUT_S = 10.0
@@ -20,8 +20,9 @@ PING_TIMEOUT_S = 10.0
 @click.command(short_help="Check a job file, its environment and its input.")
 @job_argument
 @overrides_option
+@profile_option
 @click.option("--ping", is_flag=True, help="Ask each provider for its list of models, which costs nothing.")
-def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
+def check(job: Path, overrides: tuple[str, ...], profile: str | None, ping: bool) -> None:
     """Check JOB without sending a record: the file, the environment, the first rows of its input.
 
     Shows how the first records are classified and routed, and the first request as it would be sent.
@@ -32,7 +33,7 @@ def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
         from batchroute.engine.previews import preview
         from batchroute.job.loading import load_job
 
-    loaded = load_job(job, overrides=overrides)
+    loaded = load_job(job, overrides=with_profile(overrides, profile))
     for warning in loaded.warnings:
         click.echo(f"Warning: {warning}", err=True)
     seen = asyncio.run(preview(loaded))
@@ -44,6 +45,8 @@ def check(job: Path, overrides: tuple[str, ...], ping: bool) -> None:
     )
     for route, count in Counter(seen.routes).most_common():
         click.echo(f"  route {route}: {count:,}")
+    if seen.begun:
+        click.echo("asked first: " + ", ".join(f"{model} {count:,}" for model, count in seen.begun.items()))
     for place, fault in seen.faults[:5]:
         click.echo(f"  {place}: {fault.error_type}: {fault.message}", err=True)
     if seen.faults:

@@ -1,4 +1,4 @@
-"""`batchroute classify JOB`: what classification makes of the input, without sending anything."""
+"""`batchroute classify JOB`: what classification makes of the input, without answering it."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from decimal import Decimal
 
     import polars as pl
 
@@ -20,7 +21,7 @@ from batchroute.core.errors import OutputError
 NONE = "-"
 
 
-@click.command(short_help="Label the input without sending anything.")
+@click.command(short_help="Label the input without answering it.")
 @job_argument
 @overrides_option
 @click.option("--truth", metavar="COLUMN", help="The input column with the true tasks, to compare with.")
@@ -41,7 +42,10 @@ def classify(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Classify the input of JOB and send nothing: which stage decided how many records, and how fast.
+    """Classify the input of JOB and answer nothing: which stage decided how many records, and how fast.
+
+    Stages of kind llm ask their models, within the job's limits and budget, and what that costs is told. Nothing else
+    is sent, and nothing is kept.
 
     With --truth it tells how right the tasks are: a table of the true tasks by those that were found, over all
     records and for each stage.
@@ -79,10 +83,27 @@ def _lines(labelling: "Labelling") -> "Iterator[str]":
     yield f"{labelling.records:,} records, {labelling.unreadable:,} places unreadable"
     speed = labelling.records_per_s
     if speed is not None:
-        yield f"classified in {labelling.seconds:.3f} s: {speed:,.0f} records/s, ${labelling.cost_usd}"
-    yield from _table(["stage", "label", "decided", "right"], [
-        [stage.stage, stage.labels, f"{stage.decided:,}", _share(stage.confusion)] for stage in labelling.stages
-    ], words=2)  # fmt: skip
+        cost = _usd(labelling.cost_usd)
+        yield f"classified in {labelling.seconds:.3f} s: {speed:,.0f} records/s, {cost}"
+    yield from _table(
+        ["stage", "label", "decided", "right", "records/s", "requests", "cost"],
+        [
+            [
+                stage.stage,
+                stage.labels,
+                f"{stage.decided:,}",
+                _share(stage.confusion),
+                "" if stage.records_per_s is None else f"{stage.records_per_s:,.0f}",
+                f"{stage.requests:,}" if stage.requests else "",
+                _usd(stage.cost_usd) if stage.requests else "",
+            ]
+            for stage in labelling.stages
+        ],
+        words=2,
+    )
+    for name, texts in {stage.stage: stage.unanswered for stage in labelling.stages}.items():
+        if texts:
+            yield f"{name}: {texts:,} texts were left to later stages, as no answer came or the budget is used up"
     for name, counts in (("task", labelling.tasks), ("complexity", labelling.complexities)):
         yield f"{name}: " + ", ".join(f"{label or NONE} {count:,}" for label, count in counts.items())
     for title, confusion in _confusions(labelling):
@@ -109,6 +130,10 @@ def _matrix(confusion: "Confusion") -> "Iterator[str]":
         for true, tasks in confusion.counts.items()
     ]
     return _table(["truth \\ task", *(task or NONE for task in found)], rows, words=1)
+
+
+def _usd(cost: "Decimal | None") -> str:
+    return "cost unknown" if cost is None else f"${cost.normalize():f}"
 
 
 def _share(confusion: "Confusion | None") -> str:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from batchroute.core.money import usd
 from batchroute.engine.pools import PoolStatistics
 from batchroute.engine.tally import Progress
 from batchroute.job.durations import spelled
+from batchroute.report.cells import money
 from batchroute.report.summary import Summary
 
 LINE_EVERY_S = 30.0
@@ -257,6 +257,8 @@ def closing_table(summary: Summary) -> None:
     ]
     console.print(f"{records.total:,} records: {', '.join(parts)} in {spelled(summary.duration_s)}.")
     console.print(_spent(summary))
+    if summary.escalations:
+        console.print(_escalated(summary))
     if summary.errors:
         console.print(
             f"Failed attempts: {', '.join(f'{count:,} {kind}' for kind, count in summary.errors.items())}."
@@ -278,13 +280,20 @@ def _spent(summary: Summary) -> str:
     return spent + "."
 
 
+def _escalated(summary: Summary) -> str:
+    share = summary.escalations / summary.attempts
+    cost = money(summary.escalation_cost_usd)
+    return f"{summary.escalations:,} of them ({share:.1%}) were answers that were refused: these cost {cost}."
+
+
 def _routes_table(summary: Summary) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2), header_style="bold")
     table.add_column("route")
     table.add_column("model")
-    for title in ("records", "attempts", "success", "failovers", "cost", "p50", "p95", "saved"):
+    escalated = ("escalated",) if summary.escalations else ()
+    for title in ("records", "attempts", "success", "failovers", *escalated, "cost", "p50", "p95", "saved"):
         table.add_column(title, justify="right")
     for line in summary.routes:
         table.add_row(
@@ -294,20 +303,13 @@ def _routes_table(summary: Summary) -> "Table":
             f"{line.attempts:,}",
             f"{line.success_share:.1%}",
             f"{line.failovers:,}",
+            *(f"{line.escalation_share:.1%}" for _ in escalated),
             money(line.cost_usd),
             _seconds(line.latency_p50_s),
             _seconds(line.latency_p95_s),
             money(line.saving_usd if line.records else None),
         )
     return table
-
-
-def money(amount: Decimal | None) -> str:
-    """USD with as many places as it takes to see something; a dash for unknown."""
-    if amount is None:
-        return "-"
-    places = 2 if abs(amount) >= 1 or not amount else 4 if abs(amount) >= Decimal("0.01") else 6
-    return f"{'-' if amount < 0 else ''}${abs(amount):,.{places}f}"
 
 
 def _seconds(value: float | None) -> str:

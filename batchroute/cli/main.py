@@ -12,7 +12,9 @@ from batchroute.cli.streams import StdoutError, drop_stdout, tell_stdout_apart
 from batchroute.core.errors import BatchrouteError, OutputError
 
 STDERR = 2
-COMMANDS = ("run", "check", "classify", "status", "verify", "simulate", "init", "schema")
+COMMANDS = (
+    "run", "plan", "check", "classify", "status", "report", "verify", "whatif", "models", "simulate", "init", "schema"
+)  # fmt: skip
 
 
 class Commands(click.Group):
@@ -45,6 +47,10 @@ class Commands(click.Group):
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:  # before or after a run, which hears signals itself
+            ctx.exit(130)
+        except RuntimeError as error:  # so does Python 3.11 tell it while it makes a class
+            if not isinstance(error.__cause__, KeyboardInterrupt):
+                raise
             ctx.exit(130)
 
 

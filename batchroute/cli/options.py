@@ -43,6 +43,11 @@ class Moment(click.ParamType[Since]):
 job_argument = click.argument(
     "job", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="JOB"
 )
+profile_option = click.option(
+    "--profile",
+    type=click.Choice(["budget", "balanced", "quality"]),
+    help="Which models of routes with profiles answer. Default: as the job says, or balanced.",
+)
 output_argument = click.argument(
     "output", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="OUT"
 )
@@ -54,3 +59,8 @@ overrides_option = click.option(
     help="Override a key of the job file, such as models.mini.limits.rpm=500. Repeatable.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+
+
+def with_profile(overrides: tuple[str, ...], profile: str | None) -> tuple[str, ...]:
+    """What --set and --profile override together."""
+    return overrides if profile is None else (*overrides, f"profile={profile}")

@@ -10,7 +10,15 @@ import click
 
 from batchroute.cli.imports import quick_imports
 from batchroute.cli.logs import PlainLog
-from batchroute.cli.options import Duration, Moment, job_argument, json_option, overrides_option
+from batchroute.cli.options import (
+    Duration,
+    Moment,
+    job_argument,
+    json_option,
+    overrides_option,
+    profile_option,
+    with_profile,
+)
 from batchroute.cli.streams import dropped_if_unread
 from batchroute.cli.telling import told_as
 from batchroute.io.locks import refuse_if_held
@@ -23,6 +31,7 @@ OWNERS_ALONE = 0o077
 @click.command(short_help="Bring a job's output up to date with its input.")
 @job_argument
 @overrides_option
+@profile_option
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Read only the first N records of the input."
 )
@@ -83,6 +92,7 @@ OWNERS_ALONE = 0o077
 def run(
     job: Path,
     overrides: tuple[str, ...],
+    profile: str | None,
     limit: int | None,
     fresh: bool,
     no_retry_failed: bool,
@@ -114,7 +124,7 @@ def run(
     os.umask(OWNERS_ALONE)
     _heed_signals()
     with told_as(log_format, job.stem) as told:
-        loaded = told.load(job, overrides)
+        loaded = told.load(job, with_profile(overrides, profile))
         refuse_if_held(
             loaded.output.path
         )  # before half a second of imports; the run looks again, and for sure

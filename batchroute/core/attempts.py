@@ -1,20 +1,31 @@
 """The ledger's line: one request to one model for one record."""
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from batchroute.core.responses import Usage
 
+CLASSIFY: Final = "classify"
+"""The purpose of a request that labels records."""
+NO_ROUTE: Final = "(classify)"
+"""Stands for a route in the rows of such requests: their records have none yet. No route of a job can be called so."""
+
 
 class CostBasis(StrEnum):
-    """What an attempt's cost was computed from."""
+    """What an attempt's cost was computed from; of an answer from the cache or of an equal record nothing was."""
 
     USAGE = "usage"
     ESTIMATE = "estimate"
     UPPER_BOUND = "upper_bound"
     CACHE = "cache"
     NONE = "none"
+    SHARED = "shared"
+
+
+UNSENT: Final = (CostBasis.CACHE, CostBasis.SHARED)
+"""Of lines that stand for an answer which was there already. Their tokens are those that it took when it was asked for."""
 
 
 class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):

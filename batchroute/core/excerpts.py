@@ -20,6 +20,8 @@ def excerpt(text: bytes, at: int = 0) -> str:
 
 def excerpt_of(fields: Mapping[str, Any]) -> str:
     """The beginning of a record's fields, as JSON."""
-    shortest = {name: value[:LONGEST] if isinstance(value, str) else value for name, value in fields.items()}
+    shortest = {
+        name: value[:LONGEST] if isinstance(value, str | bytes) else value for name, value in fields.items()
+    }
     text = json.dumps(shortest, ensure_ascii=False, default=str)
     return excerpt(text.encode(errors="backslashreplace"))

@@ -2,11 +2,13 @@
 
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from batchroute.core.responses import Usage
 
 _PER_TOKEN = 10**6  # USD per million tokens, times this, is picodollars per token
+_USUAL_TIERS = ("default", "standard")
+"""What answers say of the tier that nobody has to ask for (platform.openai.com, API reference, Chat, 2026-08)."""
 
 
 class Price(Struct, frozen=True, kw_only=True):
@@ -18,6 +20,8 @@ class Price(Struct, frozen=True, kw_only=True):
     cache_write: Decimal | None = None
     above: tuple["Threshold", ...] = ()
     """Dearer prices of long requests, by ascending threshold: the whole request moves to the last one passed."""
+    tiers: dict[str, "Price"] = {}
+    """What else the same tokens may cost: by the service tier of the answer (flex, priority), or sent as a batch."""
 
 
 class Threshold(Struct, frozen=True, kw_only=True):
@@ -35,6 +39,7 @@ class Rates(Struct, frozen=True, kw_only=True):
     cached: int
     cache_write: int
     above: tuple[tuple[int, "Rates"], ...] = ()
+    tiers: dict[str, "Rates"] = {}
 
     @classmethod
     def of(cls, price: Price) -> "Rates":
@@ -47,7 +52,22 @@ class Rates(Struct, frozen=True, kw_only=True):
             cached=_per_token(cached),
             cache_write=_per_token(written),
             above=tuple((tier.input_tokens, cls.of(tier.price)) for tier in price.above),
+            tiers={name: cls.of(tier) for name, tier in price.tiers.items()},
         )
+
+    def asked_for(self, tier: str | None) -> "Rates":
+        """What a request costs that asks for this service tier, before its answer says which one it got.
+
+        That is the dearer one of the two: a cheap tier may be refused it, and for a dear one it may be served.
+        """
+        asked = self.tiers.get(tier or "")
+        if asked is None or (asked.input <= self.input and asked.output <= self.output):
+            return self
+        return structs.replace(asked, tiers={**self.tiers, **dict.fromkeys(_USUAL_TIERS, self)})
+
+    def served_as(self, tier: str | None) -> "Rates":
+        """What an answer costs that says it was given on this tier. What it does not say, or nobody knows, costs as asked."""
+        return self.tiers.get(tier, self) if tier is not None else self
 
     def at(self, input_tokens: int) -> "Rates":
         """What every token of a request with so long an input costs."""

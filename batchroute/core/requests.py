@@ -1,18 +1,31 @@
 """A rendered request, ready for any model of its route."""
 
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct, json, structs
 
-CAPS: Final = ("max_completion_tokens", "max_tokens")
-"""The parameters that limit the output: platform.openai.com, API reference, Chat (2026-08)."""
+CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""The parameters that limit the output: platform.openai.com, API reference, Chat (2026-08) and Responses (2026-11)."""
+
+TOKENS_PER_IMAGE: Final = 1000
+"""About what an image takes, whatever the size of its file."""
+
+
+class Endpoint(StrEnum):
+    """What is asked of a provider, and in which form."""
+
+    CHAT = "chat"
+    RESPONSES = "responses"
+    EMBEDDINGS = "embeddings"
 
 
 class Request(Struct, frozen=True, gc=False, kw_only=True):
     """What is sent to a model, save the model's name.
 
     `messages` is a JSON array and `params` the JSON members that follow it (`,"max_tokens":256`, or
-    nothing): both are encoded once a record, however many models are tried.
+    nothing): both are encoded once a record, however many models are tried. A request for vectors has texts in
+    place of messages.
     """
 
     messages: bytes
@@ -20,6 +33,10 @@ class Request(Struct, frozen=True, gc=False, kw_only=True):
     max_output_tokens: int | None = None
     own_params: bool = False
     """Whether the parameters are this record's, not those of the job."""
+    endpoint: Endpoint = Endpoint.CHAT
+    images: int = 0
+    """How many images the job put into the messages, and how many bytes of them those take."""
+    image_bytes: int = 0
 
     def body(self, model: str) -> bytes:
         """The JSON body of `POST /chat/completions` for the model of this name."""
@@ -33,7 +50,10 @@ class Request(Struct, frozen=True, gc=False, kw_only=True):
 
     def estimated_tokens(self) -> int:
         """About how many tokens it takes, input and output: four bytes a token, for pacing only."""
-        return len(self.messages) // 4 + (self.max_output_tokens or 256)
+        room = 256 if self.max_output_tokens is None else self.max_output_tokens
+        if self.images:
+            return (len(self.messages) - self.image_bytes) // 4 + TOKENS_PER_IMAGE * self.images + room
+        return len(self.messages) // 4 + room
 
 
 def members(params: dict[str, object]) -> bytes:

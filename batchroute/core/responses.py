@@ -39,6 +39,10 @@ class Response(Struct, frozen=True, gc=False, kw_only=True):
     http_status: int = 200
     flag: str | None = None
     rate_limits: RateLimits | None = None
+    parsed: str | None = None
+    """The answer as JSON, where it has to have a form."""
+    vectors: tuple[bytes, ...] = ()
+    """Of a request for vectors: one for each of its texts, as little-endian 32-bit floats."""
 
 
 class ErrorType(StrEnum):
@@ -81,6 +85,7 @@ class ErrorType(StrEnum):
     UNSUPPORTED_PARAMETER = "unsupported_parameter"
     CONTEXT_EXCEEDED = "context_exceeded"
     REQUEST_TOO_LARGE = "request_too_large"
+    BUNDLE_REFUSED = "bundle_refused"
     REQUEST_EXCEEDS_QUOTA = "request_exceeds_quota"
     CONTENT_BLOCKED = "content_blocked"
     AUTH_REJECTED = "auth_rejected"
@@ -107,6 +112,19 @@ class ErrorType(StrEnum):
     FINISH_UNKNOWN = "finish_unknown"
     UNEXPECTED_TOOL_CALL = "unexpected_tool_call"
     OUTPUT_TRUNCATED = "output_truncated"
+    CHECK_MIN_CHARS = "check_min_chars"
+    CHECK_CONTAINS = "check_contains"
+    CHECK_LACKS = "check_lacks"
+    CHECK_PLACEHOLDERS = "check_placeholders"
+    CHECK_UNCERTAIN = "check_uncertain"
+    CHECK_REFUSAL = "check_refusal"
+    CHECK_COMPLETE = "check_complete"
+    CHECK_JSON = "check_json"
+    CHECK_SCHEMA = "check_schema"
+    CHECK_LABELS = "check_labels"
+    CHECK_PYTHON = "check_python"
+    CHECK_JUDGE = "check_judge"
+    SCHEMA_MISMATCH = "schema_mismatch"
     UNKNOWN_OUTCOME = "unknown_outcome"
     CANCELLED_BY_RUN = "cancelled_by_run"
     UNCLASSIFIED = "unclassified"
@@ -131,6 +149,8 @@ class Failure(Struct, frozen=True, gc=False, kw_only=True):
     response_model: str | None = None
     response_id: str | None = None
     rate_limits: RateLimits | None = None
+    answer: str | None = None
+    """What the model said, where that was no use."""
 
 
 Outcome: TypeAlias = Response | Failure

@@ -39,12 +39,26 @@ class Totals(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
             cost=None if self.cost is None or attempt.cost is None else self.cost + attempt.cost,
         )
 
+    def sharing(self, share: "Totals") -> "Totals":
+        """With a share in an attempt that is entered under another record; of that one, what the others bear is taken
+        away by negative numbers. What is unknown stays so.
+        """
+        return replace(
+            self,
+            input_tokens=self.input_tokens + share.input_tokens,
+            output_tokens=self.output_tokens + share.output_tokens,
+            cost=None if self.cost is None or share.cost is None else self.cost + share.cost,
+        )
+
     def costing(self, more: int) -> "Totals":
         """The same, so many picodollars dearer; what is unknown stays so."""
         return self if self.cost is None else replace(self, cost=self.cost + more)
 
 
 NOTHING_SPENT = Totals()
+
+PARSED = "parsed"
+"""The column of answers that have to have a form, as values."""
 
 RESULT_COLUMNS = (
     "record_id", "status", "task", "complexity", "classified_by", "route", "model", "provider", "response",
@@ -58,7 +72,7 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """The one output of a record.
 
     `latency_s` is the accepted attempt's, `finished_at` seconds since the epoch (UTC), `kept` the values of
-    the carried input columns by name. Fields are encoded by position: new ones go last.
+    the carried input columns by name, and a vector where one was asked for. Fields are encoded by position: new ones go last.
     """
 
     record_id: str
@@ -81,5 +95,7 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     kept: dict[str, Any]
     fingerprint: int | None = None
     """Of the request that it answers: tells later whether that is still what the record asks."""
-    digest: bytes | None = None
-    """Of the same request, long enough to take two for equal; None where records do not share answers."""
+    parsed: str | None = None
+    """The answer as JSON, where it has to have a form."""
+    tail: int | None = None
+    """With the fingerprint, what tells which requests are equal to its own; None where it shares no answer."""

@@ -10,16 +10,30 @@ from collections.abc import Mapping
 from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
 
-LEAST_SPARE = 64
-"""Records that wait for a slot while others have it, so that none stays empty."""
+SPARE = 64
+MOST_DOUBLED = 1000
+"""Slots up to which as many records again are in motion: some wait for a slot, so that none stays empty, and some
+sleep before they are tried again.
+"""
+SPARE_PICTURED = 4
+"""Beside a quarter of the slots, where each record has images in memory while it is in motion."""
 
 
-def shares(concurrency: Mapping[str, int], window: int | None) -> dict[str, int]:
+def shares(concurrency: Mapping[str, int], window: int | None, *, pictured: bool = False) -> dict[str, int]:
     """How many records each model may have admitted: its slots and some, or its part of a declared window."""
-    wanted = {model: slots + max(LEAST_SPARE, slots // 4) for model, slots in concurrency.items()}
+    spare = _spare_pictured if pictured else _spare
+    wanted = {model: slots + spare(slots) for model, slots in concurrency.items()}
     if window is None:
         return wanted
     return {model: max(1, window * share // sum(wanted.values())) for model, share in wanted.items()}
+
+
+def _spare(slots: int) -> int:
+    return SPARE + min(slots, MOST_DOUBLED)
+
+
+def _spare_pictured(slots: int) -> int:
+    return max(SPARE_PICTURED, slots // 4)
 
 
 class Window:

@@ -9,16 +9,25 @@ from batchroute.engine.openings import Opened
 from batchroute.routing.routes import Router
 from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
+from batchroute.routing.wishes import Wishes
 
 
 class Beginning:
     """Looks at an input as a run does that knows of no record yet, and changes nothing."""
 
     def __init__(
-        self, opened: Opened, router: Router, selection: Selection, *, max_bad: float, limit: int | None
+        self,
+        opened: Opened,
+        router: Router,
+        selection: Selection,
+        *,
+        max_bad: float,
+        limit: int | None,
+        wishes: Wishes | None = None,
     ) -> None:
         self._prompts, self._classifier, self._source = opened
         self._router = router
+        self._wishes = wishes
         self._selection = selection
         self._limit = limit
         self._soundness = Soundness(bound=max_bad)
@@ -55,7 +64,11 @@ class Beginning:
         if (first := self._seen.get(record.record_id)) is not None:
             return Fault("id_duplicate", f"id {record.record_id!r} was read before, at {first}")
         self._seen[record.record_id] = f"{record.file}:{record.line}"
-        if not self._selection.takes(labels, self._router.route(labels).name):
+        route = self._router.route(labels)
+        if not self._selection.takes(labels, route.name):
             return None
         rendered = self._prompts.render(record)
-        return rendered if isinstance(rendered, Fault) else None
+        if isinstance(rendered, Fault):
+            return rendered
+        wished = route if self._wishes is None else self._wishes.of(route, labels.task, record.fields)
+        return wished if isinstance(wished, Fault) else None

@@ -2,27 +2,25 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
 from msgspec import json, structs
 
-from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.errors import OutputError, OutputLockedError
-from batchroute.core.requests import Request
 from batchroute.core.responses import Response
-from batchroute.core.results import Result, Status
-from batchroute.engine import entries
 from batchroute.engine.clock import Clock
-from batchroute.engine.commits import Commits
-from batchroute.engine.deliveries import Deliveries
-from batchroute.engine.pools import Pool, PoolSpec
+from batchroute.engine.conclusions import Old
+from batchroute.engine.pools import Pool
 from batchroute.engine.trails import Admitted
 from batchroute.io.answers import Answers, Damage, Kept, opened
 from batchroute.io.locks import locked
 from batchroute.job.caches import Cache as Declared
+from batchroute.job.checks import Judge
+from batchroute.routing.checks import Checks
+from batchroute.routing.forms import Formed
 from batchroute.routing.routes import RouteRule
 
 DIGEST_BYTES: Final = 16
@@ -30,44 +28,43 @@ KEPT_AT_ONCE: Final = 4096
 """Answers that wait to be written at most; more than these come only from a disk that cannot follow, and are let go."""
 WRITE_INTERVAL_S: Final = 0.2
 COMPLETE: Final = "stop"
-LAST_RESORT: Final = "last_resort"
+
+Recall = Callable[[Admitted, str, Response], None]
+"""Brings a record to its result with the answer of this model."""
 
 
 class Cache:
     """The answers that a job's cache holds, as one run sees them. It never fails a run: it is left out instead.
 
-    A key is a digest of the whole body that a model gets, of the kind and URL of its provider, and of its name there.
+    A key is a digest of the whole body that a model gets, of the kind and URL of its provider, and of its name there;
+    on a route with a judge, of that one, too, as it alone has accepted the answer. All else that a route demands of an
+    answer, the ones that are found have to stand.
     """
 
     def __init__(
         self,
         declared: Declared,
         *,
-        run_id: str,
         pools: Mapping[str, Pool],
         rules: Sequence[RouteRule],
+        forms: Mapping[str, Formed],
+        checks: Mapping[str, Checks],
         known_as: Callable[[str], object],
-        commits: Commits,
         clock: Clock,
         reads: bool,
-        last_resorts: Collection[str] = (),
+        outlasting: bool,
     ) -> None:
-        """`reads`: whether answers are looked for; they are kept in any case. `last_resorts` are the routes whose
-        records get an old answer rather than none: for them what is too old is kept as long as there is room.
+        """`reads`: whether answers are looked for; they are kept in any case. `outlasting`: what is too old stays as
+        long as there is room, as it is the last resort of some records.
         """
-        self._last_resorts = frozenset(last_resorts)
-        self._declared, self._run_id, self._pools = declared, run_id, pools
+        self._declared, self._pools = declared, pools
         self._rules = {rule.name: rule for rule in rules}
-        self._begun = {
-            model: hashlib.blake2b(json.encode(known_as(model)), digest_size=DIGEST_BYTES) for model in pools
-        }
-        self._clock, self._reads = clock, reads
-        self._blanks: dict[tuple[str, str], Attempt] = {}
+        self._forms, self._checks, self._known_as = forms, checks, known_as
+        self._clock, self._reads, self._outlasting = clock, reads, outlasting
+        self._begun: dict[tuple[str, str], hashlib.blake2b] = {}
         self._new: list[tuple[bytes, Kept]] = []
         self._due = asyncio.Event()
-        self._turn = asyncio.Lock()
         self._warnings: list[str] = []
-        self.deliveries = Deliveries(commits)
         self._closing = ExitStack()
         self._answers = self._opened(declared.path)
 
@@ -96,116 +93,116 @@ class Cache:
     def _leave_out(self, error: Exception) -> None:
         """Go on without it, and say so once."""
         if self._answers is not None:
+            self._answers.close()
             self._answers, self._new = None, []
             self._warn(f"{self._declared.path}: {_reason(error)}; the rest of this run went on without it")
 
     # Before a record is sent
 
-    async def unanswered(self, records: list[Admitted]) -> list[Admitted]:
+    async def unanswered(self, records: list[Admitted], recall: Recall) -> list[Admitted]:
         """Bring the records to their results that a model of their first choice has answered, and give the others."""
         if self._answers is None or not self._reads:
             return records
         asked = [(record, self._first_asked(record)) for record in records]
-        found = await self._find([key for _, keys in asked for key in keys], self._oldest)
+        found = await self._find({key for _, keys in asked for key in keys}, self._oldest)
         left = []
         for record, keys in asked:
-            key = next((key for key in keys if key in found), None)
-            if key is None:
+            hit = next(self._good(record, keys, found), None) if found else None
+            if hit is None:
                 left.append(record)
             else:
-                self._answer(record, self._pools[keys[key]].spec, found[key])
+                recall(record, *hit)
         return left
+
+    async def old_answer(self, record: Admitted) -> Old | None:
+        """The answer of any model of its route to what the record asks, however old."""
+        if not self._reads:
+            return None
+        keys = {self._key(record, model): model for model in record.models}
+        found = await self._find(keys, 0.0)
+        for model, response in self._good(record, keys, found):
+            return Old(model, self._pools[model].spec.provider, response)
+        return None
 
     def _first_asked(self, record: Admitted) -> dict[bytes, str]:
         """The models that are its first choice, by the key of what they would be asked."""
         if not record.models:
             return {}
-        first = self._rules[record.route].tried(record.models)[0]
-        return {
-            self._key(model, record.request): model
-            for model in ((first,) if isinstance(first, str) else first)
-        }
+        first = self._rules[record.route].alternatives(record.models)
+        return {self._key(record, model): model for model in first}
 
-    def _key(self, model: str, request: Request) -> bytes:
-        pool, digest = self._pools[model], self._begun[model].copy()
-        digest.update(pool.asked(request).body(pool.spec.request_model))
+    def _key(self, record: Admitted, model: str) -> bytes:
+        pool, form = self._pools[model], self._forms.get(record.route)
+        asked = pool.asked(record.request if form is None else form.asked(record.request, model))
+        begun = self._begun.get((record.route, model)) or self._begin(record.route, model)
+        digest = begun.copy()
+        digest.update(asked.body(pool.spec.request_model))
         return digest.digest()
+
+    def _begin(self, route: str, model: str) -> hashlib.blake2b:
+        checks = self._checks.get(route)
+        judge = None if checks is None or checks.judge is None else self._told(checks.judge)
+        told = json.encode([self._known_as(model), judge])
+        begun = self._begun[route, model] = hashlib.blake2b(told, digest_size=DIGEST_BYTES)
+        return begun
+
+    def _told(self, judge: Judge) -> object:
+        return [self._known_as(judge.model), judge.rubric, judge.threshold]
 
     @property
     def _oldest(self) -> float:
         return self._clock.wall() - self._declared.ttl
 
-    async def _find(self, keys: list[bytes], since: float) -> dict[bytes, Kept]:
+    async def _find(self, keys: Collection[bytes], since: float) -> dict[bytes, Kept]:
         if self._answers is None or not keys:
             return {}
-        async with self._turn:
-            try:
-                return await asyncio.to_thread(self._answers.find, keys, since)
-            except Damage as error:
-                self._leave_out(error)
-                return {}
+        try:
+            return await asyncio.to_thread(self._answers.find, list(keys), since)
+        except Damage as error:
+            self._leave_out(error)
+            return {}
 
-    def _answer(self, record: Admitted, spec: PoolSpec, kept: Kept) -> None:
-        attempt = self._attempt(record, spec, kept)
-        result = entries.recalled(record, attempt, kept.content)
-        self.deliveries.deliver(record.seq, attempt, result)
+    def _good(
+        self, record: Admitted, keys: Mapping[bytes, str], found: Mapping[bytes, Kept]
+    ) -> Iterator[tuple[str, Response]]:
+        """Of what was found for a record, what its route would accept: by whom, and the answer."""
+        for key, model in keys.items():
+            kept = found.get(key)
+            if kept is not None and (response := self._accepted(record.route, kept)) is not None:
+                yield model, response
 
-    def _attempt(self, record: Admitted, spec: PoolSpec, kept: Kept) -> Attempt:
-        """The line of the ledger: no request, so that it has the number 0, no tokens and no time."""
-        return structs.replace(
-            self._blank(record.route, spec),
-            record_id=record.record_id,
-            task=record.labels.task,
-            complexity=record.labels.complexity,
-            started_at=self._clock.wall(),
-            response_model=kept.response_model,
+    def _accepted(self, route: str, kept: Kept) -> Response | None:
+        response = Response(
+            content=kept.content,
             finish_reason=kept.finish_reason,
+            usage=kept.usage,
+            response_model=kept.response_model,
+            response_id=None,
+            vectors=kept.vectors,
         )
-
-    def _blank(self, route: str, spec: PoolSpec) -> Attempt:
-        blank = self._blanks.get((route, spec.model))
-        if blank is None:
-            blank = self._blanks[route, spec.model] = structs.replace(
-                entries.blank_attempt(self._run_id, route, spec),
-                outcome="ok",
-                verdict="accept",
-                error_type=None,
-                cost=0,
-                cost_basis=CostBasis.CACHE,
-            )
-        return blank
-
-    # Where no model answers
-
-    async def last_resort(self, record: Admitted, dead: Result) -> Result:
-        """What the record gets in the place of this dead letter: the answer of any model of its route, however old."""
-        if record.route not in self._last_resorts or not self._reads:
-            return dead
-        keys = {self._key(model, record.request): model for model in record.models}
-        found = await self._find(list(keys), 0.0)
-        key = next((key for key in keys if key in found), None)
-        if key is None:
-            return dead
-        return structs.replace(
-            dead,
-            status=Status.DEGRADED,
-            model=keys[key],
-            provider=self._pools[keys[key]].spec.provider,
-            response=found[key].content,
-            finish_reason=found[key].finish_reason,
-            flag=LAST_RESORT,
-            fingerprint=record.fingerprint,
-        )
+        form, checks = self._forms.get(route), self._checks.get(route)
+        if form is not None:
+            parsed = form.parsed(response.content)
+            if parsed is None:
+                return None
+            response = structs.replace(response, parsed=parsed)
+        return response if checks is None or not checks.refusals(response) else None
 
     # After a result is committed
 
-    def keep(self, model: str, request: Request, response: Response) -> None:
-        """Keep an answer that was accepted, unless something about it is odd. `request` is the record's."""
-        complete = response.finish_reason == COMPLETE and response.flag is None
-        if self._answers is None or not complete or len(self._new) >= KEPT_AT_ONCE:
+    def keep(self, record: Admitted, model: str, response: Response) -> None:
+        """Keep an answer that was accepted, unless something about it is odd."""
+        complete = response.finish_reason == COMPLETE or response.vectors
+        if self._answers is None or not complete or response.flag or len(self._new) >= KEPT_AT_ONCE:
             return
-        kept = Kept(response.content, response.finish_reason, response.usage, response.response_model)
-        self._new.append((self._key(model, request), kept))
+        kept = Kept(
+            response.content,
+            response.finish_reason,
+            response.usage,
+            response.response_model,
+            response.vectors,
+        )
+        self._new.append((self._key(record, model), kept))
         self._due.set()
 
     async def write_regularly(self) -> None:
@@ -213,18 +210,14 @@ class Cache:
         while True:
             await self._due.wait()
             self._due.clear()
-            async with self._turn:
-                new, self._new = self._new, []  # here: a thread could miss what comes while it takes the list
-                if self._answers is not None:
-                    await asyncio.to_thread(self._write, self._answers, new)
+            new = self._new[:]
+            if self._answers is not None and new:
+                try:
+                    await asyncio.to_thread(self._answers.keep, new, self._clock.wall())
+                except Damage as error:
+                    self._leave_out(error)
+                del self._new[: len(new)]  # not before: what is cancelled here is written when it closes
             await asyncio.sleep(WRITE_INTERVAL_S)
-
-    def _write(self, answers: Answers, new: list[tuple[bytes, Kept]]) -> None:
-        try:
-            if new:
-                answers.keep(new, self._clock.wall())
-        except Damage as error:
-            self._leave_out(error)
 
     def close(self) -> None:
         """Write the rest, drop what is too old or too much, and let the next run have it."""
@@ -234,9 +227,8 @@ class Cache:
                 try:
                     if self._new:
                         answers.keep(self._new, self._clock.wall())
-                    answers.prune(
-                        0.0 if self._last_resorts else self._oldest, self._declared.max_mb * 1_000_000
-                    )
+                    oldest = 0.0 if self._outlasting else self._oldest
+                    answers.prune(oldest, self._declared.max_mb * 1_000_000)
                 finally:
                     answers.close()
 

@@ -1,9 +1,10 @@
 """Group commit: whatever happened in one turn of the event loop reaches the store in one transaction."""
 
 import asyncio
+from collections.abc import Sequence
 
 from batchroute.core.attempts import Attempt
-from batchroute.core.results import Result
+from batchroute.core.results import Result, Totals
 from batchroute.io.store import Group, Store
 
 FLUSH_INTERVAL_S = 0.05
@@ -33,6 +34,18 @@ class Commits:
         """Enter an attempt that ended while its record goes on."""
         self._group.ended.append((seq, attempt))
         return self._soon()
+
+    def labelled(
+        self,
+        seq: int,
+        attempt: Attempt,
+        shares: Sequence[tuple[int, Totals]],
+        told: Sequence[tuple[int, bytes]],
+    ) -> asyncio.Future[None]:
+        """Enter an attempt that labelled records: what each of them bears of it, and what was said to which question."""
+        self._group.shares += shares
+        self._group.told += told
+        return self.ended(seq, attempt)
 
     def finished(self, seq: int, attempt: Attempt | None, result: Result) -> asyncio.Future[None]:
         """Enter a record's result together with the attempt that ended it, if one did."""

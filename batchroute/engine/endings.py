@@ -45,6 +45,8 @@ class Ended(Struct, frozen=True, kw_only=True):
     """Finished records of this run that shared the answer of an equal one."""
     cached: int = 0
     """Finished records of this run that were answered from the cache."""
+    spared: int | None = None
+    """What these answers cost when they were asked for, at today's prices, picodollars; None where none is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,13 +8,17 @@ from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.money import Rates
 from batchroute.core.records import UNLABELLED, Fault, Labels
 from batchroute.core.requests import Request
-from batchroute.core.responses import Failure, Outcome, Response
+from batchroute.core.responses import Failure, Outcome, Response, Usage
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.pools import PoolSpec
 from batchroute.engine.trails import Admitted, Trail
+from batchroute.job.endpoints import VECTOR
 from batchroute.routing.verdicts import Action
 
 BYTES_BESIDE_A_MESSAGE = 64
+MOST_TOKENS_PER_IMAGE = 50_000
+"""Of an image at full detail on gpt-4o-mini, which counts the most: 2,833 and 5,667 for each of up to 8 tiles
+(platform.openai.com, guide Images and vision, 2026-11)."""
 
 
 def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
@@ -52,11 +56,32 @@ def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
     )
 
 
+def unsent(run_id: str, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt:
+    """What all lines on this route and model have in common that stand for an answer which was there already."""
+    return structs.replace(
+        blank_attempt(run_id, route, spec),
+        outcome="ok",
+        verdict=Action.ACCEPT.value,
+        error_type=None,
+        cost=0,
+        cost_basis=basis,
+    )
+
+
+def usage_of(totals: Totals) -> Usage | None:
+    """The tokens that a record took in all; None where it took none itself."""
+    if not totals.attempts:
+        return None
+    return Usage(input_tokens=totals.input_tokens, output_tokens=totals.output_tokens)
+
+
 def upper_bound(request: Request, rates: Rates | None) -> int | None:
     """The most an attempt can cost: a token for every byte sent, and all the output that was allowed."""
     if rates is None or request.max_output_tokens is None:
         return None
     sent = len(request.messages) + len(request.params) + BYTES_BESIDE_A_MESSAGE
+    if request.images:
+        sent += MOST_TOKENS_PER_IMAGE * request.images - request.image_bytes
     return rates.most(sent, request.max_output_tokens)
 
 
@@ -65,6 +90,10 @@ def ended(
 ) -> Attempt:
     """The attempt as it stands in the ledger for good."""
     cost, basis = attempt.cost, CostBasis.UPPER_BOUND
+    if rates is not None and rates.tiers and isinstance(outcome, Response) and outcome.usage is not None:
+        served = rates.served_as(outcome.service_tier)
+        if served is not rates:
+            rates, attempt = served, _priced(attempt, served)
     if outcome.usage is not None:
         cost, basis = (rates.cost(outcome.usage) if rates else None), CostBasis.USAGE
     elif isinstance(outcome, Failure) and not outcome.sent:
@@ -103,7 +132,7 @@ def _priced(attempt: Attempt, rates: Rates) -> Attempt:
 
 def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: float) -> Result:
     """The result of a record that was answered."""
-    record = trail.record
+    record, vectors = trail.record, response.vectors
     return Result(
         record_id=record.record_id,
         status=Status.SUCCEEDED,
@@ -113,7 +142,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         route=record.route,
         model=attempt.model,
         provider=attempt.provider,
-        response=response.content,
+        response=None if vectors else response.content,
         finish_reason=response.finish_reason,
         flag=attempt.flag,
         error_type=None,
@@ -122,43 +151,45 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         latency_s=attempt.latency_s,
         run_id=attempt.run_id,
         finished_at=finished_at,
-        kept=record.kept,
+        kept={**record.kept, VECTOR: vectors[0]} if vectors else record.kept,
         fingerprint=record.fingerprint,
-        digest=record.digest,
+        parsed=response.parsed,
+        tail=record.tail,
     )
 
 
 def repeated(record: Admitted, answer: Result, run_id: str, finished_at: float) -> Result:
     """The result of a record that asks what another one has asked: the same, and nothing spent on it by itself."""
-    message = answer.error_message
+    message, vector = answer.error_message, vector_of(answer)
     if message is not None:
         message = f"{message} (as for {answer.record_id}, which asks the same)"
-    return Result(
+    return structs.replace(
+        answer,
         record_id=record.record_id,
-        status=answer.status,
         task=record.labels.task,
         complexity=record.labels.complexity,
         classified_by=record.labels.classified_by,
         route=record.route,
-        model=answer.model,
-        provider=answer.provider,
-        response=answer.response,
-        finish_reason=answer.finish_reason,
-        flag=answer.flag,
-        error_type=answer.error_type,
         error_message=message,
-        totals=record.carried.costing(record.paid) if record.paid else record.carried,
+        totals=_spent_before(record),
         latency_s=None,
         run_id=run_id,
         finished_at=finished_at,
-        kept=record.kept,
-        fingerprint=record.fingerprint,
-        digest=record.digest,
+        kept=record.kept if vector is None else {**record.kept, VECTOR: vector},
+        fingerprint=record.fingerprint if answer.status is not Status.FAILED else None,
+        tail=record.tail if answer.status is Status.SUCCEEDED else None,
     )
 
 
-def recalled(record: Admitted, attempt: Attempt, content: str) -> Result:
+def vector_of(result: Result) -> bytes | None:
+    """The vector of a record that was asked for one, which has no other answer."""
+    vector = result.kept.get(VECTOR) if result.response is None else None
+    return vector if isinstance(vector, bytes) else None
+
+
+def recalled(record: Admitted, attempt: Attempt, response: Response) -> Result:
     """The result of a record whose answer comes from the cache: nothing was sent for it."""
+    vectors = response.vectors
     return Result(
         record_id=record.record_id,
         status=Status.SUCCEEDED,
@@ -168,19 +199,25 @@ def recalled(record: Admitted, attempt: Attempt, content: str) -> Result:
         route=record.route,
         model=attempt.model,
         provider=attempt.provider,
-        response=content,
-        finish_reason=attempt.finish_reason,
+        response=None if vectors else response.content,
+        finish_reason=response.finish_reason,
         flag=None,
         error_type=None,
         error_message=None,
-        totals=record.carried.costing(record.paid) if record.paid else record.carried,
+        totals=_spent_before(record),
         latency_s=None,
         run_id=attempt.run_id,
         finished_at=attempt.started_at,
-        kept=record.kept,
+        kept={**record.kept, VECTOR: vectors[0]} if vectors else record.kept,
         fingerprint=record.fingerprint,
-        digest=record.digest,
+        parsed=response.parsed,
+        tail=record.tail,
     )
+
+
+def _spent_before(record: Admitted) -> Totals:
+    """What attempts of earlier runs add up to, those for earlier answers included."""
+    return record.carried.costing(record.paid) if record.paid else record.carried
 
 
 def given_up(trail: Trail, run_id: str, finished_at: float) -> Result:
@@ -197,7 +234,6 @@ def given_up(trail: Trail, run_id: str, finished_at: float) -> Result:
         run_id=run_id,
         finished_at=finished_at,
         kept=trail.record.kept,
-        digest=trail.record.digest,
     )
 
 
@@ -213,7 +249,6 @@ def dead_letter(
     model: str | None = None,
     provider: str | None = None,
     totals: Totals = NOTHING_SPENT,
-    digest: bytes | None = None,
 ) -> Result:
     """The result of a record that has no answer: why, and what it has cost."""
     return Result(
@@ -235,5 +270,4 @@ def dead_letter(
         run_id=run_id,
         finished_at=finished_at,
         kept=kept,
-        digest=digest,
     )

@@ -11,14 +11,14 @@ from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record
 from batchroute.core.requests import Request
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog
-from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.entries import dead_letter
+from batchroute.engine.inquiries import Asker, Inquiries
+from batchroute.engine.shortcuts import Shortcuts
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted
-from batchroute.engine.twins import Twins
 from batchroute.io.store import Known, State, Store
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fingerprints import Fingerprints
@@ -26,6 +26,7 @@ from batchroute.routing.prompts import Prompts
 from batchroute.routing.routes import Router, RouteRule
 from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
+from batchroute.routing.wishes import Wishes
 
 _SKIPPED = {State.SUCCEEDED: Status.SUCCEEDED, State.DEGRADED: Status.DEGRADED, State.FAILED: Status.FAILED}
 RENDERED_AT_ONCE = 256
@@ -63,24 +64,49 @@ class Feed:
     selection: Selection
     fingerprints: Fingerprints
     comparison: Comparison
-    twins: Twins | None
-    """None where equal records are sent each for itself."""
-    cache: Cache | None
+    wishes: Wishes | None = None
+    """What routes become by what records ask for themselves."""
+    shortcuts: Shortcuts | None = None
+    """Where records may be answered without a request: they stand before the backlog."""
     _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
-    async def take(self, batch: Batch) -> None:
-        """Bring one batch into the backlog. What an earlier run finished is skipped, unless it is to be refreshed."""
+    async def take(self, batch: Batch, inquiries: Inquiries | None = None) -> None:
+        """Bring one batch into the backlog. What an earlier run finished is skipped, unless it is to be refreshed.
+
+        `inquiries` are for stages that ask a model. Where they are cut short, as the run is stopping, the records stay
+        pending.
+        """
         self.tally.read += len(batch)
         self._bad.clear()
         looked_at = self._looked_at(batch)
-        if looked_at:
-            labels = await asyncio.to_thread(self.classifier.classify, [record for record, _ in looked_at])
-            await self._admit(batch, looked_at, labels)
+        if looked_at and (labels := await self._labels(batch, looked_at, inquiries)) is not None:
+            await self._admit(batch, looked_at, labels, inquiries)
         self._refuse(batch)
         good = (record.line for record in batch.records if record.line not in self._bad)
         bad = [(line, error_type, message) for line, (error_type, message) in self._bad.items()]
         self.soundness.note(len(batch), bad, next(good, None))
+
+    async def _labels(
+        self, batch: Batch, some: list[tuple[Record, Known]], inquiries: Inquiries | None
+    ) -> list[Labels] | None:
+        """Models are asked only about records that have no answer and can be sent, in an input that is worth it."""
+        if inquiries is None:
+            return await asyncio.to_thread(self.classifier.classify, [record for record, _ in some])
+        sound = [not isinstance(self.prompts.render(record), Fault) for record, _ in some]
+        worth_it = self.soundness.known or self._is_worth_it(
+            len(batch), len(batch.rejects) + sound.count(False)
+        )
+        return await inquiries.labels(
+            [
+                Asker(record, known.seq, may_ask=worth_it and good and not known.answered)
+                for (record, known), good in zip(some, sound, strict=True)
+            ]
+        )
+
+    def _is_worth_it(self, read: int, bad: int) -> bool:
+        soundness = self.soundness
+        return soundness.bad.total() + bad <= soundness.bound * (soundness.read + read)
 
     def _looked_at(self, batch: Batch) -> list[tuple[Record, Known]]:
         """The records that this run has to answer, or to compare with what they were answered."""
@@ -107,30 +133,59 @@ class Feed:
         self.tally.skipped[_SKIPPED[known.state]] += 1
         self.tally.stale += known.stale if stale is None else stale
 
-    async def _admit(self, batch: Batch, some: list[tuple[Record, Known]], labels: list[Labels]) -> None:
+    async def _admit(
+        self,
+        batch: Batch,
+        some: list[tuple[Record, Known]],
+        labels: list[Labels],
+        inquiries: Inquiries | None,
+    ) -> None:
         again: list[_Rendered] = []
         for start in range(0, len(some), RENDERED_AT_ONCE):
             stop = start + RENDERED_AT_ONCE
-            ready: list[_Rendered] = []
             for (record, known), label in zip(some[start:stop], labels[start:stop], strict=True):
-                rendered = self._rendered(record, known, label)
-                if rendered is not None:
-                    (again if known.answered else ready).append(rendered)
-            await self._put_all(batch, ready)
+                request = None
+                if self.prompts.look is not None:
+                    request = await asyncio.to_thread(self.prompts.render, record)
+                rendered = self._rendered(record, known, label, request)
+                if rendered is None:
+                    continue
+                if known.answered:
+                    again.append(rendered)
+                else:
+                    self._put(batch, rendered)
+            if self.shortcuts is not None:
+                await self.shortcuts.share()
             await asyncio.sleep(0)  # requests in flight go on in between
         self.comparison.keep()
         if again:
             await self.comparison.reopen((each.record.record_id, each.known) for each in again)
-            await self._put_all(batch, again)
+            for each in again if inquiries is None else await self._asked_again(again, inquiries):
+                self._put(batch, each)
+        if self.shortcuts is not None:
+            await self.shortcuts.share_all()
 
-    def _rendered(self, record: Record, known: Known, labels: Labels) -> _Rendered | None:
-        """The record with its request, if this run is to send it."""
+    async def _asked_again(self, again: list[_Rendered], inquiries: Inquiries) -> list[_Rendered]:
+        """Records that are answered anew, with the labels that they have by now: what was known of them may be old."""
+        labels = await inquiries.labels([Asker(each.record, each.known.seq) for each in again])
+        pairs = zip(again, labels or (), strict=labels is not None)
+        rendered = [self._rendered(each.record, each.known, label, each.request) for each, label in pairs]
+        return [each for each in rendered if each is not None]
+
+    def _rendered(
+        self, record: Record, known: Known, labels: Labels, request: Request | Fault | None
+    ) -> _Rendered | None:
+        """The record with its request, if this run is to send it; rendered here unless it was before."""
         route = self.router.route(labels)
         selected, answered = self.selection.takes(labels, route.name), known.answered
         if not (selected or answered):
             self._leave_out(known)
             return None
-        request = self.prompts.render(record)
+        if request is None:
+            request = self.prompts.render(record)
+        if self.wishes is not None and not isinstance(request, Fault):
+            wished = self.wishes.of(route, labels.task, record.fields)
+            request, route = (wished, route) if isinstance(wished, Fault) else (request, wished)
         models = route.models
         if route.fitting is not None and not isinstance(request, Fault):
             fitted = route.fitted(request, record.fields)
@@ -143,15 +198,17 @@ class Feed:
     def _is_refreshed(self, rendered: _Rendered, *, selected: bool) -> bool:
         """Compare a finished record with its answer; whether it is to be sent again. Otherwise it is skipped."""
         request, known = rendered.request, rendered.known
-        fingerprint = None if isinstance(request, Fault) else self._fingerprint(request, rendered)
-        stale = self.comparison.differs(known, fingerprint)
+        stale = self.comparison.differs(
+            known, answers=not isinstance(request, Fault) and self._answers(known, request, rendered)
+        )
         if stale and selected and self.comparison.refresh:
             return True
         self._skip(known, stale=stale)
         return False
 
-    def _fingerprint(self, request: Request, rendered: _Rendered) -> int:
-        return self.fingerprints.of(request, rendered.route.tried(rendered.models))
+    def _answers(self, known: Known, request: Request, rendered: _Rendered) -> bool:
+        route = rendered.route
+        return self.fingerprints.answers(known.request, request, route.tried(rendered.models), route.form)
 
     def _leave_out(self, known: Known) -> None:
         if known.state is State.FAILED:
@@ -159,42 +216,33 @@ class Feed:
         else:
             self.tally.left_out += 1
 
-    async def _put_all(self, batch: Batch, some: list[_Rendered]) -> None:
-        """Bring records into the backlog, or to their results where what they ask was answered."""
-        admitted = [record for rendered in some if (record := self._admitted(batch, rendered)) is not None]
-        if self.twins is not None:
-            await self.twins.recall(admitted)
-            admitted = [record for record in admitted if not self.twins.share(record)]
-        if self.cache is not None:
-            admitted = await self.cache.unanswered(admitted)
-        for record in admitted:
-            self.backlog.put(record)
-
-    def _admitted(self, batch: Batch, rendered: _Rendered) -> Admitted | None:
-        """What is left of a record that can be sent; of another one a dead letter is."""
+    def _put(self, batch: Batch, rendered: _Rendered) -> None:
         record, known, labels, route, request, models = rendered
         if isinstance(request, Fault):
             fault = self._placed(batch, record, request)
             self._bury(known, record.record_id, fault, record=record, labels=labels, route=route.name)
-            return None
+            return
         paid, carried = 0, self.store.carried(known.seq)
         if known.answered:
             paid = self.store.paid(known.seq)
             carried = carried.costing(-paid)
-        tried = route.tried(models)
-        return Admitted(
-            seq=known.seq,
-            record_id=record.record_id,
-            labels=labels,
-            route=route.name,
-            models=models,
-            head=route.head(models),
-            request=request,
-            kept=self._kept(record),
-            carried=carried,
-            fingerprint=self.fingerprints.of(request, tried),
-            paid=paid,
-            digest=None if self.twins is None else self.fingerprints.digest(request, tried, route.name),
+        fingerprint, tail = self.fingerprints.digest(request, route.tried(models), route.form, route.name)
+        (self.backlog if self.shortcuts is None else self.shortcuts).put(
+            Admitted(
+                seq=known.seq,
+                record_id=record.record_id,
+                labels=labels,
+                route=route.name,
+                models=models,
+                head=rendered.route.head(models),
+                request=request,
+                kept=self._kept(record),
+                carried=carried,
+                fingerprint=fingerprint,
+                paid=paid,
+                variant=route.variant,
+                tail=tail,
+            )
         )
 
     def _refuse(self, batch: Batch) -> None:

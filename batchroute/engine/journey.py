@@ -6,20 +6,27 @@ choose a model ─▶ attempt ─▶ verdict ─▶ accept ─▶ result
          escalate, wait         └─▶ give up ─▶ dead letter
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from batchroute.core.errors import NoModelError
 from batchroute.core.records import Fault
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.engine.clock import Clock
+from batchroute.engine.consequences import suffer
 from batchroute.engine.halts import Halt
+from batchroute.engine.judgements import UNJUDGED, Judgements
 from batchroute.engine.lineups import Lineup
-from batchroute.engine.pools import OUTAGE_OF_OURS_S, PAUSE_OF_OURS_S, Pool, Slot
+from batchroute.engine.pools import Pool, Slot
 from batchroute.engine.purses import Purse
-from batchroute.engine.requests import Exchange, Requests
-from batchroute.engine.trails import Admitted, Trail
+from batchroute.engine.requests import Requests
+from batchroute.engine.trails import Admitted, Exchange, Kept, Trail
+from batchroute.routing.checks import Checks, Refused, refused
 from batchroute.routing.fits import no_larger
+from batchroute.routing.forms import Formed
+from batchroute.routing.judges import below
 from batchroute.routing.retries import CAP_S, backoff, longest_backoff
 from batchroute.routing.routes import Choice, Exhausted, Send, Wait, choose, over_tried
 from batchroute.routing.suspicions import Suspicion
@@ -33,7 +40,7 @@ from batchroute.routing.verdicts import (
     decide,
     effect,
     last_word,
-    pause_wished,
+    repairable,
 )
 
 LARGER = 2
@@ -52,25 +59,37 @@ class Journey:
     clock: Clock
     purse: Purse
     lineups: Mapping[str, Lineup]
-    """Of the routes that do not simply try their models as written."""
+    """Of the routes, and of what the wishes of records make of them, that do not simply try their models as written."""
+    checks: Mapping[str, Checks] = field(default_factory=dict)
+    """Of the routes that have any."""
+    forms: Mapping[str, Formed] = field(default_factory=dict)
+    """Of the routes whose answers have to have one."""
+    judgements: Judgements
 
     async def walk(self, record: Admitted) -> None:
         """Bring one record to its result. Returns without one only when the run is stopping."""
         trail = Trail.of(record)
-        if record.route in self.lineups:
+        if self.lineups and record.lineup in self.lineups:
             self._line_up(trail)
+        if record.route in self.forms:
+            trail.form = self.forms[record.route]
         while not self.halt.stopping:
             choice = self._choose(trail)
             if isinstance(choice, Send):
                 attempt = self._afforded if self.purse.bounded else self._attempt
                 pool = self.pools[choice.model]
-                trail.asked = pool.asked(trail.request)
+                request = (
+                    trail.request if trail.form is None else trail.form.asked(trail.request, choice.model)
+                )
+                trail.asked = pool.asked(request)
                 verdict = await attempt(trail, pool)
+                if trail.judged is not None:
+                    verdict = await self._judged(trail, pool, trail.judged)
                 if verdict is Action.ACCEPT or verdict is Action.GIVE_UP or trail.unaffordable:
                     return
                 if verdict is Action.RETRY:
                     await self.halt.sleep(self._delay(trail))
-            elif isinstance(choice, Wait):
+            elif isinstance(choice, Wait) and self.requests.patient(trail, choice.until):
                 await self.halt.sleep_until(choice.until)
             else:
                 if not self._left_over(trail):
@@ -79,7 +98,7 @@ class Journey:
 
     def _line_up(self, trail: Trail) -> None:
         """Decide in which order the record tries its models: as things stand now that it sets out."""
-        found = self.lineups[trail.record.route].of(trail.record.models, trail.request, self.clock.random)
+        found = self.lineups[trail.record.lineup].of(trail.record.models, trail.request, self.clock.random)
         if isinstance(found, Fault):
             trail.models, trail.misfit = (), found
         else:
@@ -99,7 +118,7 @@ class Journey:
     async def _afforded(self, trail: Trail, pool: Pool) -> Action | None:
         """One request within the budget; None when nothing was sent."""
         most = trail.reserved = self._most(trail, pool)
-        if not self.purse.affords(trail.totals.cost or 0, most):
+        if not self.requests.affords(trail, most):
             trail.spent |= {pool.spec.model}
             trail.too_dear, trail.stay = True, None
             return None
@@ -120,17 +139,22 @@ class Journey:
 
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
-        async with pool.slot(trail.asked.estimated_tokens(), trail.record.seq) as slot:
+        async with pool.slot(pool.estimated(trail.asked), trail.record.seq) as slot:
             if not slot.granted or self.halt.stopping:
                 return None
             if self.purse.bounded and trail.reserved < self._most(trail, pool):
                 return None
             exchange = await self.requests.send(trail, pool, slot)
+            if trail.form is not None:
+                exchange.outcome = trail.form.checked(exchange.outcome, repaired=trail.repairing)
             if exchange.outrun is not None:
                 self._tell_of(trail, pool, exchange.outrun)
                 await self.requests.close(trail, pool, exchange.outrun, None)
-            verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
-            await self.requests.close(trail, pool, exchange, verdict)
+            if self.checks and self._examined(trail, pool, exchange):
+                verdict = None  # until the judge has spoken, without this slot
+            else:
+                verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
+                await self.requests.close(trail, pool, exchange, verdict)
             if exchange.reserved:
                 self.purse.give_back(trail.record.route, exchange.reserved)
             return verdict
@@ -138,6 +162,72 @@ class Journey:
     def _left_over(self, trail: Trail) -> bool:
         """Whether the record waits for another run: a model that could have taken it is out for this one."""
         return any(self.pools[model].disabled for model in trail.models if model not in trail.spent)
+
+    # Whether an answer is good enough
+
+    def _examined(self, trail: Trail, pool: Pool, exchange: Exchange) -> bool:
+        """Let the checks of the route look at an answer. Refused, it is a failure; True: a judge has the last word."""
+        checks, response = self.checks.get(trail.record.route), exchange.outcome
+        if checks is None or not isinstance(response, Response):
+            return False
+        refusals = checks.refusals(response)
+        if refusals:
+            self._refuse(trail, pool, exchange, refusals)
+            return False
+        if checks.judge is None:
+            return False
+        pool.succeed(exchange.slot)
+        trail.judged = exchange
+        if self.purse.bounded:
+            trail.settled = self.requests.cost(pool, exchange) or 0
+            self.purse.spend(trail.record.route, trail.settled)  # now: who waits for money must not hold any
+        return True
+
+    def _refuse(
+        self,
+        trail: Trail,
+        pool: Pool,
+        exchange: Exchange,
+        refusals: Sequence[Refused],
+        score: float | None = None,
+    ) -> Failure:
+        """Make of an answer what it is after that: a failure, and perhaps the best that there will be."""
+        response = exchange.outcome
+        assert isinstance(response, Response)
+        if self.checks[trail.record.route].keep_best:
+            trail.keep(
+                Kept(
+                    model=pool.spec.model,
+                    provider=pool.spec.provider,
+                    response=response,
+                    latency_s=exchange.latency_s,
+                    refusals=len(refusals),
+                    score=score,
+                )
+            )
+        exchange.outcome = failure = refused(response, refusals)
+        return failure
+
+    async def _judged(self, trail: Trail, pool: Pool, exchange: Exchange) -> Action:
+        """The verdict on an answer that only its judge could still refuse. Without its word, the answer counts."""
+        judge = self.checks[trail.record.route].judge
+        response = exchange.outcome
+        assert judge is not None
+        assert isinstance(response, Response)
+        score = await self.judgements.score(trail, judge, response)
+        verdict = Action.ACCEPT
+        if score is None:
+            exchange.outcome = structs.replace(response, flag=response.flag or UNJUDGED)
+        elif (refusal := below(judge, score)) is not None:
+            failure = self._refuse(trail, pool, exchange, [refusal], score)
+            self._note(trail, pool, failure)
+            verdict = decide(failure, self._situation(trail, pool, failure, usable=False))
+            self._follow(trail, pool, failure, verdict)
+        trail.judged = None
+        await self.requests.close(trail, pool, exchange, verdict)
+        self.purse.spend(trail.record.route, -trail.settled)  # by now it is spent as committed
+        trail.settled = 0
+        return verdict
 
     # What an outcome means
 
@@ -186,17 +276,8 @@ class Journey:
             case Effect.FAILED if not trail.suspect:
                 trail.held_against += (pool.spec.model,)
                 pool.fail(slot)
-            case Effect.PAUSE:
-                pool.refused(slot, pause_wished(failure))
-            case Effect.PAUSE_ALL:
-                for each in self.pools.values():
-                    each.acquit(PAUSE_OF_OURS_S.get(failure.error_type, OUTAGE_OF_OURS_S))
-            case Effect.DISABLE_MODEL:
-                pool.disable(failure.message)
-            case Effect.DISABLE_PROVIDER:
-                for other in self.pools.values():
-                    if other.spec.provider == pool.spec.provider:
-                        other.disable(failure.message)
+            case other:
+                suffer(self.pools, pool, slot, failure, other)
         self._stop_if_all_are_out(pool)
 
     def _tell_of(self, trail: Trail, pool: Pool, outrun: Exchange) -> None:
@@ -236,6 +317,7 @@ class Journey:
             pause_s=pool.pause_s,
             stopping=self.halt.stopping,
             own=self._own(trail, pool),
+            repaired=model in trail.repaired,
             doubtful=not trail.suspect and (trail.late < MAX_TRIES_PER_MODEL or not pool.proven),
         )
 
@@ -247,7 +329,7 @@ class Journey:
     def _follow(self, trail: Trail, pool: Pool, failure: Failure, verdict: Action) -> None:
         """Set the record on the way of its verdict."""
         model = pool.spec.model
-        trail.stay = None
+        trail.stay, trail.repairing = None, False
         trail.request = trail.record.request
         if verdict is Action.GIVE_UP:
             self._forgive(trail)
@@ -258,6 +340,9 @@ class Journey:
                 trail.late += 1
                 trail.tries[model] = tried - 1  # it may have been down: this one does not count
                 trail.affordable = False
+            if repairable(failure) and trail.form is not None:
+                self._send_back(trail, model, failure)
+                return
             pool.retries.spend()
             if failure.error_type is ErrorType.OUTPUT_TRUNCATED and trail.request.max_output_tokens:
                 trail.request = trail.request.with_room(LARGER * trail.request.max_output_tokens)
@@ -266,10 +351,17 @@ class Journey:
         if trail.suspicion is not None and trail.suspicion.exhausted(model):
             trail.spent |= {model}
 
+    def _send_back(self, trail: Trail, model: str, failure: Failure) -> None:
+        """Have the model mend its answer."""
+        assert trail.form is not None, "only an answer that must have a form has not the form"
+        trail.request = trail.form.repair(trail.record.request, failure)
+        trail.repairing = True
+        trail.repaired |= {model}
+
     def _delay(self, trail: Trail) -> float:
         """How long a record waits before the same model gets it again, seconds."""
         failure = trail.failure
-        if failure is not None and not trail.counts(failure):
+        if failure is not None and (trail.repairing or not trail.counts(failure)):
             return 0.0
         wish_s = min(failure.retry_after_s or 0.0, CAP_S) if failure else None
         if not trail.affordable:

@@ -9,7 +9,8 @@ from batchroute.core.money import usd
 from batchroute.core.records import Fault
 from batchroute.core.requests import Request
 from batchroute.engine.pools import Pool
-from batchroute.routing.fits import input_tokens, misfit, output_tokens
+from batchroute.routing.estimates import sent_tokens
+from batchroute.routing.fits import misfit, output_tokens
 from batchroute.routing.strategies import Order, Standing, Strategy
 
 
@@ -44,7 +45,8 @@ class Lineup:
             pool = self.pools[model]
             if pool.spec.rates is not None:
                 asked = pool.asked(request)
-                costs[model] = pool.spec.rates.expected(input_tokens(asked), output_tokens(asked))
+                sent = sent_tokens(asked) if pool.estimator is None else pool.estimator.input_tokens(asked)
+                costs[model] = pool.spec.rates.expected(sent, output_tokens(asked))
         return costs
 
     def _standing(self, model: str, cost: int) -> Standing:

@@ -3,26 +3,37 @@
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from batchroute.core.errors import InputError, JobError
-from batchroute.core.money import Price
+from batchroute.core.money import Price, Rates
 from batchroute.core.records import Record
+from batchroute.engine.demands import judges
+from batchroute.engine.forms import answer_forms
 from batchroute.io.functions import import_function
+from batchroute.io.images import Images
 from batchroute.io.prices import resolve_context, resolve_price
+from batchroute.io.sources.files import SourceFile
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job, Model, Route
+from batchroute.job.profiles import PROFILES
 from batchroute.job.stages import PythonStage
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fits import Ability, Fitting, primary
+from batchroute.routing.forms import Formed
 from batchroute.routing.functions import Function
 from batchroute.routing.messages import output_cap
 from batchroute.routing.prompts import Prompts
+from batchroute.routing.rankings import Merit
 from batchroute.routing.routes import Router, RouteRule
 from batchroute.routing.strategies import Order, Strategy, groups_of
+from batchroute.routing.wishes import Wishes
 
 BATCH_RECORDS = 8192  # classification costs some 10 ms a batch whatever its size
+BATCH_ASKED = 1024  # where it asks a model, the records of a batch wait for the last of its answers
+BATCH_PICTURED = 64
+"""Records with images that are read at once: all of a batch goes through memory, and what waits of it to a file."""
 
 
 class Opened(NamedTuple):
@@ -42,20 +53,45 @@ def opened(
     the folder for copies of objects while they are read; by default where temporary files go. `also` names columns
     that are read beside those that the job needs.
     """
-    prompts = Prompts(job.prompt, job.place)
-    classifier = Classifier(job.classify, text=_texts(job, prompts), functions=_functions(job))
+    prompts = Prompts(job.prompt, job.place, endpoint=job.endpoint, vectors=job.vectors)
+    classifier = Classifier(
+        job.classify, text=_texts(job, prompts), functions=_functions(job), known_as=job.known_as
+    )
     columns = frozenset({*prompts.columns, *_columns_chosen_by(job), *job.output.keep, *also})
     source = open_source(
         job.input.path,
         id_column=job.input.id,
         columns=columns,
-        batch_records=BATCH_RECORDS,
+        batch_records=_batch_records(prompts, classifier),
         since=since,
         storage=job.input.storage_options,
         spool=spool,
+        binary=frozenset(prompts.images),
     )
+    if prompts.images:
+        prompts.look = _images(job, source.files).of
     _check_spelled(source, prompts)
     return Opened(prompts, classifier, source)
+
+
+def _images(job: Job, files: Collection[SourceFile]) -> Images:
+    """What finds the images of records: paths begin where their input file is, or where the job says."""
+    declared = job.prompt.image_folder
+    return Images(
+        job.prompt.images,
+        most_bytes=int(job.prompt.max_image_mb * 1e6),
+        folders={
+            file.name: (declared, declared) if declared is not None else (file.path.parent, file.root)
+            for file in files
+            if declared is not None or file.place is None
+        },
+    )
+
+
+def _batch_records(prompts: Prompts, classifier: Classifier) -> int:
+    if prompts.images:
+        return BATCH_PICTURED
+    return BATCH_ASKED if classifier.labellers else BATCH_RECORDS
 
 
 def _check_spelled(source: Source, prompts: Prompts) -> None:
@@ -79,13 +115,39 @@ def prompt_warnings(prompts: Prompts) -> tuple[str, ...]:
 
 def router(job: Job) -> Router:
     """The job's routes, in their order."""
-    contexts = {name: model_context(job, name) for name in routed(job)}
-    return Router([_rule(name, job, contexts) for name in job.routes])
+    contexts, forms = _contexts(job), answer_forms(job)
+    return Router([_rule(name, route, job, contexts, forms.get(name)) for name, route in job.routes.items()])
+
+
+def wishes(job: Job, on: dt.date) -> Wishes | None:
+    """What the routes become by what records ask for themselves; None where they cannot."""
+    if job.input.model is None and job.input.profile is None:
+        return None
+    contexts, forms = _contexts(job), answer_forms(job)
+    merits = [] if job.input.model is None else [_merit(job, name, on) for name in job.models]
+    return Wishes(
+        job, merits, lambda name, route, key: _rule(name, route, job, contexts, forms.get(name), key)
+    )
 
 
 def routed(job: Job) -> tuple[str, ...]:
-    """The models that some route names, in the order in which they are named first."""
-    return tuple(dict.fromkeys(name for route in job.routes.values() for name in route.models))
+    """The models that may be asked: those that some route names, in the order in which they are named first, and
+    where records name theirs all the others.
+    """
+    return tuple(dict.fromkeys(name for route in job.routes.values() for name in _asked(route, job)))
+
+
+def _asked(route: Route, job: Job) -> tuple[str, ...]:
+    """The models that records of a route may come to."""
+    profiles = PROFILES if job.input.profile is not None and route.profiled else ()
+    by_profile = [name for profile in profiles for name in route.chosen(profile).models]
+    by_name = job.models if job.input.model is not None else ()
+    return tuple(dict.fromkeys([*route.models, *by_profile, *by_name]))
+
+
+def models_asked(job: Job) -> tuple[str, ...]:
+    """The models that a run may send something to: those of routes, those that label records, and judges."""
+    return tuple(dict.fromkeys((*routed(job), *job.labelling(), *judges(job))))
 
 
 def order(route: Route) -> Order | None:
@@ -130,11 +192,28 @@ def model_price(job: Job, name: str, on: dt.date) -> Price | None:
     )
 
 
-def capped(job: Job, model: str) -> bool:
-    """Whether the job limits the output of every request to this model."""
+def model_rates(job: Job, name: str, on: dt.date) -> Rates | None:
+    """What a request to a declared model costs, on the service tier that the job asks it for."""
+    price = model_price(job, name, on)
+    return None if price is None else Rates.of(price).asked_for(_service_tier(job, name))
+
+
+def _service_tier(job: Job, model: str) -> str | None:
+    """The tier that requests to this model ask for; the answer says which one it was."""
     params, adapter = job.prompt.params, Adapter.of(job.adaptation(model))
+    asked = (params if adapter is None else adapter.params(params)).get("service_tier")
+    return asked if isinstance(asked, str) else None
+
+
+def capped(job: Job, model: str) -> bool:
+    """Whether the job limits the output of every request to this model; vectors are none."""
+    return job.vectors is not None or _caps(job, model, job.prompt.params)
+
+
+def _caps(job: Job, model: str, params: Mapping[str, Any]) -> bool:
+    adapter = Adapter.of(job.adaptation(model))
     if adapter is None:
-        return output_cap(params) is not None
+        return output_cap(dict(params)) is not None
     return adapter.cap(adapter.params(params)) is not None
 
 
@@ -142,14 +221,14 @@ def check_bounded(job: Job, on: dt.date) -> None:
     """Refuse a job with a budget where the most that a request can cost is unknown. Raises JobError."""
     if job.budget is None:
         return
-    asked = routed(job)
-    unpriced = [name for name in asked if model_price(job, name, on) is None]
+    unpriced = [name for name in models_asked(job) if model_price(job, name, on) is None]
     if unpriced:
         raise JobError(
             f"there is a budget, and no price is known for {', '.join(unpriced)}. "
-            f"Declare models.{unpriced[0]}.price, or take it off the routes [job_price]"
+            f"Declare models.{unpriced[0]}.price, or take it off the routes and stages [job_price]"
         )
-    endless = [name for name in asked if not capped(job, name)]
+    endless = [name for name in routed(job) if not capped(job, name)]
+    endless += [name for name in job.labelling() if not _caps(job, name, {"max_tokens": 1})]
     if endless and output_cap(job.prompt.params) is not None:
         raise JobError(
             f"there is a budget, and models.{endless[0]}.adapt takes the limit of an answer away. "
@@ -168,7 +247,7 @@ def check_priced(job: Job, on: dt.date) -> None:
         if route.max_cost is None and route.strategy != "cheapest":
             continue
         key = "max_cost" if route.max_cost is not None else "strategy"
-        unknown = [model for model in route.models if model_price(job, model, on) is None]
+        unknown = [model for model in _asked(route, job) if model_price(job, model, on) is None]
         if unknown:
             raise JobError(
                 f"routes.{name}.{key} goes by prices, and no price is known for {', '.join(unknown)}. "
@@ -185,7 +264,9 @@ def _functions(job: Job) -> dict[str, Function]:
 def _columns_chosen_by(job: Job) -> set[str]:
     """The input columns that classification and the choice of a model read, beside those of the prompt."""
     read = {name for stage in job.classify for name in stage.reads()}
-    return read | {name for name in (job.input.text, job.input.language) if name is not None}
+    model = None if job.asks_by_body else job.input.model  # the body is read for the prompt
+    chosen = (job.input.text, job.input.language, job.input.profile, model)
+    return read | {name for name in chosen if name is not None}
 
 
 def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:
@@ -201,8 +282,30 @@ def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str 
     return texts
 
 
-def _rule(name: str, job: Job, contexts: Mapping[str, int | None]) -> RouteRule:
-    route, choice = job.routes[name], order(job.routes[name])
+def _contexts(job: Job) -> dict[str, int | None]:
+    return {name: model_context(job, name) for name in routed(job)}
+
+
+def _merit(job: Job, name: str, on: dt.date) -> Merit:
+    model, price = job.models[name], model_price(job, name, on)
+    rates = None if price is None else Rates.of(price)
+    return Merit(
+        model=name,
+        price=None if rates is None else rates.input + rates.output,
+        quality=model.quality,
+        strengths=frozenset(model.strengths),
+    )
+
+
+def _rule(
+    name: str,
+    route: Route,
+    job: Job,
+    contexts: Mapping[str, int | None],
+    formed: Formed | None,
+    variant: str = "",
+) -> RouteRule:
+    choice = order(route)
     fitting = _fitting(job, route, contexts)
     declared = _fitting(job, route, {model: job.models[model].context for model in route.models})
     return RouteRule(
@@ -213,19 +316,22 @@ def _rule(name: str, job: Job, contexts: Mapping[str, int | None]) -> RouteRule:
         fitting=fitting if fitting.narrows else None,
         spread=declared.narrows,
         groups=None if choice is None else choice.groups,
+        variant=variant,
+        form="" if formed is None else formed.form.identity,
     )
 
 
 def _fitting(job: Job, route: Route, contexts: Mapping[str, int | None]) -> Fitting:
-    abilities = [_ability(model, job.models[model], contexts[model]) for model in route.models]
+    formed = (route.response or job.response) is not None  # then models without json_schema are told in words
+    abilities = [_ability(model, job.models[model], contexts[model], formed=formed) for model in route.models]
     return Fitting(abilities, language=job.input.language)
 
 
-def _ability(name: str, model: Model, context: int | None) -> Ability:
+def _ability(name: str, model: Model, context: int | None, *, formed: bool) -> Ability:
     return Ability(
         model=name,
         context=context,
         vision=model.vision,
-        json_schema=model.json_schema,
+        json_schema=None if formed else model.json_schema,
         languages=None if model.languages is None else frozenset(map(primary, model.languages)),
     )

@@ -7,13 +7,13 @@ source ─▶ feed ─▶ backlog ─▶ journeys ─▶ commits ─▶ exporter
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from batchroute.core.attempts import Attempt
+from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.errors import (
     BatchrouteError,
     InputError,
@@ -26,17 +26,21 @@ from batchroute.engine.admission import Backlog, Window
 from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.deliveries import Deliveries, Delivery
+from batchroute.engine.demands import Demands
 from batchroute.engine.endings import Ended, Ending, weightiest
 from batchroute.engine.exports import PART_BYTES, PART_RECORDS, Exporter
 from batchroute.engine.feed import Feed
 from batchroute.engine.halts import Halt
+from batchroute.engine.inquiries import Inquiries
 from batchroute.engine.journey import Journey
+from batchroute.engine.judgements import Judgements
 from batchroute.engine.lineups import Lineup
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool
 from batchroute.engine.purses import Purse
 from batchroute.engine.requests import Requests
-from batchroute.engine.signals import listening
+from batchroute.engine.signals import Ear, listening
 from batchroute.engine.stacks import tell_stacks
 from batchroute.engine.stops import Attendant, Stops
 from batchroute.engine.tally import Progress, Tally
@@ -46,6 +50,7 @@ from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
 from batchroute.io.store import Group, Store
 from batchroute.job.moments import Since
+from batchroute.routing.forms import Formed
 
 WATCH_INTERVAL_S = 0.5
 MAX_WAIT_S = 3600.0
@@ -94,16 +99,24 @@ class Pipeline:
     purse: Purse
     stops: Stops
     lineups: Mapping[str, Lineup]
+    demands: Demands
+    forms: Mapping[str, Formed]
     warnings: tuple[str, ...]
     twins: Twins | None = None
+    """None where equal records are sent each for itself."""
     cache: Cache | None = None
+    deliveries: Deliveries
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
+    ear: Ear = field(default_factory=Ear)
     _part_due: asyncio.Event = field(default_factory=asyncio.Event)
     _read_all: bool = False
     _all_walked: bool = False
 
     def __post_init__(self) -> None:
+        self.deliveries.told = self.delivered
+        if self.twins is not None:
+            self.exporter.starting = self.twins.exporting
         self._started_at, self._began = self.clock.wall(), self.clock.now()
         self.halt.on_stop(self._wake_all)
         requests = Requests(
@@ -114,21 +127,25 @@ class Pipeline:
             clock=self.clock,
             purse=self.purse,
             committed=self._committed,
+            last_resorts=self.demands.last_resorts,
             cache=self.cache,
         )
-        if self.cache is not None:
-            self.cache.deliveries.told = self._recalled
+        wished = self.feed.wishes.rules if self.feed.wishes is not None else ()
+        answering = {model for rule in (*self.feed.router.rules, *wished) for model in rule.models}
         self._journey = Journey(
-            pools=self.pools,
+            pools={model: pool for model, pool in self.pools.items() if model in answering},
             requests=requests,
             halt=self.halt,
             clock=self.clock,
             purse=self.purse,
             lineups=self.lineups,
+            checks=self.demands.checks,
+            judgements=Judgements(
+                pools=self.pools, requests=requests, halt=self.halt, clock=self.clock, purse=self.purse
+            ),
+            forms=self.forms,
         )
-        if self.twins is not None:
-            self.twins.deliveries.told = self._repeated
-            self.exporter.starting = self.twins.exporting
+        self._inquiries = Inquiries.of(self.feed.classifier, self._journey, self.pools, self.store)
 
     async def run(self, watch: Watch | None) -> Ended:
         """Run to the end, or to the stop; what is committed is exported, unless the disk fails: then a resume does.
@@ -136,7 +153,7 @@ class Pipeline:
         Raises OutputError when the disk fails, and InterruptedRunError when a second signal comes while nothing is
         in flight.
         """
-        with listening(self.stops.heard, tell_stacks):
+        with listening(self.stops.heard, tell_stacks, self.ear):
             try:
                 async with self.stops.whole.over():
                     return await self._run(watch)
@@ -179,10 +196,7 @@ class Pipeline:
         """All journeys. Raises OutputError when the disk fails; whatever else stops them is the halt's reason."""
         try:
             await self._walk_all(watch)
-            if self.twins is not None:
-                await self.twins.deliveries.settled()
-            if self.cache is not None:
-                await self.cache.deliveries.settled()
+            await self.deliveries.settled()
         except* BatchrouteError as group:
             first = weightiest(group)
             if isinstance(first, OutputError):
@@ -242,7 +256,7 @@ class Pipeline:
         left = None if limit is None else limit - self.tally.read
         self._read_all = batch is None or (left is not None and len(batch) >= left)
         if batch is not None:
-            await self.feed.take(batch if left is None else batch.first(left))
+            await self.feed.take(batch if left is None else batch.first(left), self._inquiries)
         self._stop_when_mostly_bad()
 
     def _stop_when_mostly_bad(self) -> None:
@@ -267,15 +281,20 @@ class Pipeline:
         finally:
             self.window.give_back(head)
 
-    def _repeated(self, _attempt: Attempt | None, result: Result) -> None:
-        self.tally.repeated += 1
-        self.tally.count(None, result)
+    def delivered(self, together: Sequence[Delivery]) -> None:
+        """Count what was answered without a request, once it is committed."""
+        for attempt, result in together:
+            self.tally.count(None, result)
+            if attempt is None:
+                self.tally.repeated += 1
+                continue
+            rates = self.pools[attempt.model].spec.rates
+            spared = None if rates is None or attempt.usage is None else rates.cost(attempt.usage)
+            self.tally.count_unsent(attempt, spared)
+            if self.twins is not None and attempt.cost_basis is CostBasis.CACHE:
+                self.twins.learn(result)
         if self._is_part_due():
             self._part_due.set()
-
-    def _recalled(self, attempt: Attempt | None, result: Result) -> None:
-        self.tally.cached += 1
-        self._committed(attempt, result)
 
     def _committed(self, attempt: Attempt | None, result: Result | None) -> None:
         self.tally.count(attempt, result)
@@ -367,6 +386,7 @@ class Pipeline:
             failed_over=tally.failed_over,
             repeated=tally.repeated,
             cached=tally.cached,
+            spared=tally.spared,
             gives_up_s=self.stops.gives_up_s(),
         )
 
@@ -393,6 +413,7 @@ class Pipeline:
             failed_over=tally.failed_over,
             repeated=tally.repeated,
             cached=tally.cached,
+            spared=tally.spared,
             event=ending.event,
             cut_off=self.stops.cut_off,
         )

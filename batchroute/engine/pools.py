@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,6 +19,7 @@ from batchroute.engine.network import UNREACHED
 from batchroute.engine.pacing import Pacer
 from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
+from batchroute.routing.estimates import Estimator
 from batchroute.routing.health import Breaker, BreakerPolicy, State
 from batchroute.routing.medians import Median
 from batchroute.routing.patience import Patience
@@ -38,8 +39,8 @@ LONGEST_TRIAL_S = 10.0
 
 UNUSUAL = 1.5
 """How many times the 99th percentile an answer may take that is still waited for before a deadline."""
-RELIABLE = 0.2
-"""Share of the latest requests that may fail of a model that is a witness."""
+RELIABLE = 0.4
+"""Share of the latest requests that may fail of a model that is a witness: records at fault fail several times each."""
 
 _TOO_MUCH = frozenset(
     {
@@ -168,6 +169,8 @@ class Pool:
         self._patience = Patience(spec.timeout_s)
         self.median: Median | None = None
         """How long answers take, where somebody wants to know."""
+        self.estimator = Estimator() if spec.tpm else None
+        """How many tokens requests have, where more than a guess is needed."""
         self.started = 0
         """Requests so far."""
         self.retries = RetryBudget()
@@ -200,6 +203,10 @@ class Pool:
         adapter = self.spec.adapter
         return request if adapter is None else adapter.adapt(request)
 
+    def estimated(self, request: Request) -> int:
+        """About how many tokens a request takes, input and output, for pacing."""
+        return request.estimated_tokens() if self.estimator is None else self.estimator.all_tokens(request)
+
     def slot(self, estimated_tokens: int, place: int = 0) -> Slot:
         """`async with pool.slot(tokens) as slot:` waits for a slot and a permit.
 
@@ -207,6 +214,10 @@ class Pool:
         behind those who came later.
         """
         return Slot(self, estimated_tokens, place)
+
+    def send(self, slot: Slot, request: Request, timeout_s: float) -> Awaitable[Outcome]:  # noqa: ARG002  of a bundle
+        """Send what is asked of this model on a slot that was granted."""
+        return self.provider.send(request, self.spec.request_model, timeout_s=timeout_s)
 
     def opens_at(self) -> float | None:
         """When a record may count on this model: now, when its cooldown ends, or never again (None).

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from batchroute.core.attempts import NO_ROUTE
 from batchroute.core.money import usd
 
 
@@ -86,7 +87,8 @@ class Purse:
 
     async def reserve(self, route: str, amount: int) -> bool:
         """Set the amount aside, waiting while it is set aside for others; False: it cannot be had."""
-        self._cheapest = amount if self._cheapest is None else min(amount, self._cheapest)
+        if route != NO_ROUTE:  # what buys a label may buy no answer
+            self._cheapest = amount if self._cheapest is None else min(amount, self._cheapest)
         if self._out_of_reach(route, amount):
             self._refuse(route, amount)
             return False
@@ -159,6 +161,8 @@ class Purse:
             self.give_back(waiting.route, waiting.amount)
 
     def _refuse(self, route: str, amount: int) -> None:
+        if route == NO_ROUTE:
+            return  # the record does without the label
         self.refused += 1
         short = [account for account in self._accounts(route) if account.out_of_reach(amount)]
         used_up = [account for account in short if account.out_of_reach(self._cheapest or 0)]

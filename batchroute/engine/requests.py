@@ -1,28 +1,31 @@
 """One request: entered in the books before it is sent, sent, and entered again when it has ended."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
 
 from batchroute.core.attempts import Attempt
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
-from batchroute.core.results import Result
-from batchroute.engine import entries
+from batchroute.core.results import Result, Status
+from batchroute.engine import conclusions, entries
 from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.conclusions import Old, looks_back
 from batchroute.engine.halts import Halt
 from batchroute.engine.hedges import race
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool, Slot
 from batchroute.engine.purses import Purse
-from batchroute.engine.trails import Trail
+from batchroute.engine.trails import Exchange, Trail
+from batchroute.job.last_resorts import LastResort
 from batchroute.routing.verdicts import Action
 
 AHEAD_OF_ALL = -1
 """The place of a second request in the queue: its record has waited long enough."""
+JUDGE = "judge"
 OVER_RESERVATION = "usage_over_reservation"
 _OUTRUN = Failure(
     error_type=ErrorType.CANCELLED_BY_RUN,
@@ -39,19 +42,6 @@ class Sent(Struct):
     at: float
 
 
-class Exchange(Struct):
-    """A request and how it ended, `latency_s` seconds after it was sent."""
-
-    slot: Slot
-    attempt: Attempt
-    outcome: Outcome
-    latency_s: float
-    outrun: "Exchange | None" = None
-    """The same request sent twice: the one that does not count."""
-    reserved: int = 0
-    """What was set aside for the second one, picodollars."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requests:
     """Sends the requests of a run and keeps its books."""
@@ -64,9 +54,11 @@ class Requests:
     purse: Purse
     committed: Callable[[Attempt | None, Result | None], None]
     """Told of every attempt and every result once it is committed."""
+    blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
+    last_resorts: Mapping[str, LastResort] = field(default_factory=dict)
+    """Of the routes that have one."""
     cache: Cache | None = None
     """Where answers are kept for other runs."""
-    blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
 
     async def send(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:
         """Send what the record asks; with a hedge, twice when the answer is slow."""
@@ -79,6 +71,16 @@ class Requests:
             after_s = pool.hedge_after_s()
             if after_s is not None:
                 return await self._race(trail, pool, sent, timeout_s, after_s)
+        outcome = await pool.send(slot, trail.asked, timeout_s)
+        return self._ended(pool, sent, outcome, timeout_s)
+
+    async def judge(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:
+        """Ask a judge of the answer that the record waits with: that one is entered when it is judged."""
+        sent = self._opened(trail, pool, slot, trail.totals.attempts + 2)
+        sent.attempt = structs.replace(sent.attempt, purpose=JUDGE)
+        await self.commits.started(trail.record.seq, sent.attempt)
+        sent.at = self.clock.now()
+        timeout_s = pool.timeout_s(hurried=not slot.probe)
         outcome = await pool.provider.send(trail.asked, pool.spec.request_model, timeout_s=timeout_s)
         return self._ended(pool, sent, outcome, timeout_s)
 
@@ -90,21 +92,44 @@ class Requests:
         if attempt.cost is not None and exchange.attempt.cost and attempt.cost > exchange.attempt.cost:
             pool.dearer(attempt.cost / exchange.attempt.cost)
             attempt = structs.replace(attempt, flag=attempt.flag or OVER_RESERVATION)
+        if pool.estimator is not None and attempt.usage is not None:
+            pool.estimator.learn(trail.asked, attempt.usage.input_tokens)
         trail.totals = trail.totals.plus(attempt)
-        result = await self._result(trail, attempt, exchange.outcome, verdict)
-        if result is None:
-            await self.commits.ended(trail.record.seq, attempt)
-        else:
-            await self.commits.finished(trail.record.seq, attempt, result)
-            if self.cache is not None and isinstance(exchange.outcome, Response) and verdict is Action.ACCEPT:
-                self.cache.keep(pool.spec.model, trail.record.request, exchange.outcome)
+        old = None
+        if self.cache is not None and verdict is Action.GIVE_UP:
+            old = await self._old_answer(trail)
+        result = self._result(trail, attempt, exchange.outcome, verdict, old)
+        if verdict is Action.GIVE_UP and result is not None and result.status is not Status.FAILED:
+            attempt = structs.replace(attempt, verdict=result.flag)
+        await self._enter(trail, attempt, result, exchange.outcome)
         self.committed(attempt, result)
+        if self.cache is not None and verdict is Action.ACCEPT and isinstance(exchange.outcome, Response):
+            self.cache.keep(trail.record, pool.spec.model, exchange.outcome)
 
     async def give_up(self, trail: Trail) -> None:
         """End the record as a dead letter without a further request."""
-        result = await self._given_up(trail)
+        result = self._concluded(trail, None if self.cache is None else await self._old_answer(trail))
         await self.commits.finished(trail.record.seq, None, result)
         self.committed(None, result)
+
+    def affords(self, trail: Trail, most: int) -> bool:
+        """Whether the record may cost so much more."""
+        return self.purse.affords(trail.totals.cost or 0, most)
+
+    def patient(self, trail: Trail, until: float) -> bool:  # noqa: ARG002  others are not
+        """Whether the record waits until then for a model."""
+        return True
+
+    def _enter(
+        self,
+        trail: Trail,
+        attempt: Attempt,
+        result: Result | None,
+        outcome: Outcome,  # noqa: ARG002  for others
+    ) -> asyncio.Future[None]:
+        if result is None:
+            return self.commits.ended(trail.record.seq, attempt)
+        return self.commits.finished(trail.record.seq, attempt, result)
 
     def _opened(self, trail: Trail, pool: Pool, slot: Slot, number: int) -> Sent:
         """A request as it is entered before it is sent: at its upper bound if nothing is ever heard of it."""
@@ -127,6 +152,12 @@ class Requests:
         bound = entries.upper_bound(trail.asked, pool.spec.rates)
         return bound if bound is None or pool.dearness == 1 else int(bound * pool.dearness) + 1
 
+    def cost(self, pool: Pool, exchange: Exchange) -> int | None:
+        """What a request that has ended will be entered with, picodollars."""
+        return entries.ended(
+            exchange.attempt, exchange.outcome, None, exchange.latency_s, pool.spec.rates
+        ).cost
+
     def _blank(self, route: str, pool: Pool) -> Attempt:
         """A copy of it is three times faster than a new attempt."""
         key = (route, pool.spec.model)
@@ -143,19 +174,22 @@ class Requests:
         pool.learn(sent.slot, outcome, latency_s, timeout_s)
         return Exchange(sent.slot, sent.attempt, outcome, latency_s)
 
-    async def _result(
-        self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action | None
+    def _result(
+        self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action | None, old: Old | None
     ) -> Result | None:
         if verdict is Action.ACCEPT and isinstance(outcome, Response):
             return entries.succeeded(trail, attempt, outcome, self.clock.wall())
-        if verdict is Action.GIVE_UP:
-            return await self._given_up(trail)
-        return None
+        return self._concluded(trail, old) if verdict is Action.GIVE_UP else None
 
-    async def _given_up(self, trail: Trail) -> Result:
-        """What a record ends with that no model answers."""
-        result = entries.given_up(trail, self.run_id, self.clock.wall())
-        return result if self.cache is None else await self.cache.last_resort(trail.record, result)
+    def _concluded(self, trail: Trail, old: Old | None) -> Result:
+        last_resort = self.last_resorts.get(trail.record.route)
+        return conclusions.concluded(trail, self.run_id, self.clock.wall(), last_resort, old)
+
+    async def _old_answer(self, trail: Trail) -> Old | None:
+        """What the cache has for a record that ends without an answer, where its route says so."""
+        if self.cache is None or not looks_back(trail, self.last_resorts.get(trail.record.route)):
+            return None
+        return await self.cache.old_answer(trail.record)
 
     async def _race(
         self, trail: Trail, pool: Pool, first: Sent, timeout_s: float, after_s: float
@@ -165,7 +199,7 @@ class Requests:
         model, request = pool.spec.request_model, trail.asked
 
         async def second() -> Outcome | None:
-            async with pool.slot(request.estimated_tokens(), AHEAD_OF_ALL) as slot:
+            async with pool.slot(pool.estimated(request), AHEAD_OF_ALL) as slot:
                 if not slot.granted or self.halt.stopping:
                     return None
                 if not self.purse.take(trail.record.route, sent[0].attempt.cost or 0):

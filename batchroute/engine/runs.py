@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import resource
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,21 @@ import polars as pl
 from msgspec import structs
 
 from batchroute.core.errors import BatchrouteError, BudgetError, JobError, OutputError
-from batchroute.core.money import Rates, picodollars
+from batchroute.core.money import picodollars
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.beginnings import Beginning
+from batchroute.engine.bundles import BundlingPool
 from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.copying import Copying
+from batchroute.engine.deliveries import Deliveries
+from batchroute.engine.demands import Demands
 from batchroute.engine.endings import Ended
 from batchroute.engine.exports import Exporter
 from batchroute.engine.feed import Feed
+from batchroute.engine.forms import answer_forms, parsed_type
 from batchroute.engine.gauges import Gauges
 from batchroute.engine.halts import Halt
 from batchroute.engine.lineups import Lineup
@@ -36,17 +40,20 @@ from batchroute.engine.openings import (
     check_bounded,
     check_priced,
     model_context,
-    model_price,
+    model_rates,
+    models_asked,
     opened,
     order,
     prompt_warnings,
-    routed,
     router,
+    wishes,
 )
 from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
 from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_over
+from batchroute.engine.shortcuts import Answering, Shortcuts
+from batchroute.engine.signals import Ear
 from batchroute.engine.stops import GRACE_S, Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
@@ -57,21 +64,28 @@ from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
 from batchroute.io.store import STORE_NAME, Store
+from batchroute.io.tables import VECTOR as VECTORS
 from batchroute.io.tables import carried_text, carried_value, kept_types, packed_types
 from batchroute.job.deadlines import moment
-from batchroute.job.jobs import Job
+from batchroute.job.endpoints import VECTOR
+from batchroute.job.jobs import Job, Route
 from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
+from batchroute.routing.estimates import Estimator
 from batchroute.routing.fingerprints import Fingerprints
+from batchroute.routing.forms import Formed
 from batchroute.routing.medians import Median
-from batchroute.routing.routes import Router
+from batchroute.routing.routes import Router, RouteRule
 from batchroute.routing.selections import Selection
 from batchroute.routing.soundness import Soundness
 from batchroute.routing.strategies import Strategy
+from batchroute.routing.wishes import Wishes
 
 FILES_BESIDE_SLOTS = 128
+MOST_IN_BUNDLES = 16_384
+"""Records of one model that are in motion at once where they share requests: each is a coroutine with its text."""
 
 T = TypeVar("T")
 Connect = Callable[[Job], AbstractAsyncContextManager[Mapping[str, Provider]]]
@@ -86,13 +100,14 @@ async def run(
     clock: Clock | None = None,
     connect: Connect = connected,
     watch: Watch | None = None,
+    ear: Ear | None = None,
 ) -> T:
     """Bring the job's output directory up to date with its input.
 
     Raises BatchrouteError for what prevents the run from starting, or damages its output; what stops it in
     between is told by how it ended. `sum_up` writes what else belongs to the output, `conclude` makes of the end what is
     returned: everything is closed then, but the directory still held. In between the output is copied, where it is to
-    be. `watch` is called about twice a second.
+    be. `watch` is called about twice a second; `ear` hears signals where this is not the main thread.
     """
     clock = clock or Clock()
     _open_files_for(job)
@@ -105,6 +120,7 @@ async def run(
                 async with AsyncExitStack() as stack:
                     copying = await _copying(job, options, stack)
                     pipeline = await _assemble(job, options, clock, connect, stack)
+                    pipeline.ear = ear or pipeline.ear
                     if copying is not None:
                         pipeline.exported = copying.due
                     ended = await pipeline.run(_all(watches))
@@ -196,6 +212,8 @@ class _Asked:
     opened: Opened
     due_at: float | None
     kept: dict[str, pl.DataType]
+    wishes: Wishes | None
+    demands: Demands
 
     @classmethod
     def of(cls, job: Job, options: Options, clock: Clock) -> "_Asked":
@@ -208,8 +226,10 @@ class _Asked:
         today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
         check_bounded(job, today)
         check_priced(job, today)
-        kept = kept_types(job.output.keep, found.source.schema)
-        return cls(job, options, clock, selection, found, due_at, kept)
+        kept = {**parsed_type(job), **kept_types(job.output.keep, found.source.schema)}
+        if job.vectors is not None:
+            kept[VECTOR] = VECTORS
+        return cls(job, options, clock, selection, found, due_at, kept, wishes(job, today), Demands.of(job))
 
 
 async def _assemble(
@@ -233,6 +253,7 @@ async def _start_over(asked: _Asked) -> None:
             asked.selection,
             max_bad=job.input.max_bad,
             limit=asked.options.limit,
+            wishes=asked.wishes,
         )
         await beginning.refuse_if_mostly_bad()
     start_over(job.output.path)
@@ -256,13 +277,15 @@ def _pipeline(
     asked: _Asked, providers: Mapping[str, Provider], exporter: Exporter, stack: AsyncExitStack
 ) -> Pipeline:
     job, clock, store, halt, tally = asked.job, asked.clock, exporter.store, Halt(), Tally()
-    pools = _pools(job, providers, clock, halt)
+    pools = open_pools(job, models_asked(job), providers, clock, halt)
     run_id = _run_id(clock)
     commits = Commits(store)
     rules = router(job)
     adapters = {name: pool.spec.adapter for name, pool in pools.items() if pool.spec.adapter is not None}
-    heads = _heads(pools, rules)
-    window = Window(shares(heads, job.window))
+    wished = asked.wishes
+    together = 1 if job.vectors is None else job.vectors.batch
+    heads = _heads(pools, [*rules.rules, *(wished.rules if wished else ())], together=together)
+    window = Window(shares(heads, job.window, pictured=bool(job.prompt.images)))
     backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
     stops = Stops(
@@ -275,25 +298,21 @@ def _pipeline(
         max_wait_s=asked.options.max_wait_s,
         due_at=asked.due_at,
     )
-    twins = None
-    if job.dedupe:
-        twins = Twins(run_id=run_id, directory=exporter.directory, store=store, commits=commits, clock=clock)
-    cache = None
-    if job.cache is not None:
-        cache = Cache(
-            job.cache,
-            run_id=run_id,
-            pools=pools,
-            rules=rules.rules,
-            known_as=job.known_as,
-            commits=commits,
-            clock=clock,
-            reads=asked.options.use_cache,
-            last_resorts=[
-                name for name, route in job.routes.items() if route.last_resort and route.last_resort.cache
-            ],
-        )
+    demands, formed = asked.demands, answer_forms(job)
+    cache = _cache(asked, pools, rules, formed)
+    if cache is not None:
         stack.callback(cache.close)
+    answering = Answering(run_id, pools, clock, Deliveries(commits))
+    twins = None
+    if job.dedupe is not False:
+        twins = Twins(
+            directory=exporter.directory,
+            store=store,
+            give=answering.repeat,
+            forms=formed,
+            vectors=job.vectors is not None,
+        )
+    shortcuts = None if twins is None and cache is None else Shortcuts(backlog, twins, cache, answering)
     prompts, _, source = asked.opened
     return Pipeline(
         run_id=run_id,
@@ -308,12 +327,15 @@ def _pipeline(
         tally=tally,
         window=window,
         backlog=backlog,
-        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters, twins, cache),
-        purse=Purse(_allotment(job), lambda what: halt.stop(_used_up(what))),
+        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters, shortcuts),
+        purse=Purse(allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
-        lineups=_lineups(job, pools),
+        lineups=_lineups({**job.routes, **(wished.routes if wished else {})}, pools),
+        demands=demands,
+        forms=formed,
         twins=twins,
         cache=cache,
+        deliveries=answering.deliveries,
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
@@ -327,8 +349,7 @@ def _feed(
     tally: Tally,
     rules: Router,
     adapters: Mapping[str, Adapter],
-    twins: Twins | None,
-    cache: Cache | None,
+    shortcuts: Shortcuts | None,
 ) -> Feed:
     job = asked.job
     prompts, classifier, source = asked.opened
@@ -348,14 +369,36 @@ def _feed(
         retry_failed=asked.options.retry_failed,
         soundness=Soundness(bound=job.input.max_bad),
         selection=asked.selection,
-        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}, adapters),
+        fingerprints=Fingerprints(
+            {name: job.known_as(name) for name in job.models}, adapters, dedupe=job.dedupe
+        ),
         comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
-        twins=twins,
-        cache=cache,
+        wishes=asked.wishes,
+        shortcuts=shortcuts,
     )
 
 
-def _allotment(job: Job) -> Allotment:
+def _cache(
+    asked: _Asked, pools: Mapping[str, Pool], rules: Router, forms: Mapping[str, Formed]
+) -> Cache | None:
+    job = asked.job
+    if job.cache is None:
+        return None
+    return Cache(
+        job.cache,
+        pools=pools,
+        rules=rules.rules,
+        forms=forms,
+        checks=asked.demands.checks,
+        known_as=job.known_as,
+        clock=asked.clock,
+        reads=asked.options.use_cache,
+        outlasting=any(each.cache for each in asked.demands.last_resorts.values()),
+    )
+
+
+def allotment(job: Job) -> Allotment:
+    """What the job may spend."""
     budget = job.budget
     if budget is None:
         return Allotment()
@@ -388,29 +431,33 @@ def _due_at(job: Job, options: Options, clock: Clock) -> float | None:
     return min(times, default=None)
 
 
-def _heads(pools: Mapping[str, Pool], rules: Router) -> dict[str, int]:
-    """The models that routes begin with, in the job's order, and the most slots that any model of theirs has: a
+def _heads(pools: Mapping[str, Pool], rules: Sequence[RouteRule], *, together: int) -> dict[str, int]:
+    """The models that routes begin with, in the job's order, and the most slots that any model of theirs has, each
+    for so many records together: a
     model that takes over for a smaller one is to be used to the full. So are models that stand for one another,
     together; and where models are declared not to take every record, any of them may be the first that can.
     """
     heads: dict[str, int] = {}
-    for rule in rules.rules:
+    for rule in rules:
         groups = rule.groups or tuple((model,) for model in rule.models)
         slots = max(sum(pools[model].spec.concurrency for model in group) for group in groups)
         for head in rule.models if rule.spread else rule.models[:1]:
-            heads[head] = max(slots, heads.get(head, 0))
+            heads[head] = max(min(slots * together, max(slots, MOST_IN_BUNDLES)), heads.get(head, 0))
     return heads
 
 
-def _lineups(job: Job, pools: Mapping[str, Pool]) -> dict[str, Lineup]:
+def _lineups(routes: Mapping[str, Route], pools: Mapping[str, Pool]) -> dict[str, Lineup]:
     """Of the routes that choose; the models among which one goes by their speed are timed from now on."""
     lineups: dict[str, Lineup] = {}
-    for name, route in job.routes.items():
+    for name, route in routes.items():
         choice = order(route)
         if choice is None:
             continue
         bound = None if route.max_cost is None else picodollars(route.max_cost)
         lineups[name] = Lineup(order=choice, pools=pools, max_cost=bound)
+        if choice.strategy is Strategy.CHEAPEST or bound is not None:
+            for model in route.models:
+                pools[model].estimator = pools[model].estimator or Estimator()
         if choice.strategy is Strategy.FASTEST:
             for model in route.models:
                 pools[model].median = pools[model].median or Median()
@@ -447,19 +494,26 @@ def _shared_limits(pools: Mapping[str, Pool]) -> list[str]:
     return warnings
 
 
-def _pools(job: Job, providers: Mapping[str, Provider], clock: Clock, halt: Halt) -> dict[str, Pool]:
+def open_pools(
+    job: Job, models: Collection[str], providers: Mapping[str, Provider], clock: Clock, halt: Halt
+) -> dict[str, Pool]:
+    """The pools of these declared models, in the job's order."""
     on = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
-    asked = routed(job)
     return {
-        name: Pool(_pool_spec(name, job, on), providers[model.provider], clock, halt.change)
+        name: _pool(job, _pool_spec(name, job, on), providers[model.provider], clock, halt)
         for name, model in job.models.items()
-        if name in asked
+        if name in models
     }
+
+
+def _pool(job: Job, spec: PoolSpec, provider: Provider, clock: Clock, halt: Halt) -> Pool:
+    if job.vectors is None or job.vectors.batch == 1:
+        return Pool(spec, provider, clock, halt.change)
+    return BundlingPool(spec, provider, clock, halt.change, batch=job.vectors.batch)
 
 
 def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
     model = job.models[name]
-    price = model_price(job, name, on)
     return PoolSpec(
         model=name,
         provider=model.provider,
@@ -470,7 +524,7 @@ def _pool_spec(name: str, job: Job, on: dt.date) -> PoolSpec:
         timeout_s=model.timeout,
         hedged=model.hedge,
         context=model_context(job, name),
-        rates=Rates.of(price) if price else None,
+        rates=model_rates(job, name, on),
         adapter=Adapter.of(job.adaptation(name)),
     )
 

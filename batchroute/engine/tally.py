@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from batchroute.core.attempts import Attempt
+from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.results import Result, Status
 from batchroute.engine.pools import PoolStatistics
 
@@ -38,6 +38,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Finished records of this run that shared the answer of an equal one."""
     cached: int = 0
     """Finished records of this run that were answered from the cache."""
+    spared: int | None = None
+    """What these answers cost when they were asked for, at today's prices, picodollars; None where none is known."""
 
 
 @dataclass
@@ -48,7 +50,8 @@ class Tally:
     now, `left_out` the pending ones that this run was not asked for; `cost` is what this run has spent, picodollars;
     `unpriced` are the attempts whose cost is unknown, `errors` those that failed, by error type; `failed_over` are the
     finished records that needed a failover; `repeated` are the finished records that shared the answer of an equal
-    one, `cached` those that were answered from the cache.
+    one, `cached` those that were answered from the cache, `spared` is what both would have cost, picodollars, None as
+    long as that is known of none.
     """
 
     read: int = 0
@@ -62,6 +65,7 @@ class Tally:
     failed_over: int = 0
     repeated: int = 0
     cached: int = 0
+    spared: int | None = None
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
     def count(self, attempt: Attempt | None, result: Result | None) -> None:
@@ -78,6 +82,15 @@ class Tally:
             self.unpriced += 1
         else:
             self.cost += attempt.cost
+
+    def count_unsent(self, attempt: Attempt, spared: int | None) -> None:
+        """Count a line that stands for an answer which was there already; None: nobody knows what it would have cost."""
+        if attempt.cost_basis is CostBasis.CACHE:
+            self.cached += 1
+        else:
+            self.repeated += 1
+        if spared is not None:
+            self.spared = spared + (self.spared or 0)
 
     @property
     def finished(self) -> int:

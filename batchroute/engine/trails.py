@@ -4,11 +4,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from batchroute.core.attempts import Attempt
 from batchroute.core.records import Fault, Labels
 from batchroute.core.requests import Request
-from batchroute.core.responses import ErrorType, Failure
+from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import NOTHING_SPENT, Totals
-from batchroute.engine.pools import Pool
+from batchroute.engine.pools import Pool, Slot
+from batchroute.routing.forms import Formed
 from batchroute.routing.suspicions import Suspicion
 from batchroute.routing.verdicts import counts
 
@@ -22,8 +24,8 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns,
     `fingerprint` that of the request. Of a record that was answered before, `paid` is what had been spent on it then, in
     picodollars: that is no part of `carried`, as it is no part of what the next answer may cost.
-    `head` is the model in whose share of the window it counts. `digest` is that of the request on its route, None
-    where records do not share answers.
+    `head` is the model in whose share of the window it counts. `variant` is what its own wishes have made of its route;
+    empty: it is as declared. `tail` makes a digest of its fingerprint; None: it shares no answer with another record.
     """
 
     seq: int
@@ -37,7 +39,41 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     carried: Totals = NOTHING_SPENT
     fingerprint: int | None = None
     paid: int = 0
-    digest: bytes | None = None
+    variant: str = ""
+    tail: int | None = None
+
+    @property
+    def lineup(self) -> str:
+        """What decides in which order it tries its models, by name."""
+        return self.variant or self.route
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """An answer that checks refused, and how many of them; `score` is the judge's where it was asked."""
+
+    model: str
+    provider: str
+    response: Response
+    latency_s: float
+    refusals: int
+    score: float | None = None
+
+    def at_least(self, other: "Kept") -> bool:
+        """Whether it is as good as another one, by the number of refusals, then by the score."""
+        return (self.refusals, -(self.score or 0.0)) <= (other.refusals, -(other.score or 0.0))
+
+
+class Exchange(Struct):
+    """A request and how it ended, `latency_s` seconds after it was sent."""
+
+    slot: Slot
+    attempt: Attempt
+    outcome: Outcome
+    latency_s: float
+    outrun: "Exchange | None" = None
+    """The same request sent twice: the one that does not count."""
+    reserved: int = 0
+    """What was set aside for the second one, picodollars."""
 
 
 class Trail(Struct):
@@ -78,6 +114,23 @@ class Trail(Struct):
     failure: Failure | None = None
     failed: Pool | None = None
     """Where the latest failure came from."""
+    best: Kept | None = None
+    """The best answer that was refused, where one of those is better than none."""
+    judged: Exchange | None = None
+    """The answer that a judge has the last word on."""
+    settled: int = 0
+    """What an answer that is being judged has cost, picodollars: spent, and not yet in the ledger."""
+    form: Formed | None = None
+    """What its answer has to be; None for any text."""
+    repairing: bool = False
+    """Whether the next request sends an answer back."""
+    repaired: frozenset[str] = frozenset()
+    """The models that were sent an answer of theirs back."""
+
+    def keep(self, kept: Kept) -> None:
+        """Remember a refused answer if none before it was better."""
+        if self.best is None or kept.at_least(self.best):
+            self.best = kept
 
     @classmethod
     def of(cls, record: Admitted) -> "Trail":

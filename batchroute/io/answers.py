@@ -47,6 +47,8 @@ class Kept(Struct, frozen=True, array_like=True):
     finish_reason: str | None
     usage: Usage | None
     response_model: str | None
+    vectors: tuple[bytes, ...] = ()
+    """Of a request for vectors, which has no content."""
 
 
 class Answers:

@@ -72,13 +72,16 @@ def _part_finding(directory: Path, part: Part) -> Finding | None:
 def disagreements(directory: Path, manifest: Manifest, store: Store, strays: str = PARTS) -> list[Finding]:
     """Where the manifest, the state and the names in the folders do not fit together.
 
-    `strays` is the pattern of names that only runs may use in the folders of parts.
+    `strays` is the pattern of names that only runs may use in the folders of parts. What an export that was cut off
+    replaces is as the manifest lists it: a run that resumed it may have listed it anew, and been cut off, too, before
+    the state knew.
     """
     known = {part.path: part for part in store.parts()}
     listed = {part.path: part for part in manifest.parts()}
     again = rewritten(store)
+    replaced = {path for path, part in listed.items() if part.replacement and store.exporting() is not None}
     return [
-        *_unlisted(known, listed, again),
+        *_unlisted(known, listed, again | replaced),
         *_unknown_to(store, listed, again),
         *_strays(directory, strays, known.keys() | listed.keys() | again),
     ]

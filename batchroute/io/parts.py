@@ -57,10 +57,13 @@ def read_totals(directory: Path, path: str, record_ids: Collection[str]) -> dict
     )
 
 
-def read_answers(directory: Path, path: str, record_ids: Collection[str]) -> list[Result]:
-    """The answers of these records in a part of results, without what is only their own. Raises OutputError."""
+def read_answers(
+    directory: Path, path: str, record_ids: Collection[str], vector: str | None = None
+) -> list[Result]:
+    """The answers of these records in a part of results, with the vectors in this column. Raises OutputError."""
+    columns = ANSWER_COLUMNS if vector is None else [*ANSWER_COLUMNS, vector]
     return answers_by_id(
-        pl.read_parquet(io.BytesIO(_read(directory, path)), columns=ANSWER_COLUMNS), record_ids
+        pl.read_parquet(io.BytesIO(_read(directory, path)), columns=columns), record_ids, vector
     )
 
 

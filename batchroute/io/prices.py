@@ -2,17 +2,24 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from msgspec import Struct, structs
+
+from batchroute.core.errors import JobError
 from batchroute.core.money import Price, Threshold
+from batchroute.job.problems import nearest
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 _KINDS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+
+_TIER_KEYS = ("service_tier", "processing")
+"""What a tier goes by in the table: the first is told by answers, the second is `batch`."""
 
 # Charges of every request that token counts alone do not tell. A price without them would be too low.
 _UNCOUNTED = (
@@ -67,6 +74,39 @@ def resolve_context(*, provider_url: str | None, provider_name: str, model: str)
     return None
 
 
+class KnownModel(Struct, frozen=True, kw_only=True):
+    """A model of the price list. `price` is that of the day, None where it is unknown; `context` in tokens."""
+
+    provider: str
+    model: str
+    price: Price | None
+    context: int | None
+    on: dt.date
+
+
+def known_models(on: dt.date, provider: str | None = None) -> list[KnownModel]:
+    """The models of the shipped price list, or of one provider as the list calls it, in its order.
+
+    Raises JobError for a provider that it does not know.
+    """
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415  as above
+
+    everyone = get_snapshot().providers
+    asked = [one for one in everyone if provider is None or one.id == provider.lower()]
+    if not asked:
+        names = [one.id for one in everyone]
+        raise JobError(
+            f"the price list knows no provider {provider!r}{nearest(provider or '', names) or '. It knows ' + ', '.join(names)} [price_provider]"
+        )
+    return [
+        KnownModel(
+            provider=one.id, model=found.id, price=_dearest(found, on), context=found.context_window, on=on
+        )
+        for one in asked
+        for found in one.models
+    ]
+
+
 def _billing(everyone: list["Provider"], url: str | None, name: str) -> list["Provider"]:
     """Who may send the bill, the likeliest first: the providers of the host, else the one of the name."""
     by_host = [one for one in everyone if url is not None and _serves(one.api_pattern, url)]
@@ -81,10 +121,44 @@ def _serves(pattern: str, url: str) -> bool:
 
 
 def _dearest(model: "ModelInfo", day: dt.date) -> Price | None:
+    """The day's highest price, with those of the tiers that are known then."""
+    hours = _hours(model, day)
+    standard = _highest(model, hours, None)
+    if standard is None or not model.price_variants:
+        return standard
+    tiers = {name: _highest(model, hours, asked) for name, asked in _tiers(model, hours).items()}
+    return structs.replace(
+        standard, tiers={name: price for name, price in tiers.items() if price is not None}
+    )
+
+
+def _hours(model: "ModelInfo", day: dt.date) -> list[dt.datetime]:
+    """Every half hour of the day; its noon alone where the price depends on no hour."""
     midnight = dt.datetime.combine(day, dt.time(), dt.UTC)
-    hours = (midnight + dt.timedelta(minutes=30 * half) for half in range(48))
-    prices = [price for hour in hours if (price := _price(model.get_prices(hour))) is not None]
+    listed = model.prices if isinstance(model.prices, list) else []
+    if all(
+        hasattr(each.constraint, "start_date")
+        for each in (*listed, *(model.price_variants or ()))
+        if each.constraint
+    ):
+        return [midnight + dt.timedelta(hours=12)]
+    return [midnight + dt.timedelta(minutes=30 * half) for half in range(48)]
+
+
+def _highest(model: "ModelInfo", hours: list[dt.datetime], asked: Mapping[str, str] | None) -> Price | None:
+    prices = [price for hour in hours if (price := _price(model.get_prices(hour, asked))) is not None]
     return max(prices, key=lambda price: price.input + price.output, default=None)
+
+
+def _tiers(model: "ModelInfo", hours: list[dt.datetime]) -> dict[str, Mapping[str, str]]:
+    """The tiers that have a price of their own all day, with what the table calls them."""
+    found: dict[str, Mapping[str, str]] = {}
+    for variant in model.price_variants or ():
+        (key, name), *further = variant.when.items()
+        lasting = variant.constraint is None or all(map(variant.constraint.active, hours))
+        if not further and key in _TIER_KEYS and name != "default" and lasting:
+            found[name] = variant.when
+    return found
 
 
 def _price(listed: "ModelPrice") -> Price | None:

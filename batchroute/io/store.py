@@ -8,6 +8,7 @@ is projected into parts.
 One connection, one thread: SQLite before 3.51.3 can corrupt a database that several connections checkpoint.
 """
 
+import errno
 import os
 import sqlite3
 import zlib
@@ -38,14 +39,17 @@ _SCHEMA = """
 create table meta(key text primary key, value text not null) without rowid;
 create table records(seq integer primary key, record_id text not null unique, state integer not null,
                      file text not null, line integer not null,
-                     request integer, stale integer not null default 0, part integer, digest blob);
+                     request integer, stale integer not null default 0, part integer, tail integer);
 create table journal(id integer primary key, results integer not null, payload blob not null);
 create table dead_letters(seq integer primary key, payload blob not null);
 create table carried(seq integer primary key, payload blob not null);
 create table reopened(seq integer primary key, part integer not null, totals blob not null);
 """
-"""`request` is the fingerprint of what an answer answers, `part` the number of the part that holds it, `digest` tells
-which other records it answers. Answered records that are asked again stand in `reopened` until their next result is in that part."""
+"""`request` is the fingerprint of what an answer answers, `part` the number of the part that holds it, `tail` tells with the
+fingerprint which other records it answers. Answered records that are asked again stand in `reopened` until their next result is in that part."""
+
+_ADDED = "create table if not exists told(question integer primary key, answer blob not null);"
+"""What classifying models have said. Beside the schema, as earlier versions of it lack nothing else."""
 
 _FROM_1 = """
 alter table records add column request integer;
@@ -53,11 +57,14 @@ alter table records add column stale integer not null default 0;
 alter table records add column part integer;
 create table reopened(seq integer primary key, part integer not null, totals blob not null);
 """
-_FROM_2 = "alter table records add column digest blob;"
+_FROM_2 = "alter table records add column tail integer;"
 _OLDER = {1: _FROM_1 + _FROM_2, 2: _FROM_2}
 """What brings a state of an earlier version up to this one."""
-_BY_DIGEST = "create index if not exists answered on records(digest) where digest notnull"
+_BY_DIGEST = "create index if not exists answered on records(request, tail) where tail notnull"
 """Made when it is needed first, since most jobs ask nothing twice: to keep it up costs every record."""
+_SHARED = "tail notnull and part notnull and state = 1 and seq not in (select seq from reopened)"
+"""An answer that is asked for again may be replaced in its part at any moment: it is nobody else's."""
+_ANSWERED = f"select record_id, part from records where request = ? and tail = ? and {_SHARED} limit 1"  # noqa: S608
 
 
 class State(IntEnum):
@@ -106,11 +113,17 @@ class Known(Struct, frozen=True, gc=False):
 
 
 class Group(Struct, array_like=True):
-    """One group commit. A result stands with the number of its record."""
+    """One group commit. A result stands with the number of its record.
+
+    `shares` are what records bear of an attempt that is entered under one of them; they add up to nothing. `told` are
+    answers of classifying models by question, which outlast the journal: what was paid for is not asked again.
+    """
 
     started: list[tuple[int, Attempt]]
     ended: list[tuple[int, Attempt]]
     results: list[tuple[int, Result]]
+    shares: list[tuple[int, Totals]] = []
+    told: list[tuple[int, bytes]] = []
 
     @classmethod
     def empty(cls) -> "Group":
@@ -147,8 +160,8 @@ class Export(Struct, frozen=True):
 class Settled(Struct, frozen=True):
     """What an export changes of the records: those that were answered, and the dead letters."""
 
-    answered: list[tuple[int, int | None, bytes | None, int]]
-    """(state, fingerprint, digest, number), as the update takes them."""
+    answered: list[tuple[int, int | None, int | None, int]]
+    """(state, fingerprint, tail, number), as the update takes them."""
     failed: list[tuple[int, Result]]
 
     @classmethod
@@ -160,7 +173,7 @@ class Settled(Struct, frozen=True):
             if result.status is Status.FAILED:
                 self.failed.append((seq, result))
             else:
-                self.answered.append((STATES[result.status], result.fingerprint, result.digest, seq))
+                self.answered.append((STATES[result.status], result.fingerprint, result.tail, seq))
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -310,6 +323,19 @@ class Store:
         found = self._read("select totals from reopened where seq = ?", (seq,))
         return (_decode_totals(found[0][0]).cost or 0) if found else 0
 
+    # What classifying models have said
+
+    def told(self, questions: Sequence[int]) -> dict[int, bytes]:
+        """Their answers to these questions, as far as they were asked; also those of earlier runs."""
+        found: dict[int, bytes] = {}
+        for start in range(0, len(questions), _AT_ONCE):
+            some = questions[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            found |= dict(
+                self._read(f"select question, answer from told where question in ({marks})", some)  # noqa: S608
+            )
+        return found
+
     # Answers that are out of date
 
     def mark(self, stale: Sequence[int], fresh: Sequence[int]) -> None:
@@ -349,34 +375,50 @@ class Store:
 
     # Answers that records share
 
-    def digests(self) -> Iterator[bytes]:
-        """The digests of all answers that are in parts."""
-        with _disk("read", self._path):
-            for (digest,) in self._db.execute("select digest from records where digest notnull"):
-                yield digest
+    def digests(self) -> Iterator[list[tuple[int, int]]]:
+        """The digests of all answers that are in parts, each a fingerprint and its tail, some thousand at a time.
 
-    def answered(self, digests: Sequence[bytes]) -> dict[bytes, tuple[str, int]]:
-        """For digests that are known, a record that was answered so and the number of the part with its answer."""
+        Nothing stays open in between: others may write, and the log may be moved into the database.
+        """
+        last = 0
+        while rows := self._read(
+            f"select seq, request, tail from records where seq > ? and {_SHARED} order by seq limit {_AT_ONCE}",  # noqa: S608
+            (last,),
+        ):
+            last = rows[-1][0]
+            yield [(request, tail) for _, request, tail in rows]
+
+    def answered(self, digests: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, int]]:
+        """For digests that are known, the first record that was answered so and the number of the part with its answer."""
+        found: dict[tuple[int, int], tuple[str, int]] = {}
         with _disk("read", self._path):
             self._db.execute(_BY_DIGEST)
-        marks = ",".join("?" * len(digests))
-        rows = self._read(
-            f"select digest, record_id, part from records where digest in ({marks})"  # noqa: S608
-            " and part notnull and state in (1, 3)",
-            digests,
-        )
-        return {digest: (record_id, part) for digest, record_id, part in rows}
+            for digest in digests:
+                row = self._db.execute(_ANSWERED, digest).fetchone()
+                if row is not None:
+                    found[digest] = row
+        return found
 
     # The journal
 
     def commit(self, group: Group) -> None:
         """Append one group to the journal. When it returns, a kill -9 cannot undo it."""
+        told, group.told = group.told, []
         payload = _encode(group)
-        with _disk("commit", self._path):
-            inserted = self._db.execute(
-                "insert into journal(results, payload) values(?, ?)", (len(group.results), _compress(payload))
-            )
-        self._apply(inserted.lastrowid or 0, group, len(payload))
+        if told:
+            with self._transaction():
+                number = self._append(group, payload)
+                self._db.executemany("insert or replace into told values(?, ?)", told)
+        else:
+            with _disk("commit", self._path):
+                number = self._append(group, payload)
+        self._apply(number, group, len(payload))
+
+    def _append(self, group: Group, payload: bytes) -> int:
+        inserted = self._db.execute(
+            "insert into journal(results, payload) values(?, ?)", (len(group.results), _compress(payload))
+        )
+        return inserted.lastrowid or 0
 
     def _apply(self, number: int, group: Group, size: int) -> None:
         self._position = Position(self._position.exported, number)
@@ -387,6 +429,9 @@ class Store:
             self._started.pop((seq, attempt.attempt), None)
             if seq not in finished and number > self._carried_to:
                 self._carried[seq] = self.carried(seq).plus(attempt)
+        for seq, share in group.shares:
+            if seq not in finished and number > self._carried_to:
+                self._carried[seq] = self.carried(seq).sharing(share)
         for seq in finished:
             self._carried.pop(seq, None)
         self._tail.append((number, Group([], group.ended, group.results)))
@@ -405,11 +450,14 @@ class Store:
         """
         if self._unsynced is not None:
             raise self._unsynced
-        position = self._position
+        packed = self._position.packed()
         try:
             with _disk("fsync", self._path):
                 os.fdatasync(self._wal)
-                os.pwrite(self._mark, position.packed(), 0)
+                if os.pwrite(self._mark, packed, 0) < len(
+                    packed
+                ):  # a disk that fills up takes what still fits
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OutputError as error:
             self._unsynced = error
             raise
@@ -501,7 +549,7 @@ class Store:
         again = self.reopened([*(seq for *_, seq in settled.answered), *(seq for seq, _ in settled.failed)])
         dead = [(seq, result) for seq, result in settled.failed if seq not in again]
         self._db.executemany(
-            f"update records set state = ?, request = ?, digest = ?, stale = 0, part = coalesce(part, {number}) where seq = ?",  # noqa: S608
+            f"update records set state = ?, request = ?, tail = ?, stale = 0, part = coalesce(part, {number}) where seq = ?",  # noqa: S608
             settled.answered,
         )
         self._db.executemany(
@@ -714,9 +762,12 @@ def _open(path: Path) -> sqlite3.Connection:
         if fresh or not db.execute("select count(*) from sqlite_master").fetchone()[0]:
             db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
         version = db.execute("pragma user_version").fetchone()[0]
+        if version == SCHEMA_VERSION:
+            db.execute(_ADDED)
         found = db.execute("pragma quick_check(1)").fetchone()[0]  # 0.3 s at a million records
         if found == "ok" and version in _OLDER:
             db.executescript(f"begin; {_OLDER[version]} pragma user_version = {SCHEMA_VERSION}; commit;")
+            db.execute(_ADDED)
             version = SCHEMA_VERSION
     if found != "ok":
         db.close()

@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import json
 import re
+import struct
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -14,10 +15,13 @@ from msgspec import Struct, structs
 from batchroute.core.attempts import Attempt
 from batchroute.core.errors import OutputError
 from batchroute.core.responses import Usage
-from batchroute.core.results import Result, Status, Totals
+from batchroute.core.results import PARSED, Result, Status, Totals
+from batchroute.io.parsed import parsed_series, realigned
 
 COST = pl.Decimal(38, 12)
 TIME = pl.Datetime("us", "UTC")
+VECTOR = pl.List(pl.Float32)
+"""Whatever their length: a column has one type in all parts, also where a model has come to make longer ones."""
 
 RESULTS: Mapping[str, pl.DataType] = {
     "record_id": pl.String(),
@@ -103,14 +107,17 @@ def ledger_frame(attempts: Sequence[Attempt]) -> pl.DataFrame:
 
 
 def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Results as columns, the carried input columns last."""
+    """Results as columns, the carried input columns last; `parsed` is one of them where no input column is."""
     columns = _columns(Result, results)
     columns |= _columns(Totals, columns["totals"])
     columns["finished_at"] = _times(columns["finished_at"])
     columns["cost_usd"] = columns["cost"]
     frame = _frame(columns, RESULTS)
     carried = [
-        _carried(name, kind, [values.get(name) for values in columns["kept"]]) for name, kind in kept.items()
+        _carried(name, kind, [values.get(name) for values in columns["kept"]])
+        if name != PARSED or any(name in values for values in columns["kept"])
+        else parsed_series(name, kind, columns["parsed"])
+        for name, kind in kept.items()
     ]
     return frame.with_columns(carried) if carried else frame
 
@@ -145,41 +152,52 @@ def totals_by_id(rows: pl.DataFrame, record_ids: Collection[str]) -> dict[str, T
 ANSWER_COLUMNS = [
     "record_id",
     "status",
+    "route",
     "model",
     "provider",
     "response",
     "finish_reason",
     "flag",
     "run_id",
+    *TOTALS_COLUMNS[1:],
 ]
 
 
-def answers_by_id(rows: pl.DataFrame, record_ids: Collection[str]) -> list[Result]:
-    """The answers of these records, as rows of results tell them; nothing of what is only their own."""
-    wanted = rows.filter(pl.col("record_id").is_in(list(record_ids))).select(ANSWER_COLUMNS)
+def answers_by_id(rows: pl.DataFrame, record_ids: Collection[str], vector: str | None = None) -> list[Result]:
+    """The answers of these records, as rows of results tell them: what they took, and nothing else of their own.
+
+    `vector` is the column of vectors, where those were asked for. A value that has a form is left out.
+    """
+    wanted = rows.filter(pl.col("record_id").is_in(list(record_ids)))
+    totals = totals_by_id(wanted, record_ids)
     return [
         Result(
-            record_id=record_id,
-            status=Status(status),
+            record_id=row["record_id"],
+            status=Status(row["status"]),
             task=None,
             complexity=None,
             classified_by=None,
-            route=None,
-            model=model,
-            provider=provider,
-            response=response,
-            finish_reason=finish_reason,
-            flag=flag,
+            route=row["route"],
+            model=row["model"],
+            provider=row["provider"],
+            response=row["response"],
+            finish_reason=row["finish_reason"],
+            flag=row["flag"],
             error_type=None,
             error_message=None,
-            totals=Totals(),
+            totals=totals[row["record_id"]],
             latency_s=None,
-            run_id=run_id,
+            run_id=row["run_id"],
             finished_at=0.0,
-            kept={},
+            kept={} if vector is None else {vector: _packed_vector(row[vector])},
         )
-        for record_id, status, model, provider, response, finish_reason, flag, run_id in wanted.iter_rows()
+        for row in wanted.iter_rows(named=True)
     ]
+
+
+def _packed_vector(values: list[float]) -> bytes:
+    """As an answer gives it: little-endian 32-bit floats."""
+    return struct.pack(f"<{len(values)}f", *values)
 
 
 def replaced_rows(
@@ -193,6 +211,8 @@ def replaced_rows(
     new = results_frame(results, kept)
     answered = new.filter(pl.col("status") != Status.FAILED.value)
     in_vain = new.filter(pl.col("status") == Status.FAILED.value).select(TOTALS_COLUMNS)
+    if PARSED in rows.columns and PARSED in new.columns:
+        rows = rows.with_columns(realigned(rows[PARSED], new[PARSED].dtype))
     places = rows.select("record_id").with_row_index("place")
     standing = _with_totals(rows.join(answered, on="record_id", how="anti"), in_vain)
     both = pl.concat([standing, answered], how="diagonal_relaxed")
@@ -304,6 +324,8 @@ def _carried(name: str, kind: pl.DataType, values: list[Any]) -> pl.Series:
     try:
         if isinstance(kind, pl.Decimal | pl.Date | pl.Time | pl.Datetime | pl.Duration):
             return _revived(pl.Series(name, values, dtype=pl.String), kind)
+        if kind == VECTOR:
+            return _vectors(name, values)
         if kind.is_integer():
             values = [int(value) if isinstance(value, str) else value for value in values]
         return pl.Series(name, values, dtype=kind, strict=True)
@@ -312,6 +334,18 @@ def _carried(name: str, kind: pl.DataType, values: list[Any]) -> pl.Series:
             f"kept column {name!r} is {kind} in this input, but was of another type in an earlier run. "
             "Finish that run with its own input, or start over with --fresh."
         ) from error
+
+
+def _vectors(name: str, values: list[Any]) -> pl.Series:
+    """Vectors from their bytes: 32-bit floats, least significant byte first."""
+    widths = {len(value) // 4 for value in values if value is not None}
+    if len(widths) == 1:
+        packed = pl.Series(name, values, dtype=pl.Binary)
+        return packed.bin.reinterpret(dtype=pl.Array(pl.Float32, widths.pop()), endianness="little").cast(
+            VECTOR
+        )
+    numbers = [None if value is None else struct.unpack(f"<{len(value) // 4}f", value) for value in values]
+    return pl.Series(name, numbers, dtype=VECTOR)
 
 
 def _revived(text: pl.Series, kind: pl.DataType) -> pl.Series:

@@ -1,6 +1,6 @@
 """The models of a route as a job file lists them, and how one of them is chosen: types, and what does not fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -93,9 +93,28 @@ def _unweighted(route: Node, path: KeyPath, strategy: Node, weights: Node | None
 
 
 def _models(route: Node) -> tuple[list[str], list[str]]:
-    """All models that the route lists, and those among which a strategy chooses."""
-    listed = route.child("models")
-    elements = listed.elements() if listed else []
+    """All models that the route lists, for whatever profile, and those among which a strategy chooses."""
+    every: dict[str, None] = {}
+    chosen: dict[str, None] = {}
+    for _, listed in lists(route):
+        found, among = _listed(listed.elements())
+        every |= dict.fromkeys(found)
+        chosen |= dict.fromkeys(among)
+    return list(every), list(chosen)
+
+
+def lists(route: Node) -> Iterator[tuple[KeyPath, Node]]:
+    """The lists of models of a route, one or one for each profile, with where they stand in it."""
+    models = route.child("models")
+    if models is None:
+        return
+    if not models.entries():
+        yield ("models",), models
+    for profile, listed in models.entries().items():
+        yield ("models", profile), listed
+
+
+def _listed(elements: Sequence[Node]) -> tuple[list[str], list[str]]:
     groups = [[node.text() for node in element.elements()] for element in elements if element.elements()]
     alone = [element.text() for element in elements if not element.elements()]
     groups = groups or [alone]

@@ -5,7 +5,7 @@ Only what a public page says; a job's own `adapt` wins member by member.
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from batchroute.job.adaptations import Adaptation
 from batchroute.job.presets import PresetName
@@ -68,6 +68,31 @@ FAMILIES: Final = (
     # docs.ollama.com/api/openai-compatibility (2026-10), the fields it reads: of the two limits max_tokens only.
     Family(presets=frozenset({"ollama"}), names=r".*", adaptation=Adaptation(rename=_OLD_CAP)),
 )
+
+
+ResponseFormat: TypeAlias = Literal["json_schema", "json_object", "text"]
+"""By which response_format a model can be asked for JSON; text: it has to be told in words."""
+
+# By preset, the first whose pattern is the whole name. A model that is not here is told in words, which every one takes.
+_FORMATS: Final[dict[PresetName, tuple[tuple[str, ResponseFormat], ...]]] = {
+    # developers.openai.com/api/docs/guides/structured-outputs (2026-02): gpt-4o-mini, gpt-4o-2024-08-06 and what came
+    # later; json_object with gpt-4-turbo and gpt-3.5-turbo, too.
+    "openai": (
+        (r"gpt-4o-2024-05-13|gpt-4-turbo.*|gpt-3\.5-turbo.*", "json_object"),
+        (
+            rf"(gpt-4o(-mini)?|gpt-4\.1(-mini|-nano)?|gpt-5(\.\d+)?(-mini|-nano)?|o1|o3|o3-mini|o4-mini){_DATED}",
+            "json_schema",
+        ),
+    ),
+    # as api-docs.deepseek.com, JSON Output, says (2026-11)
+    "deepseek": ((r"deepseek-.*", "json_object"),),
+}
+
+
+def known_format(preset: PresetName | None, model: str) -> ResponseFormat:
+    """How the model that the provider of this preset calls by this name can be asked for JSON, as far as is known."""
+    formats = _FORMATS.get(preset, ()) if preset is not None else ()
+    return next((found for names, found in formats if re.fullmatch(names, model)), "text")
 
 
 def known(preset: PresetName | None, model: str) -> Adaptation | None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -19,29 +18,33 @@ from pydantic import (
     model_validator,
 )
 
-from batchroute.core.money import Price, Rates
 from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.budgets import Budget
 from batchroute.job.caches import Cache
-from batchroute.job.choices import ListedModels, RecordUsd, StrategyName, Weight, flat
+from batchroute.job.checks import Checks
+from batchroute.job.choices import RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
-from batchroute.job.families import known
+from batchroute.job.endpoints import Embeddings, EndpointName
+from batchroute.job.families import ResponseFormat, known, known_format
+from batchroute.job.forms import Form
 from batchroute.job.functions import FunctionName
+from batchroute.job.images import ImageColumns, ImageMegabytes
 from batchroute.job.key_files import KeyFilePath
 from batchroute.job.last_resorts import LastResort
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.presets import PRESETS, PresetName, named, preset_of
+from batchroute.job.prices import PriceSpec
+from batchroute.job.profiles import USUAL, ProfileName, Profiles, RouteModels
 from batchroute.job.simulation import Simulation
-from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, Usd, distinct
-from batchroute.job.stages import PythonStage, Stage
+from batchroute.job.spec import Key, Listed, Name, Positive, Seconds, Share, Spec, Text, distinct
+from batchroute.job.stages import LlmStage, PythonStage, Stage
 from batchroute.job.storage import SCHEME, ObjectUrl, StorageOptions
 
 Complexity: TypeAlias = Literal["simple", "medium", "hard"]
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
-_LEAST_PRICE = Decimal("0.0001")  # USD per million tokens; anything lower is a price per token by mistake
 
 
 def _words(value: Any) -> Any:
@@ -60,12 +63,6 @@ def _collected(path: Path) -> Path:
     if path.suffix != ".prom":
         raise ValueError("must end in .prom: Prometheus' node_exporter reads no other file. Rename it")
     return path
-
-
-def _plausible(price: Decimal) -> Decimal:
-    if 0 < price < _LEAST_PRICE:
-        raise ValueError("is too low for USD per million tokens. Multiply a price per token by 1000000")
-    return price
 
 
 class Input(Spec):
@@ -88,6 +85,15 @@ class Input(Spec):
     language: Text | None = Field(
         default=None,
         description="The column with a record's language, such as en or pt-BR, for models that declare languages.",
+    )
+    model: Text | None = Field(
+        default=None,
+        description="The column with the model that a record asks for: one of `models`, or auto, auto-cheap, auto-fast, "
+        "auto-best, auto-code or auto-free. With prompt.body: NAME, NAME.model is the model that the body names.",
+    )
+    profile: Text | None = Field(
+        default=None,
+        description="The column with a record's profile: budget, balanced or quality. Default: that of the job.",
     )
     max_bad: Share = Field(
         default=0.5,
@@ -156,6 +162,17 @@ class Prompt(Spec):
         default_factory=dict,
         description="Members of each request body, such as max_tokens and temperature.",
     )
+    images: ImageColumns = Field(
+        default=(),
+        description="Columns with images, for the last user message: URLs, paths within the folder of the input, or bytes.",
+    )
+    max_image_mb: ImageMegabytes = Field(
+        default=20.0, description="Megabytes that an image may have, at most 50. Default: 20."
+    )
+    image_folder: LocalPath | None = Field(
+        default=None,
+        description="The folder that paths of images begin in and may not lead out of. Default: that of the input file.",
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -170,6 +187,11 @@ class Prompt(Spec):
         if self.system is not None and self.user is None:
             raise ValueError("has system without user. Put it first in messages, as role: system")
         return self
+
+    def shape(self) -> dict[str, Any]:
+        """What of it shapes the answers. A prompt without images has the shape that it had before there were any."""
+        plain = self.model_dump(mode="json", exclude={"images", "max_image_mb", "image_folder"})
+        return {**plain, "images": self.images} if self.images else plain
 
 
 class Provider(Spec):
@@ -298,28 +320,6 @@ class Limits(Spec):
     )
 
 
-class PriceSpec(Spec):
-    """USD per million tokens."""
-
-    input: Annotated[Usd, AfterValidator(_plausible)] = Field(description="Per million input tokens.")
-    output: Annotated[Usd, AfterValidator(_plausible)] = Field(description="Per million output tokens.")
-    cached: Annotated[Usd, AfterValidator(_plausible)] | None = Field(
-        default=None, description="Per million input tokens read from the cache. Default: as input."
-    )
-    cache_write: Annotated[Usd, AfterValidator(_plausible)] | None = Field(
-        default=None, description="Per million input tokens written to the cache. Default: as input."
-    )
-
-    @model_validator(mode="after")
-    def _exact(self) -> Self:
-        Rates.of(self.price())
-        return self
-
-    def price(self) -> Price:
-        """The price, for arithmetic."""
-        return Price(input=self.input, output=self.output, cached=self.cached, cache_write=self.cache_write)
-
-
 class Model(Spec):
     """One choice to answer with: a provider, the name it knows the model by, limits and a price."""
 
@@ -353,6 +353,14 @@ class Model(Spec):
     )
     languages: Annotated[tuple[Text, ...], Listed, Field(min_length=1), AfterValidator(distinct)] | None = (
         Field(default=None, description="The languages it speaks, such as [en, de]. Default: every one.")
+    )
+    strengths: Annotated[tuple[Text, ...], Listed, AfterValidator(distinct)] = Field(
+        default=(),
+        description="Tasks that it is good at, such as [code, reason], for auto-best and auto-code.",
+    )
+    quality: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        default=None,
+        description="How good it is beside the others, 0 to 100, for auto names. Default: unranked, by its price.",
     )
 
 
@@ -400,10 +408,11 @@ class Route(Spec):
     model_config = ConfigDict(serialize_by_alias=True)  # what is dumped can be read again
 
     when: When = Field(default_factory=When, description="Which records it takes; `default` has none.")
-    listed: ListedModels = Field(
+    written: RouteModels = Field(
         alias="models",
         description="Keys of `models`, the first choice first, such as [mini, large]. Models in a list of their own, "
-        "such as [[east, west], backup], stand for one another: requests are spread over them.",
+        "such as [[east, west], backup], stand for one another: requests are spread over them. Or such a list for each "
+        "profile: {budget: [small], balanced: [mini, small], quality: [large, mini]}.",
     )
     strategy: StrategyName = Field(
         default="ordered",
@@ -417,21 +426,64 @@ class Route(Spec):
         default=None,
         description="USD that a record may be expected to cost: dearer models are left out for it.",
     )
-    last_resort: LastResort | None = Field(
-        default=None, description="What a record gets that no model answers. Default: it is a dead letter."
+    response: Form | None = Field(
+        default=None, description="What its answers have to be. Default: as the job says."
     )
+    checks: Checks = Field(
+        default=(),
+        description="What an answer must be like, such as [{min_chars: 20}, {refusal: true}]; one that is not is "
+        "refused, and the next model asked.",
+    )
+    keep_best: bool = Field(
+        default=False,
+        description="Where the checks refuse every answer: take the best one, flagged kept_best, rather than none.",
+    )
+    last_resort: LastResort | None = Field(
+        default=None,
+        description="What a record gets that no model has answered; its status is degraded. Default: it fails.",
+    )
+
+    _profile: ProfileName = PrivateAttr(default=USUAL)
+
+    @property
+    def profiled(self) -> bool:
+        """Whether each profile has models of its own."""
+        return isinstance(self.written, Profiles)
+
+    def chosen(self, profile: ProfileName) -> "Route":
+        """The same route with the models of this profile."""
+        route = self.model_copy()
+        route._profile = profile  # noqa: SLF001  of the same class
+        return route
+
+    @property
+    def listed(self) -> tuple[Any, ...]:
+        """The models of the chosen profile, groups as they are written."""
+        return self.written.of(self._profile) if isinstance(self.written, Profiles) else self.written
 
     @property
     def models(self) -> tuple[str, ...]:
-        """All models of the route, those of a group one after the other."""
+        """All models of the chosen profile, those of a group one after the other."""
         return flat(self.listed)
 
     def shape(self) -> dict[str, Any]:
         """What of it shapes the answers. A route without a choice has the shape that it had before there was one."""
         plain = {"when": self.when.model_dump(mode="json"), "models": list(self.models)}
+        chosen: dict[str, Any] = {"listed": self.listed, "strategy": self.strategy}
+        if isinstance(self.written, Profiles):
+            plain |= {"profile": self._profile, "profiles": self.written.model_dump(mode="json")}
         if self.listed == self.models and self.strategy == "ordered":
-            return plain
-        return {**plain, "listed": self.listed, "strategy": self.strategy}
+            chosen = {}
+        return {**plain, **chosen, **self._demands()}
+
+    def _demands(self) -> dict[str, Any]:
+        """What is asked of its answers, where anything is."""
+        demands = {
+            "checks": [check.model_dump(mode="json", exclude_none=True) for check in self.checks],
+            "keep_best": self.keep_best,
+            "last_resort": None if self.last_resort is None else self.last_resort.shape(),
+        }
+        return {name: value for name, value in demands.items() if value}
 
 
 class Job(Spec):
@@ -440,7 +492,14 @@ class Job(Spec):
     job: Name = Field(description="The name: small letters, digits, - and _.")
     input: Input = Field(description="Where the records come from.")
     output: Output = Field(description="Where results, ledger and manifest go.")
+    endpoint: EndpointName = Field(
+        default="chat",
+        description="What is asked of providers: chat (chat completions), responses, or embeddings for vectors.",
+    )
     prompt: Prompt = Field(description="How a record becomes a request.")
+    embeddings: Embeddings | None = Field(
+        default=None, description="How vectors are asked for; only with endpoint: embeddings."
+    )
     classify: Annotated[tuple[Stage, ...], Listed] = Field(
         default=(), description="Stages in order; the first that decides wins."
     )
@@ -452,6 +511,10 @@ class Job(Spec):
     )
     routes: Annotated[dict[Key, Route], Field(min_length=1)] = Field(
         description="First match wins; `default` closes the list."
+    )
+    profile: ProfileName = Field(
+        default=USUAL,
+        description="budget, balanced or quality: which models of routes with profiles answer. Default: balanced.",
     )
     baseline: Text | None = Field(
         default=None, description="The declared model that savings are measured against."
@@ -470,11 +533,15 @@ class Job(Spec):
     notify: Notify | None = Field(
         default=None, description="Whom a run tells how it goes when nobody watches it."
     )
+    response: Form | None = Field(
+        default=None,
+        description="What an answer has to be: JSON of a schema, or one of some labels. Default: any text.",
+    )
 
-    dedupe: bool = Field(
-        default=True,
-        description="Whether records that ask the same are sent once and share the answer. Switch it off where equal "
-        "requests are to be answered anew each time, as when many answers to one prompt are drawn.",
+    dedupe: bool | None = Field(
+        default=None,
+        description="Whether records that ask the same are sent once and share the answer. Default: they are, "
+        "unless their temperature is above 0: then as many answers as records are drawn.",
     )
 
     cache: Cache | None = Field(
@@ -486,7 +553,9 @@ class Job(Spec):
     _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Keep where the job came from; a job made in Python has no file."""
+        """Keep where the job came from; a job made in Python has no file. Tell its routes the profile."""
+        for route in self.routes.values():
+            route._profile = self.profile  # noqa: SLF001  a route has no profile but that of its job
         if isinstance(context, Origin):
             self._path = context.path
             self._warnings = context.warnings
@@ -515,10 +584,32 @@ class Job(Spec):
         """The name by which the provider knows a declared model."""
         return self.models[model].model or model
 
-    def known_as(self, model: str) -> tuple[str, str | None, str]:
-        """What a declared model is, whatever the job calls it: the kind and URL of its provider, and its name there."""
+    def known_as(self, model: str) -> tuple[str | None, ...]:
+        """What a declared model is, whatever the job calls it: the kind and URL of its provider, its name there, and
+        the endpoint where that is not chat.
+        """
         provider = self.providers[self.models[model].provider]
-        return provider.kind, provider.base_url, self.provider_model(model)
+        asked = () if self.endpoint == "chat" else (self.endpoint,)
+        return provider.kind, provider.base_url, self.provider_model(model), *asked
+
+    @property
+    def vectors(self) -> Embeddings | None:
+        """How vectors are asked for; None where answers are."""
+        return (self.embeddings or Embeddings()) if self.endpoint == "embeddings" else None
+
+    @property
+    def asks_by_body(self) -> bool:
+        """Whether the model that a record asks for is the one that its request body names."""
+        return self.prompt.body is not None and self.input.model == f"{self.prompt.body}.model"
+
+    def chosen(self, profile: ProfileName) -> "Job":
+        """The same job with another profile."""
+        routes = {name: route.chosen(profile) for name, route in self.routes.items()}
+        return self.model_copy(update={"profile": profile, "routes": routes})
+
+    def labelling(self) -> tuple[str, ...]:
+        """The declared models that stages of classification ask, each once."""
+        return tuple(dict.fromkeys(stage.llm.model for stage in self.classify if isinstance(stage, LlmStage)))
 
     def adaptation(self, model: str) -> Adaptation | None:
         """What requests to a declared model are changed in: as the job says, over what is known of it."""
@@ -527,10 +618,27 @@ class Job(Spec):
         adaptation = declared.adapt if family is None else declared.adapt.over(family)
         return adaptation if adaptation.changes else None
 
+    def form(self, route: str) -> Form | None:
+        """What the answers of a route have to be; None for any text."""
+        return self.routes[route].response or self.response
+
+    def answers_in(self, model: str) -> ResponseFormat:
+        """The response_format by which a declared model can be asked for JSON: as the job says, or as is known of it."""
+        declared, adaptation = self.models[model], self.adaptation(model)
+        if adaptation is not None and "response_format" in adaptation.drop:
+            return "text"
+        provider = self.providers[declared.provider]
+        known_as = known_format(provider.known_by, self.provider_model(model))
+        if declared.json_schema:
+            return "json_schema"
+        if declared.json_schema is None:
+            return "json_schema" if provider.kind == "simulator" else known_as
+        return "json_object" if known_as != "text" else "text"
+
     def fingerprint(self) -> str:
         """SHA-256 in hex of all that shapes the answers: never a key, a limit, a price or a path."""
         shape = {
-            "prompt": self.prompt.model_dump(mode="json"),
+            "prompt": self.prompt.shape(),
             "text": self.input.text,
             "classify": [stage.model_dump(mode="json") for stage in self.classify],
             "models": {
@@ -540,9 +648,18 @@ class Job(Spec):
             "providers": {name: [each.kind, each.base_url] for name, each in self.providers.items()},
             "routes": [[name, route.shape()] for name, route in self.routes.items()],
             **self._abilities(),
+            **self._wishes(),
             **self._functions(),
+            **self._forms(),
+            **self._asked(),
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
+
+    def _asked(self) -> dict[str, Any]:
+        """What is asked for where that is no chat completion; how many share a request changes no vector."""
+        if self.endpoint == "chat":
+            return {}
+        return {"endpoint": self.endpoint, "vectors": self.vectors.params() if self.vectors else None}
 
     def _adapted(self, model: str) -> list[Any]:
         """What requests to it are changed in, for the fingerprint; nothing where they are not."""
@@ -550,8 +667,11 @@ class Job(Spec):
         return [] if adaptation is None else [adaptation.model_dump(mode="json")]
 
     def _functions(self) -> dict[str, Any]:
-        """What the files say whose functions classify, where any do; what those files import is not looked at."""
+        """What the files say whose functions classify or check; what those files import is not looked at."""
         names = {stage.python for stage in self.classify if isinstance(stage, PythonStage)}
+        names |= {each.python for route in self.routes.values() for each in route.checks if each.python}
+        forms = map(self.form, self.routes)
+        names |= {form.pydantic for form in forms if form is not None and form.pydantic is not None}
         files = {name: FunctionName.of(name).file(self.directory) for name in sorted(names)}
         written = {
             name: hashlib.sha256(file.read_bytes()).hexdigest()
@@ -559,6 +679,21 @@ class Job(Spec):
             if file.exists()
         }
         return {"functions": written} if written else {}
+
+    def _wishes(self) -> dict[str, Any]:
+        """What records may choose themselves, where any may, and by what a model is chosen for them."""
+        asked = self.input.model_dump(mode="json", include={"model", "profile"}, exclude_none=True)
+        merits = {
+            name: [sorted(model.strengths), model.quality]
+            for name, model in self.models.items()
+            if self.input.model is not None
+        }
+        return {"wishes": [asked, merits]} if asked else {}
+
+    def _forms(self) -> dict[str, Any]:
+        """What answers have to be, by route, where they have to be anything."""
+        forms = {route: form.model_dump(mode="json") for route in self.routes if (form := self.form(route))}
+        return {"responses": forms} if forms else {}
 
     def _abilities(self) -> dict[str, Any]:
         """What models are declared to take, where any is; it decides which of them a record comes to."""

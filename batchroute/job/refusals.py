@@ -56,7 +56,10 @@ _WORDS: Final[dict[str | int, str]] = {
     "price": "job_price",
     "timeout": "job_duration",
     "sql": "job_sql",
+    "checks": "job_check",
+    "last_resort": "job_check",
     "python": "job_function",
+    "response": "job_response",
 }
 _RANGES: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}

@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Final, TypeAlias
 
-from batchroute.job import choices
+from batchroute.job import auto_names, checks, choices, endpoints, forms, images, profiles
 from batchroute.job.addresses import is_loopback, looks_real, names_a_secret
 from batchroute.job.documents import Node
 from batchroute.job.environment import in_storage_options, is_secret, leaves
@@ -37,6 +37,12 @@ def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     yield from _default_route(root)
     yield from _unreachable(root)
     yield from choices.misfits(root)
+    yield from profiles.misfits(root)
+    yield from auto_names.misfits(root)
+    yield from checks.misfits(root, origin)
+    yield from forms.misfits(root, origin)
+    yield from endpoints.misfits(root)
+    yield from images.misfits(root)
     yield from _speechless(root)
     yield from _overlap(root, origin)
     yield from _cache(root, origin)
@@ -107,7 +113,7 @@ def _undeclared(root: Node) -> Iterator[Problem]:
             for name, model in _children(root, "models")
             if (node := model.child("provider"))
         ],
-        "model": [*_routed(root), *_baseline(root)],
+        "model": [*_routed(root), *_labelling(root), *checks.judged(root), *_baseline(root)],
         "route": [(("budget", "per_route", name), node) for name, node in _capped(root)],
     }
     for word, found in uses.items():
@@ -145,11 +151,18 @@ def _unknown_name(word: str, name: str, path: KeyPath, node: Node, declared: Nod
 
 def _routed(root: Node) -> Iterator[tuple[KeyPath, Node]]:
     for name, route in _children(root, "routes"):
-        models = route.child("models")
-        for index, node in enumerate(models.elements() if models else ()):
-            path: KeyPath = ("routes", name, "models", index)
-            yield path, node
-            yield from (((*path, place), inner) for place, inner in enumerate(node.elements()))
+        for at, listed in choices.lists(route):
+            for index, node in enumerate(listed.elements()):
+                path: KeyPath = ("routes", name, *at, index)
+                yield path, node
+                yield from (((*path, place), inner) for place, inner in enumerate(node.elements()))
+
+
+def _labelling(root: Node) -> Iterator[tuple[KeyPath, Node]]:
+    classify = root.child("classify")
+    for index, stage in enumerate(classify.elements() if classify else ()):
+        if node := stage.find("llm", "model"):
+            yield ("classify", index, "llm", "model"), node
 
 
 def _speechless(root: Node) -> Iterator[Problem]:

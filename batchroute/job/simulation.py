@@ -20,6 +20,10 @@ FaultKind: TypeAlias = Literal[
     "truncated",  # 200, the answer cut in half, finish_reason length
     "empty",  # 200, content ""
     "refusal",  # 200, content null, a refusal
+    "unsure",  # 200, an answer that doubts itself
+    "placeholder",  # 200, an answer with something left to fill in
+    "short",  # 200, one word
+    "invalid",  # 200, an answer that is not of the form that was asked for
 ]
 """What can go wrong with an admitted request."""
 

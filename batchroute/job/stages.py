@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from batchroute.job.expressions import columns_of, parsed
 from batchroute.job.functions import FunctionName
+from batchroute.job.questions import LabelQuestion
 from batchroute.job.spec import Listed, Positive, Share, Spec, Text, distinct
 
 _KINDS = {
@@ -19,8 +20,9 @@ _KINDS = {
     "patterns": "patterns",
     "builtin": "builtin",
     "length": "length",
+    "llm": "llm",
 }
-_ADVICE = "Write one of column, patterns, builtin, length, sql or python, for example `builtin: tasks`"
+_ADVICE = "Write one of column, patterns, builtin, length, sql, python or llm, for example `builtin: tasks`"
 _BACKTRACKING = re.compile(r"(?<!\\)(?:\\\\)*(\(\?(?:=|!|<=|<!|>|P=)|\\[1-9])")
 _ONLY_PYTHON = (
     "bad escape",
@@ -201,6 +203,21 @@ class PythonStage(Spec):
         return set(self.columns)
 
 
+class LlmStage(Spec):
+    """Labels by a model that is asked about the records that no stage before has decided. Its requests are paid for.
+
+    `text` is the input column that it is shown; without it, the text that the prompt shows.
+    """
+
+    llm: LabelQuestion
+    text: Text | None = None
+    threshold: Share | None = None
+
+    def reads(self) -> set[str]:
+        """The input columns that it needs."""
+        return _named(self.text)
+
+
 def _named(*columns: str | None) -> set[str]:
     return {name for name in columns if name is not None}
 
@@ -233,7 +250,8 @@ Stage: TypeAlias = Annotated[
     | Annotated[BuiltinStage, Tag("builtin stage")]
     | Annotated[LengthStage, Tag("length stage")]
     | Annotated[SqlStage, Tag("sql stage")]
-    | Annotated[PythonStage, Tag("python stage")],
+    | Annotated[PythonStage, Tag("python stage")]
+    | Annotated[LlmStage, Tag("llm stage")],
     Discriminator(_kind),
     BeforeValidator(_recognised),
 ]

@@ -4,7 +4,7 @@ A typed decode takes the ordinary answer in one pass. What it does not take is r
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Final, TypeAlias
 
@@ -83,7 +83,7 @@ def judge(reply: Reply, request: Request, model: str) -> Outcome:
     try:
         answer = _decode(body)
     except (DecodeError, UnicodeDecodeError, RecursionError):
-        return _judge_patiently(reply, body, request, model)
+        return _judge_patiently(reply, request, model)
     choice = answer.choices[0]
     content = choice.message.content
     usage = _usage(answer.usage)
@@ -100,7 +100,7 @@ def judge(reply: Reply, request: Request, model: str) -> Outcome:
         or (answer.service_tier is not None and _tier_changed(request, answer.service_tier))
         or reply.extra
     ):
-        return _judge_patiently(reply, body, request, model)
+        return _judge_patiently(reply, request, model)
     return Response(
         content=content,
         finish_reason="stop",
@@ -133,7 +133,7 @@ def _asked_tier(params: bytes) -> str | None:
     return tier if isinstance(tier, str) else None
 
 
-class _Answer(Struct, frozen=True, kw_only=True):
+class Answer(Struct, frozen=True, kw_only=True):
     """A decoded answer and what is already known of it, whichever way it ends."""
 
     reply: Reply
@@ -198,17 +198,25 @@ def _flag_of_text(content: str, clean: str) -> str | None:
     return "control_chars" if _CONTROL.search(content) else None
 
 
-def _judge_patiently(reply: Reply, body: bytes, request: Request, model: str) -> Outcome:
+def _judge_patiently(reply: Reply, request: Request, model: str) -> Outcome:
+    return judge_fields(reply, request, model, _judge_completion)
+
+
+def judge_fields(reply: Reply, request: Request, model: str, judged: Callable[[Answer], Outcome]) -> Outcome:
+    """Judge an answer of any endpoint: what has to be JSON and no error here, what it says by `judged`."""
+    body = reply.body
     fields, fault = parse(body, reply.header)
     if reply.status < 200:
         return _unread(reply, body, ErrorType.PROTOCOL_VIOLATION)
     if not isinstance(fields, Mapping):
         return _unread(reply, body, fault or ErrorType.WRONG_SHAPE)
     reading = read_usage(fields.get("usage"))
-    answer = _Answer(reply=reply, request=request, model=model, fields=fields, reading=reading)
-    if fields.get("error"):
-        return _complaining(answer, body)
-    return _judge_choices(answer, fields.get("choices"))
+    answer = Answer(reply=reply, request=request, model=model, fields=fields, reading=reading)
+    return _complaining(answer, body) if fields.get("error") else judged(answer)
+
+
+def _judge_completion(answer: Answer) -> Outcome:
+    return judge_choices(answer, answer.fields.get("choices"))
 
 
 def _unread(reply: Reply, body: bytes, kind: ErrorType) -> Failure:
@@ -220,7 +228,7 @@ def _unread(reply: Reply, body: bytes, kind: ErrorType) -> Failure:
     return Failure(error_type=kind, message=cut(message), sent=True, http_status=reply.status)
 
 
-def _complaining(answer: _Answer, body: bytes) -> Failure:
+def _complaining(answer: Answer, body: bytes) -> Failure:
     """An error under a status that says success: what the status should have been decides."""
     said = complaint(answer.fields.get("error"), body[:MAX_MESSAGE_BYTES].decode(errors="replace"))
     kind = error_type_in_200(said)
@@ -228,7 +236,8 @@ def _complaining(answer: _Answer, body: bytes) -> Failure:
     return replace(refused, sent=maybe_billed(kind), retry_after_s=retry_after_s(answer.reply.header))
 
 
-def _judge_choices(answer: _Answer, choices: object) -> Outcome:
+def judge_choices(answer: Answer, choices: object) -> Outcome:
+    """Judge the choices of a chat completion, or what another endpoint says as such."""
     if not isinstance(choices, list) or not choices:
         return answer.refused(ErrorType.CHOICES_MISSING, "The answer has no choices.")
     choice = next(
@@ -261,7 +270,7 @@ def _unfinished(finish_reason: object, message: Mapping[str, object]) -> ErrorTy
 
 
 def _judge_message(
-    answer: _Answer, message: Mapping[str, object], finish_reason: str, flag: str | None
+    answer: Answer, message: Mapping[str, object], finish_reason: str, flag: str | None
 ) -> Outcome:
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal.strip():

@@ -5,12 +5,14 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from batchroute.core.requests import Request
+from batchroute.core.requests import Endpoint, Request
 from batchroute.core.responses import Failure, Outcome, Response
 from batchroute.job import jobs
+from batchroute.providers import embeddings, responses
 from batchroute.providers.accounts import Account
 from batchroute.providers.answers import judge
 from batchroute.providers.errors import failure
+from batchroute.providers.payloads import of_embeddings, of_responses
 from batchroute.providers.redaction import Keys, Redactor, keys_of, passwords
 from batchroute.providers.sdk import Sdk
 from batchroute.providers.transports import Transport
@@ -41,10 +43,26 @@ class HttpProvider:
     async def send(self, request: Request, model: str, *, timeout_s: float) -> Outcome:
         """See Provider."""
         try:
-            outcome = judge(await self._post(request.body(model), timeout_s=timeout_s), request, model)
+            if request.endpoint is Endpoint.CHAT:
+                outcome = judge(await self._post(request.body(model), timeout_s=timeout_s), request, model)
+            else:
+                outcome = await self._send_otherwise(request, model, timeout_s)
         except Exception as error:  # noqa: BLE001 # an attempt that fails is a value, whatever broke it
             outcome = failure(error)
         return self._redacted(outcome) if isinstance(outcome, Failure) else self._answered(outcome)
+
+    async def _send_otherwise(self, request: Request, model: str, timeout_s: float) -> Outcome:
+        if request.endpoint is Endpoint.RESPONSES:
+            body = of_responses(request, model)
+            reply = await self._post(body, timeout_s=timeout_s, path=responses.PATH)
+            return responses.judge(reply, request, model)
+        reply = await self._post(
+            of_embeddings(request, model),
+            timeout_s=timeout_s,
+            path=embeddings.PATH,
+            most_bytes=embeddings.most_bytes(request),
+        )
+        return embeddings.judge(reply, request, model)
 
     async def ping(self, timeout_s: float) -> Failure | None:
         """List the models, which costs nothing; None when the provider answers and accepts the credentials."""

@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_body_bytes", "_deadline", "_done", "_extra", "_gone", "_head_bytes", "_head_ended", "_headers", "_interim",
-        "_parser", "_received", "_reply", "_served", "_timer", "_tunnelling", "_unsent", "transport",
+        "_most_bytes", "_parser", "_received", "_reply", "_served", "_timer", "_tunnelling", "_unsent", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -62,10 +62,17 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         """May be older than the exchange: setting one for each costs more than looking again when it goes off."""
 
-    async def exchange(self, request: bytes, deadline: float, *, tunnelling: bool = False) -> Message:
+    async def exchange(
+        self,
+        request: bytes,
+        deadline: float,
+        *,
+        tunnelling: bool = False,
+        most_bytes: int = MAX_BODY_BYTES,
+    ) -> Message:
         """Send a request and read its reply until `deadline`, a time on the loop's clock.
 
-        A body that is too large is cut at one byte more than is allowed; the connection is lost then. A reply
+        A body of more than `most_bytes` is cut at one byte more than is allowed; the connection is lost then. A reply
         to CONNECT (`tunnelling`) ends with its head. Raises BrokenError; whatever it raises, the connection is gone.
         """
         if self.transport.is_closing():
@@ -74,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._done = loop.create_future()
         self._reply: Message | None = None
         self._tunnelling = tunnelling
+        self._most_bytes = most_bytes
         self._received = self._interim = 0
         self._extra = False
         self._begin()
@@ -191,10 +199,10 @@ class Connection(asyncio.Protocol):
             not self._head_ended and self._received > MAX_HEAD_BYTES * (1 + self._interim)
         ):
             self._break(ErrorType.HEADERS_TOO_LARGE, f"the head is longer than {MAX_HEAD_BYTES} bytes")
-        elif self._body_bytes > MAX_BODY_BYTES:
+        elif self._body_bytes > self._most_bytes:
             self._complete(reusable=False)
-        elif self._received > MAX_RAW_BYTES:
-            self._break(ErrorType.BODY_TOO_LARGE, f"more than {MAX_RAW_BYTES} bytes for one answer")
+        elif self._received > MAX_RAW_BYTES and self._received > 2 * self._most_bytes + MAX_HEAD_BYTES:
+            self._break(ErrorType.BODY_TOO_LARGE, f"more than {self._received - 1} bytes for one answer")
 
     def _lost(self) -> ErrorType:
         """A connection that was kept may have been dead already, which is not the fault of this request."""
@@ -208,7 +216,7 @@ class Connection(asyncio.Protocol):
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         status = self._parser.get_status_code()
-        self._reply = Message(status, self._headers, body[: MAX_BODY_BYTES + 1], reusable)
+        self._reply = Message(status, self._headers, body[: self._most_bytes + 1], reusable)
         self._begin()  # what may follow is no part of it
         if not self._done.done():
             self._done.set_result(None)

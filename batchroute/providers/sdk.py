@@ -36,18 +36,21 @@ class Sdk:
         # A default header that is omitted is not enough for the SDK's own check.
         self._headers = {"authorization": omit} if isinstance(authorization, Omit) else {}
 
-    async def post(self, body: bytes, *, timeout_s: float) -> Reply:
+    async def post(
+        self, body: bytes, *, timeout_s: float, path: str = PATH, most_bytes: int = MAX_BODY_BYTES
+    ) -> Reply:
         """See Transport."""
         return await self._within(
             timeout_s,
             self._client.post(
-                PATH,
+                path,
                 cast_to=httpx2.Response,
                 content=body,
                 options={"headers": self._headers},
                 stream=True,
                 stream_cls=AsyncStream[object],
             ),
+            most_bytes,
         )
 
     async def get(self, path: str, *, timeout_s: float) -> Reply:
@@ -67,14 +70,16 @@ class Sdk:
         """See Transport."""
         await self._client.close()
 
-    async def _within(self, timeout_s: float, asking: Awaitable[object]) -> Reply:
+    async def _within(
+        self, timeout_s: float, asking: Awaitable[object], most_bytes: int = MAX_BODY_BYTES
+    ) -> Reply:
         """Wall clock: the SDK's own timeouts begin again with every byte."""
         try:
             async with asyncio.timeout(timeout_s):
                 response = await asking
                 # The SDK hands out the response itself for this cast_to, streamed or not; its types say a stream.
                 assert isinstance(response, httpx2.Response)
-                return await _reply(response)
+                return await _reply(response, most_bytes)
         except TimeoutError as error:
             raise openai.APITimeoutError(self._asked) from error
 
@@ -84,16 +89,16 @@ async def _refuse(response: httpx2.Response) -> None:
         await _reply(response)
 
 
-async def _reply(response: httpx2.Response) -> Reply:
+async def _reply(response: httpx2.Response, most_bytes: int = MAX_BODY_BYTES) -> Reply:
     try:
-        body = await _body(response)
+        body = await _body(response, most_bytes)
         surplus = await _drop_surplus(response)
     except httpx2.TransportError as error:
         raise BodyLostError(message=type(error).__name__, request=response.request) from error
     finally:
         await response.aclose()
     reply = Reply(response.status_code, body, response.headers.get, surplus)
-    if reply.status >= 300 or len(body) > MAX_BODY_BYTES:
+    if reply.status >= 300 or len(body) > most_bytes:
         raise refusal(reply, response.headers, response.request)
     return reply
 
@@ -109,11 +114,11 @@ async def _drop_surplus(response: httpx2.Response) -> bool:
     return bool(octets)
 
 
-async def _body(response: httpx2.Response) -> bytes:
+async def _body(response: httpx2.Response, most_bytes: int) -> bytes:
     body = bytearray()
     async with aclosing(response.aiter_raw()) as chunks:
         async for chunk in chunks:
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
+            if len(body) > most_bytes:
                 break
-    return bytes(body)
+    return bytes(body[: most_bytes + 1])

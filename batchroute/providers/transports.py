@@ -20,6 +20,7 @@ KEEPALIVE_S: Final = 50.0
 """Seconds an idle connection is kept: less than the 60 s after which common load balancers drop theirs."""
 
 PATH: Final = "chat/completions"
+"""Where chat completions are asked for, below the base URL."""
 
 
 class Reply(Struct, frozen=True, gc=False):
@@ -38,10 +39,12 @@ class Reply(Struct, frozen=True, gc=False):
 class Transport(Protocol):
     """One way to reach a provider. It follows no redirect and retries nothing."""
 
-    async def post(self, body: bytes, *, timeout_s: float) -> Reply:
-        """Send a JSON body to the chat completions endpoint, within `timeout_s` seconds of wall clock.
+    async def post(
+        self, body: bytes, *, timeout_s: float, path: str = PATH, most_bytes: int = MAX_BODY_BYTES
+    ) -> Reply:
+        """Send a JSON body to a path below the base URL, within `timeout_s` seconds of wall clock.
 
-        Raises openai's APIConnectionError and APITimeoutError, and APIStatusError from status 300 on.
+        Of the reply's body no more than `most_bytes` are read. Raises openai's APIConnectionError and APITimeoutError, and APIStatusError from status 300 on.
         """
 
     async def get(self, path: str, *, timeout_s: float) -> Reply:
@@ -56,7 +59,7 @@ class BodyLostError(openai.APIConnectionError):
 
 
 class BodyTooLargeError(openai.APIConnectionError):
-    """The body is longer than MAX_BODY_BYTES; the rest was not read."""
+    """The body is longer than was to be read; the rest was not."""
 
 
 _STATUS_ERRORS: Final[dict[int, type[openai.APIStatusError]]] = {
@@ -74,7 +77,8 @@ def refusal(reply: Reply, headers: httpx2.Headers, request: httpx2.Request) -> o
     """The error of a reply whose status is 300 or more, as openai's client has it, or whose body is too large."""
     if reply.status >= 300:
         return _status_error(reply, headers, request)
-    return BodyTooLargeError(message=f"The body is longer than {MAX_BODY_BYTES} bytes.", request=request)
+    message = f"The body is longer than the {len(reply.body) - 1} bytes that are read."
+    return BodyTooLargeError(message=message, request=request)
 
 
 def _status_error(reply: Reply, headers: httpx2.Headers, request: httpx2.Request) -> openai.APIStatusError:

@@ -47,9 +47,14 @@ class Wire:
         self._idle: dict[Connection, float] = {}
         self._closed = False
 
-    async def post(self, body: bytes, *, timeout_s: float) -> Reply:
+    async def post(
+        self, body: bytes, *, timeout_s: float, path: str = PATH, most_bytes: int = MAX_BODY_BYTES
+    ) -> Reply:
         """See Transport."""
-        return await self._ask(b"%bcontent-length: %d\r\n\r\n%b" % (self._post, len(body), body), timeout_s)
+        head = self._post if path == PATH else self._head("POST", path)
+        return await self._ask(
+            b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body), timeout_s, most_bytes
+        )
 
     async def get(self, path: str, *, timeout_s: float) -> Reply:
         """See Transport."""
@@ -61,7 +66,7 @@ class Wire:
         self._drop_idle()
         await self._sdk.close()
 
-    async def _ask(self, request: bytes, timeout_s: float) -> Reply:
+    async def _ask(self, request: bytes, timeout_s: float, most_bytes: int = MAX_BODY_BYTES) -> Reply:
         clock = asyncio.get_running_loop().time
         now = clock()
         deadline = now + timeout_s
@@ -69,7 +74,7 @@ class Wire:
             connection = self._kept(now) or await self._dialer.dial(
                 self._forget, min(deadline, now + self._connect_timeout_s)
             )
-            message = await connection.exchange(request, deadline)
+            message = await connection.exchange(request, deadline, most_bytes=most_bytes)
         except BrokenError as error:
             if error.cause.error_type is ErrorType.STALE_CONNECTION:
                 self._drop_idle()  # they may be as dead, and the next try needs a fresh one
@@ -79,7 +84,7 @@ class Wire:
         else:
             connection.close()
         reply = Reply(message.status, message.body, message.header, message.extra)
-        if reply.status >= 300 or len(reply.body) > MAX_BODY_BYTES:
+        if reply.status >= 300 or len(reply.body) > most_bytes:
             raise refusal(reply, _headers(message), self._asked)
         return reply
 

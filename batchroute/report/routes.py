@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from batchroute.core.attempts import CLASSIFY
 from batchroute.core.errors import OutputError
 from batchroute.core.money import Rates
 from batchroute.io.files import ROUTES_NAME
@@ -14,16 +15,20 @@ from batchroute.io.tables import COST
 from batchroute.report.scans import ledger_parts
 
 _PICODOLLAR = Decimal("0.000000000001")
+_TOLERANCE = 1e-9
 
 
 def routes_table(ledger: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """One row per route and model, in their alphabetical order.
 
-    `records` are those that the model answered; `success_share` is of its attempts. Latency is that of
+    `records` are those that the model answered, the ones included that end with it as it was asked last and the best
+    refused answer is kept; `success_share` and `escalation_share` are of its attempts, and `escalation_cost_usd` is
+    what those have cost after which a record was escalated. Latency is that of
     answered attempts, in seconds. A cost is null where no attempt had a known price. `baseline_cost_usd` is
     what the tokens of the accepted answers would have cost at the baseline's rates: the same tokens are
     assumed, though another model may use more or fewer. `saving_usd` is what is left after every attempt,
-    failed ones included.
+    failed ones included. Requests that label records are a line of their own: they answer no record, and what they
+    cost is a loss.
     """
     return routes_of_parts([ledger], baseline)
 
@@ -40,6 +45,9 @@ def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> p
         .agg(
             pl.col(_COUNTS).sum(),
             cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
+            escalation_cost_usd=pl.when(pl.col("escalation_cost_usd").count() > 0).then(
+                pl.col("escalation_cost_usd").sum()
+            ),
             answered=pl.col("answered").sum(),
             queued=pl.col("queued").sum(),
             latency_mean_s=latency.mean(),
@@ -69,6 +77,8 @@ def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> p
             "baseline_cost_usd",
             (pl.col("records") / pl.col("records").sum()).alias("record_share"),
             (pl.col("baseline_cost_usd") - pl.col("cost_usd")).cast(COST).alias("saving_usd"),
+            (pl.col("escalations") / pl.col("attempts")).alias("escalation_share"),
+            "escalation_cost_usd",
         )
         .sort(_KEYS)
     )
@@ -91,21 +101,24 @@ _COUNTS = (
 def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """What one part of the ledger adds to each row, its latencies as they are."""
     answered = pl.col("outcome") == "ok"
-    accepted = pl.col("verdict") == "accept"
-    sent = pl.col("attempt") > 0  # an answer from the cache was not
+    accepted = pl.col("verdict").is_in(["accept", "kept_best"]) & (pl.col("purpose") != CLASSIFY)
+    sent = pl.col("attempt") > 0  # what was answered already has the number 0
+    escalated = pl.col("verdict") == "escalate"
+    of_escalations = pl.col("cost_usd").filter(escalated)
     sums = part.group_by(_KEYS).agg(
         records=accepted.sum(),
         attempts=sent.sum(),
         answered=(answered & sent).sum(),
         failovers=(pl.col("verdict") == "failover").sum(),
-        escalations=(pl.col("verdict") == "escalate").sum(),
-        input_tokens=pl.col("input_tokens").sum(),
-        output_tokens=pl.col("output_tokens").sum(),
+        escalations=escalated.sum(),
+        input_tokens=pl.col("input_tokens").filter(sent).sum(),
+        output_tokens=pl.col("output_tokens").filter(sent).sum(),
         cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
+        escalation_cost_usd=pl.when(of_escalations.count() > 0).then(of_escalations.sum()),
         unpriced_attempts=pl.col("cost_usd").null_count(),
         queued=pl.col("queued_s").sum(),
         latencies=pl.col("latency_s").filter(answered & sent),
-        baseline_cost_usd=_baseline_cost(baseline, accepted),
+        baseline_cost_usd=_baseline_cost(baseline, accepted & sent),
     )
     try:
         return sums.collect()
@@ -134,8 +147,15 @@ def routes_agree(directory: Path) -> bool:
         return False
     if told.schema != summed.schema:
         return False
-    exact = [name for name, kind in summed.schema.items() if not kind.is_float()]
-    return told.select(exact).equals(summed.select(exact))
+    return all(_alike(told[name], summed[name]) for name in summed.columns)
+
+
+def _alike(told: pl.Series, summed: pl.Series) -> bool:
+    """Floats, which are sums in another order, may differ in their last digits."""
+    if not summed.dtype.is_float():
+        return told.equals(summed)
+    same_known = told.is_null().equals(summed.is_null())
+    return same_known and not ((told - summed).abs() > _TOLERANCE * summed.abs()).any()
 
 
 def refresh_routes(directory: Path) -> None:

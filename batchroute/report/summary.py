@@ -45,6 +45,8 @@ class RouteLine(Struct, frozen=True, kw_only=True):
     latency_p95_s: float | None
     baseline_cost_usd: Decimal | None
     saving_usd: Decimal | None
+    escalation_share: float = 0.0
+    escalation_cost_usd: Decimal | None = None
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -72,6 +74,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     """Attempts of this run that failed, by error type, the most frequent first."""
     routes: tuple[RouteLine, ...]
+    escalation_cost_usd: Decimal | None = None
+    """What the attempts have cost after which a record was escalated."""
 
     def json(self) -> bytes:
         """One JSON object, costs as exact numbers."""

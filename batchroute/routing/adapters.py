@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import json, structs
 
-from batchroute.core.requests import CAPS, Request, members
+from batchroute.core.requests import CAPS, Endpoint, Request, members
 from batchroute.job.adaptations import Adaptation
 
 _SYSTEM: Final = frozenset({"system", "developer"})
@@ -32,6 +32,8 @@ class Adapter:
     def adapt(self, request: Request) -> Request:
         """The request as this model takes it; the same one where that is no other."""
         params, cap = self._known(request)
+        if request.endpoint is Endpoint.EMBEDDINGS:
+            return request if params is request.params else structs.replace(request, params=params)
         messages = self._worded(request.messages) if self.words else request.messages
         if params is request.params and messages is request.messages:
             return request

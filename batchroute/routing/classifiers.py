@@ -13,6 +13,7 @@ from batchroute.job.stages import (
     BuiltinStage,
     ColumnStage,
     LengthStage,
+    LlmStage,
     PatternsStage,
     PythonStage,
     SqlStage,
@@ -22,6 +23,7 @@ from batchroute.routing import complexity, tasks
 from batchroute.routing.columns import Columns, Texts
 from batchroute.routing.expressions import Expression
 from batchroute.routing.functions import Asked, Function
+from batchroute.routing.labellers import Labeller
 from batchroute.routing.opinions import COMPLEXITY, TASK, Decide, Decider, Opinion, Opinions
 from batchroute.routing.sittings import Sitting
 
@@ -35,11 +37,17 @@ class Classifier:
     """Names the task and the complexity of records. Pure and synchronous: the same records, the same labels."""
 
     def __init__(
-        self, stages: Sequence[Stage], *, text: Texts, functions: Mapping[str, Function] | None = None
+        self,
+        stages: Sequence[Stage],
+        *,
+        text: Texts,
+        functions: Mapping[str, Function] | None = None,
+        known_as: Callable[[str], object] = str,
     ) -> None:
         """Raise JobError for a pattern that cannot be compiled. `text` is asked once a batch, if at all.
 
-        `functions` are those that Python stages name, by `module:function`.
+        `functions` are those that Python stages name, by `module:function`; `known_as` tells what a model is that an
+        LLM stage asks, whatever the job calls it.
         """
         self._text = text
         numbered = _numbered([decider for stage in stages for decider in _deciders(stage, functions or {})])
@@ -48,6 +56,14 @@ class Classifier:
             *numbered,
             Decider(name="builtin:complexity", labels=(COMPLEXITY,), decide=estimate),
         )
+        asking = (decider.name for decider in numbered if decider.decide is None)
+        labellers = (
+            Labeller(stage.llm, text=stage.text, known_as=known_as(stage.llm.model))
+            for stage in stages
+            if isinstance(stage, LlmStage)
+        )
+        self.labellers: dict[str, Labeller] = dict(zip(asking, labellers, strict=True))
+        """The stages that ask a model, by name."""
 
     def classify(self, records: Sequence[Record]) -> list[Labels]:
         """One Labels for each record, in order. Fastest for thousands of records at a time.
@@ -58,14 +74,14 @@ class Classifier:
             return []
         return self.sit(records).labels()
 
-    def sit(self, records: Sequence[Record]) -> Sitting:
-        """The records before the stages, as far as they can be decided without asking anybody."""
+    def sit(self, records: Sequence[Record], now: Callable[[], float] | None = None) -> Sitting:
+        """The records before the stages, as far as they can be decided without asking anybody. `now` times them."""
         decided = [decider for decider in self.deciders if decider.decide is not None]
-        return Sitting(decided, Columns(records, self._text))
+        return Sitting(decided, Columns(records, self._text), now)
 
-    def begin(self, records: Sequence[Record]) -> Sitting:
-        """The records before all stages, up to the first question."""
-        return Sitting(self.deciders, Columns(records, self._text))
+    def begin(self, records: Sequence[Record], now: Callable[[], float] | None = None) -> Sitting:
+        """The records before all stages, up to the first question. `now` times them."""
+        return Sitting(self.deciders, Columns(records, self._text), now)
 
 
 def _numbered(deciders: Sequence[Decider]) -> list[Decider]:
@@ -103,6 +119,10 @@ def _deciders(stage: Stage, functions: Mapping[str, Function]) -> list[Decider]:
             decide = Asked(stage, functions[stage.python], name=name).decide
             labels = (TASK, COMPLEXITY)
             return [Decider(name=name, labels=labels, decide=decide, threshold=stage.threshold)]
+        case LlmStage():
+            kinds = (TASK, COMPLEXITY) if stage.llm.complexity else (TASK,)
+            name = f"llm:{stage.llm.model}"
+            return [Decider(name=name, labels=kinds, decide=None, threshold=stage.threshold)]
 
 
 def _judged(label: str, column: str | None, judge: _Judge) -> Decide:

@@ -7,12 +7,10 @@ from typing import Any, Final
 from msgspec import Struct, json
 
 from batchroute.core.records import Fault
-from batchroute.core.requests import Request
+from batchroute.core.requests import TOKENS_PER_IMAGE, Request
 
 NO_MODEL_FITS: Final = "no_model_fits"
 BYTES_PER_TOKEN: Final = 4
-TOKENS_PER_IMAGE: Final = 1000
-"""About what an image takes, whatever the size of its file."""
 USUAL_OUTPUT_TOKENS: Final = 256
 """What an answer is taken to be long where its request has no limit."""
 
@@ -111,11 +109,14 @@ def primary(language: str) -> str:
 
 def input_tokens(request: Request) -> int:
     """About how many tokens are sent: four bytes each, but an image by itself and not by the size of its file."""
-    images = request.messages.count(_IMAGE)
-    if not images:
-        return len(request.messages) // BYTES_PER_TOKEN
-    inline = sum(len(found) for found in _INLINE.findall(request.messages))
-    return (len(request.messages) - inline) // BYTES_PER_TOKEN + TOKENS_PER_IMAGE * images
+    text, images = without_images(request.messages)
+    return len(text) // BYTES_PER_TOKEN + TOKENS_PER_IMAGE * images
+
+
+def without_images(messages: bytes) -> tuple[bytes, int]:
+    """Messages without the files in them, and how many images they have."""
+    images = messages.count(_IMAGE)
+    return (_INLINE.sub(b"", messages), images) if images else (messages, 0)
 
 
 def output_tokens(request: Request) -> int:

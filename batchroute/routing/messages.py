@@ -91,6 +91,12 @@ class Body:
         )
 
 
+def model_of_body(fields: Mapping[str, Any], column: str) -> Any:
+    """The model that the request body in a column names; None where it names none."""
+    body = _brought(fields, column)
+    return body.get("model") if isinstance(body, dict) else None
+
+
 def _brought(fields: Mapping[str, Any], column: str) -> Any:
     """The value of a column, read as JSON where it is text; a Fault where there is none."""
     if column not in fields:

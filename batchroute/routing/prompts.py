@@ -1,14 +1,16 @@
 """How a record becomes a request: by the job's templates, or from a column of messages or of bodies."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
 from batchroute.core.errors import JobError
 from batchroute.core.records import Fault, Record
-from batchroute.core.requests import Request, members
+from batchroute.core.requests import Endpoint, Request, members
+from batchroute.job.endpoints import Embeddings
 from batchroute.job.jobs import Prompt
+from batchroute.routing.images import with_images
 from batchroute.routing.messages import HALF_CHARACTER, Body, Conversation, output_cap
 from batchroute.routing.templates import Pieces, Template, compile_template, plain
 
@@ -16,6 +18,9 @@ MAX_MESSAGES = 8 << 20
 """Bytes of all messages of a request."""
 
 _encode = msgspec.json.encode
+
+Look: TypeAlias = Callable[[Record], list[str] | Fault]
+"""Finds the images of a record, as URLs, or why they cannot be sent."""
 
 
 class Prompts:
@@ -26,23 +31,48 @@ class Prompts:
     what no prompt needs, with its line and column.
     """
 
-    def __init__(self, spec: Prompt, place: Callable[[str], str] = str) -> None:
-        self._form = _form(spec, place)
-        self.columns = frozenset(self._form.columns)
+    def __init__(
+        self,
+        spec: Prompt,
+        place: Callable[[str], str] = str,
+        *,
+        endpoint: str = Endpoint.CHAT,
+        vectors: Embeddings | None = None,
+    ) -> None:
+        """`vectors` says how vectors are asked for, where they are."""
+        self._form = _form(spec, place) if vectors is None else _Embedded(spec, place, vectors)
+        self._endpoint = Endpoint(endpoint)
+        self.images = spec.images
+        """The columns with images."""
+        self.look: Look | None = None
+        """Finds the images of a record; reading them takes its time, so that `render` belongs into a thread then."""
+        self.columns = frozenset((*self._form.columns, *spec.images))
         self.spelled = frozenset(self._form.spelled)
 
     def render(self, record: Record) -> Request | Fault:
         """The request of a record, or why it has none: field_missing, field_null, field_type,
         value_nonfinite, prompt_empty, messages_invalid, override_denied, override_range, text_surrogate,
-        template_limits or request_too_large.
+        template_limits or request_too_large, or what `look` says of its images.
         """
         try:
-            request = self._form.render(record.fields)
+            request = (
+                self._form.render(record.fields) if self.look is None else self._pictured(record, self.look)
+            )
         except UnicodeEncodeError:
             return HALF_CHARACTER
-        if type(request) is Request and len(request.messages) > MAX_MESSAGES:
+        if type(request) is Request and len(request.messages) - request.image_bytes > MAX_MESSAGES:
             return Fault("request_too_large", f"the messages take more than {MAX_MESSAGES:,} bytes")
+        if self._endpoint is not Endpoint.CHAT and type(request) is Request:
+            return msgspec.structs.replace(request, endpoint=self._endpoint)
         return request
+
+    def _pictured(self, record: Record, look: Look) -> Request | Fault:
+        """The request of a record with its images; they are looked for only where there is a text."""
+        request = self._form.render(record.fields)
+        if isinstance(request, Fault):
+            return request
+        images = look(record)
+        return images if isinstance(images, Fault) else with_images(request, images)
 
     def texts(self, records: Sequence[Record]) -> list[str | None]:
         """What classification reads where the job names no column: the values that the user message is made
@@ -146,6 +176,28 @@ class _Templated:
         found = [fields.get(name) for name in self._read]
         parts = [value if type(value) is str else plain(value) for value in found if value is not None]
         return "\n".join(parts) if parts else None
+
+
+class _Embedded:
+    """A text, of which a vector is asked."""
+
+    def __init__(self, spec: Prompt, place: Callable[[str], str], vectors: Embeddings) -> None:
+        assert spec.user is not None, "nothing else is allowed beside vectors"
+        self._text = _Message.of("user", spec.user, place("prompt.user"))
+        self._plain = _Templated([self._text], b"", None)
+        self._params = members({**spec.params, **vectors.params()})
+        self.columns, self.spelled = self._plain.columns, self._plain.spelled
+
+    def render(self, fields: Mapping[str, Any]) -> Request | Fault:
+        text = self._text.template.render(fields)
+        if isinstance(text, Fault):
+            return text
+        if not text or text.isspace():
+            return Fault("prompt_empty", "the text is empty")
+        return Request(messages=b"[%b]" % _encode(text), params=self._params, max_output_tokens=0)
+
+    def text(self, fields: Mapping[str, Any]) -> str | None:
+        return self._plain.text(fields)
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

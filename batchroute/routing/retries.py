@@ -21,8 +21,9 @@ class RetryBudget:
     CAPACITY = 500
     PRICE = 14
 
-    def __init__(self) -> None:
-        self._saved = self.CAPACITY
+    def __init__(self, times: int = 1) -> None:
+        """`times` as much is saved up where so many records share a request."""
+        self._capacity = self._saved = self.CAPACITY * times
 
     @property
     def affordable(self) -> bool:
@@ -34,7 +35,7 @@ class RetryBudget:
 
     def earn(self) -> None:
         """An answer came."""
-        if self._saved < self.CAPACITY:
+        if self._saved < self._capacity:
             self._saved += 1
 
 

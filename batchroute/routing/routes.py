@@ -26,6 +26,10 @@ class RouteRule(Struct, frozen=True, kw_only=True):
     """Whether many records are expected to begin with another model than the first: what models take was declared."""
     groups: Groups | None = None
     """The models that stand for one another, where any do."""
+    variant: str = ""
+    """What records have made of the declared route by their wishes; empty: it is as declared."""
+    form: str = ""
+    """What its answers have to be, as a fingerprint takes it; empty for any text."""
 
     def matches(self, labels: Labels) -> bool:
         return (self.tasks is None or labels.task in self.tasks) and (
@@ -39,6 +43,11 @@ class RouteRule(Struct, frozen=True, kw_only=True):
     def head(self, models: tuple[str, ...]) -> str:
         """The model in whose share of the window a record counts that these can take."""
         return models[0] if self.spread else self.models[0]
+
+    def alternatives(self, models: tuple[str, ...]) -> tuple[str, ...]:
+        """Of these models that can take a record, those one of which it tries first."""
+        first = next((group for group in self.groups or () if models[0] in group), models[:1])
+        return tuple(model for model in first if model in models)
 
     def tried(self, models: tuple[str, ...]) -> Tried:
         """These models as a fingerprint takes them: of those that stand for one another, the order is no matter."""

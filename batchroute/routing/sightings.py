@@ -1,15 +1,14 @@
 """What was surely not seen before, told in two bytes a digest."""
 
-from collections.abc import Iterator
+from batchroute.routing.fingerprints import Digest
 
 BITS = 16
-PROBES = 4
 _CAPACITY = 1 << 20
 
 
 class Sightings:
     """A set of digests that may err to one side: what it does not hold was never added, what it does hold was, but
-    for some two in a thousand. A Bloom filter (Bloom, 1970), in pieces of a million digests each.
+    for some two in a thousand. A Bloom filter (Bloom, 1970) of four bits a digest, in pieces of a million each.
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
@@ -19,25 +18,24 @@ class Sightings:
         self._pieces: list[bytearray] = []
         self._left = 0
 
-    def add(self, digest: bytes) -> None:
-        """Digests are of 16 bytes at least, and as good as random."""
+    def add(self, digest: Digest) -> None:
+        """Its bits are as good as random."""
         if not self._left:
             self._pieces.append(bytearray(self._capacity * BITS // 8))
             self._left = self._capacity
         self._left -= 1
-        piece = self._pieces[-1]
-        for bit in self._bits(digest):
+        piece, mask, (one, other) = self._pieces[-1], self._mask, digest
+        for bit in (one & mask, one >> 32 & mask, other & mask, other >> 32 & mask):
             piece[bit >> 3] |= 1 << (bit & 7)
 
-    def __contains__(self, digest: bytes) -> bool:
-        first = int.from_bytes(digest[:4], "little") & self._mask
-        return any(
-            piece[first >> 3] >> (first & 7) & 1  # seldom, so that the other bits are seldom looked at
-            and all(piece[bit >> 3] >> (bit & 7) & 1 for bit in self._bits(digest))
-            for piece in self._pieces
-        )
-
-    def _bits(self, digest: bytes) -> Iterator[int]:
-        number = int.from_bytes(digest[:16], "little")
-        mask = self._mask
-        return iter((number & mask, number >> 32 & mask, number >> 64 & mask, number >> 96 & mask))
+    def __contains__(self, digest: Digest) -> bool:
+        mask, (one, other) = self._mask, digest
+        first = one & mask
+        byte, bit = first >> 3, 1 << (first & 7)
+        for piece in self._pieces:
+            if piece[byte] & bit and all(  # seldom, so that the other bits are seldom looked at
+                piece[other_bit >> 3] >> (other_bit & 7) & 1
+                for other_bit in (one >> 32 & mask, other & mask, other >> 32 & mask)
+            ):
+                return True
+        return False

@@ -1,6 +1,7 @@
 """A sitting: a batch of records before the stages, in their order, until each has its labels."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import polars as pl
 from msgspec import Struct
@@ -11,11 +12,16 @@ from batchroute.routing.opinions import COMPLEXITY, TASK, Answer, Decider, Opini
 
 
 class Question(Struct, frozen=True):
-    """What a stage that cannot decide by itself is asked: which records, and which kinds of label may be given."""
+    """What a stage that cannot decide by itself is asked: which records, and which kinds of label may be given.
+
+    `rows` are the places of these records in the batch.
+    """
 
     stage: str
     labels: tuple[str, ...]
     records: Sequence[Record]
+    columns: Columns
+    rows: tuple[int, ...]
 
 
 class Decided(Struct, frozen=True):
@@ -37,7 +43,14 @@ class Sitting:
     An answer that decides nothing leaves the record to them, which is how a failed request is told.
     """
 
-    def __init__(self, deciders: Sequence[Decider], columns: Columns) -> None:
+    def __init__(
+        self, deciders: Sequence[Decider], columns: Columns, now: Callable[[], float] | None = None
+    ) -> None:
+        """With `now`, `sitting.seconds` tells how long each stage took that decides by itself."""
+        self._now = now
+        self.seconds: dict[str, float] = {}
+        self.asked: Counter[str] = Counter()
+        """How many records each stage was asked about."""
         self._columns = columns
         self._drafts = {TASK: _Draft(len(columns)), COMPLEXITY: _Draft(len(columns))}
         self._left = list(deciders)
@@ -66,14 +79,22 @@ class Sitting:
         while self._left:
             decider = self._left[0]
             rows = self._undecided(decider.labels)
+            self.asked[decider.name] += len(rows)
             if rows.is_empty():
                 self._left.pop(0)
             elif decider.decide is None:
                 self._asked = rows
-                self.question = Question(decider.name, decider.labels, self._columns.at(rows).records())
+                self.question = self._asking(decider, rows)
                 return
             else:
+                began = self._now() if self._now is not None else 0.0
                 self._note(self._left.pop(0), rows, decider.decide(self._columns.at(rows)))
+                if self._now is not None:
+                    self.seconds[decider.name] = self.seconds.get(decider.name, 0.0) + self._now() - began
+
+    def _asking(self, decider: Decider, rows: pl.Series) -> Question:
+        asked = self._columns.at(rows)
+        return Question(decider.name, decider.labels, asked.records(), asked, tuple(rows.to_list()))
 
     def _undecided(self, labels: tuple[str, ...]) -> pl.Series:
         """The rows that lack any of these labels, in order."""

@@ -52,6 +52,10 @@ class Policy(Struct, frozen=True):
     """The first of this type says nothing of the record nor of the model: the same again at once, uncounted."""
     opinions: int | None = None
     """As many errors of this type end the record: every further model would say the same. None: however many."""
+    checked: bool = False
+    """The model answered, and a check of the route refused it: no attempt of the few, and no reason to ask it again."""
+    repair: bool = False
+    """The answer is sent back once, whatever else was tried: that is no load on a model that fails."""
 
 
 class Elsewhere(StrEnum):
@@ -82,6 +86,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Whether the run is stopping: what another run can answer stays pending."""
     own: bool = False
     """Whether it is the record's own parameters that the provider may refuse, not those of the job."""
+    repaired: bool = False
+    """Whether this model was sent an answer of its own back already."""
     doubtful: bool = False
     """Whether it may as well be the model that fails as the record."""
 
@@ -101,6 +107,7 @@ _CONNECT = Policy(2, Effect.FAILED)
 _ONCE_MORE = Policy(1, Effect.FAILED)
 _NEXT_MODEL = Policy(0, Effect.FAILED)
 _ODD_ANSWER = Policy(1, Effect.NONE, dead=True, refused=True)
+_WRONG_FORM = Policy(1, Effect.NONE, dead=True, refused=True, repair=True)
 _RECORDS_FAULT = Policy(0, Effect.NONE, dead=True)
 _FOR_EVERY_MODEL = Policy(0, Effect.NONE, dead=True, opinions=1)
 _BAD_REQUEST = Policy(0, Effect.NONE, dead=True, opinions=1, strikes=20)
@@ -108,6 +115,8 @@ _OWN_PARAMETERS = Policy(0, Effect.NONE, dead=True)
 _ACCOUNT = Policy(0, Effect.DISABLE_PROVIDER)
 _PAUSE = Policy(0, Effect.PAUSE)
 _OURS = Policy(0, Effect.PAUSE_ALL)
+
+_CHECKED = Policy(0, Effect.NONE, dead=True, refused=True, checked=True)
 
 POLICIES: dict[ErrorType, Policy] = {
     ErrorType.DNS_FAILURE: _CONNECT,
@@ -147,6 +156,7 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.UNSUPPORTED_PARAMETER: Policy(0, Effect.DISABLE_MODEL),
     ErrorType.CONTEXT_EXCEEDED: _RECORDS_FAULT,
     ErrorType.REQUEST_TOO_LARGE: _RECORDS_FAULT,
+    ErrorType.BUNDLE_REFUSED: Policy(MAX_TRIES_PER_MODEL, Effect.NONE, by_chance=True),
     ErrorType.REQUEST_EXCEEDS_QUOTA: _RECORDS_FAULT,
     ErrorType.CONTENT_BLOCKED: Policy(0, Effect.NONE, dead=True, refused=True, opinions=2),
     ErrorType.AUTH_REJECTED: _ACCOUNT,
@@ -173,6 +183,19 @@ POLICIES: dict[ErrorType, Policy] = {
     ErrorType.FINISH_UNKNOWN: _ODD_ANSWER,
     ErrorType.UNEXPECTED_TOOL_CALL: _ODD_ANSWER,
     ErrorType.OUTPUT_TRUNCATED: _ODD_ANSWER,
+    ErrorType.CHECK_MIN_CHARS: _CHECKED,
+    ErrorType.CHECK_CONTAINS: _CHECKED,
+    ErrorType.CHECK_LACKS: _CHECKED,
+    ErrorType.CHECK_PLACEHOLDERS: _CHECKED,
+    ErrorType.CHECK_UNCERTAIN: _CHECKED,
+    ErrorType.CHECK_REFUSAL: _CHECKED,
+    ErrorType.CHECK_COMPLETE: _CHECKED,
+    ErrorType.CHECK_JSON: _CHECKED,
+    ErrorType.CHECK_SCHEMA: _CHECKED,
+    ErrorType.CHECK_LABELS: _CHECKED,
+    ErrorType.CHECK_PYTHON: _CHECKED,
+    ErrorType.CHECK_JUDGE: _CHECKED,
+    ErrorType.SCHEMA_MISMATCH: _WRONG_FORM,
     ErrorType.UNKNOWN_OUTCOME: _CONNECT,
     ErrorType.CANCELLED_BY_RUN: _CONNECT,
     ErrorType.UNCLASSIFIED: _ONCE_MORE,
@@ -192,12 +215,24 @@ def _policy(failure: Failure, *, own: bool) -> Policy:
 def counts(error_type: ErrorType, same: int) -> bool:
     """Whether an attempt that ended so, the record having `same` of these by now, is one of the few that it has."""
     policy = POLICIES[error_type]
-    return policy.effect not in _UNCOUNTED and not (policy.by_chance and same == 1)
+    return policy.effect not in _UNCOUNTED and not (policy.checked or (policy.by_chance and same == 1))
 
 
 def last_word(failure: Failure) -> bool:
     """Whether a model that failed like this cannot help the record at any later time."""
     return POLICIES[failure.error_type].dead
+
+
+def blames_record(failure: Failure) -> bool:
+    """Whether it is what the record asks, rather than any model, for which it has no answer."""
+    policy = POLICIES[failure.error_type]
+    its_own = policy.effect is Effect.NONE and policy.dead and not policy.refused
+    return its_own or failure.error_type is ErrorType.UNSUPPORTED_PARAMETER  # or it had gone to another model
+
+
+def repairable(failure: Failure) -> bool:
+    """Whether a retry sends the answer back, at once and with what is wrong with it."""
+    return POLICIES[failure.error_type].repair
 
 
 def pause_wished(failure: Failure) -> float | None:
@@ -220,19 +255,28 @@ def decide(outcome: Outcome, situation: Situation) -> Action:
     if isinstance(outcome, Response):
         return Action.ACCEPT
     policy = _policy(outcome, own=situation.own)
+    if policy.checked:
+        return Action.GIVE_UP if situation.elsewhere is Elsewhere.NEVER else Action.ESCALATE
     if policy.opinions is not None and situation.same >= policy.opinions:
         return Action.GIVE_UP
     if policy.effect in _UNCOUNTED:
         return _paused(situation)
     if situation.tries_in_all >= MAX_TRIES_PER_RECORD:
         return _last_tried(policy, outcome, situation)
-    soon = situation.affordable and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
+    soon = (situation.affordable or policy.repair) and (outcome.retry_after_s or 0.0) <= WORTH_WAITING_S
     worth_it = outcome.may_retry and (soon or situation.elsewhere is not Elsewhere.NOW)
-    if situation.usable and worth_it and situation.tries <= policy.retries:
+    if situation.usable and worth_it and _left(policy, situation):
         return Action.RETRY
     if situation.elsewhere is Elsewhere.NOW:
         return Action.ESCALATE if policy.refused else Action.FAIL_OVER
     return _nowhere_else(policy, outcome, situation)
+
+
+def _left(policy: Policy, situation: Situation) -> bool:
+    """Whether the same model is due another try, if it is worth one."""
+    if policy.repair:
+        return not situation.repaired and situation.tries < MAX_TRIES_PER_MODEL
+    return situation.tries <= policy.retries
 
 
 def _paused(situation: Situation) -> Action:

@@ -25,6 +25,7 @@ MEASURES: dict[str, Measure] = {
         url, count=max(asked.memory_records), concurrency=asked.concurrency
     ),
     "classification": lambda _url, _asked: measures.classification(),
+    "report": lambda _url, asked: measures.reporting(attempts=asked.attempts),
     "start-up": lambda url, _asked: measures.start_up(url),
     "limits": lambda _url, asked: pressure.limits(per_minute=[600, 6_000, 60_000], seconds=asked.seconds),
     "faults": lambda _url, _asked: pressure.faults(count=20_000),
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--records", type=int, default=200_000, help="of the end-to-end run")
     options.add_argument("--memory-records", type=int, nargs="+", default=[100_000, 1_000_000])
     options.add_argument("--requests", type=int, default=100_000, help="of the bare client loop")
+    options.add_argument("--attempts", type=int, default=10_000_000, help="of the ledger that is reported on")
     options.add_argument("--seconds", type=float, default=60.0, help="how long limits are used")
     options.add_argument("--concurrency", type=int, default=64)
     options.add_argument("--url", help="base URL of a provider that is already running")

@@ -1,5 +1,6 @@
 """What is measured, one function each. Every figure names its unit and, where there is one, its goal."""
 
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from batchroute.core.records import Record
 from batchroute.job.stages import BuiltinStage
 from batchroute.routing.classifiers import Classifier
 from tests.benchmarks import bare_loop
-from tests.benchmarks.children import CommandError, Finished, finish_python
+from tests.benchmarks.children import CommandError, Finished, finish, finish_python
+from tests.benchmarks.ledgers import write_ledger
 from tests.benchmarks.workloads import Workload, one_model, records
 
 COMMAND = "batchroute.cli.main"
@@ -122,6 +124,24 @@ def resume(url: str, *, count: int, concurrency: int) -> list[Figure]:
         Figure("requests that it sent", sum(r.attempts for r in reports), "", "0"),
         Figure("batchroute verify", verified.took.wall_s, "s"),
     ]
+
+
+def reporting(*, attempts: int, rounds: int = 3) -> list[Figure]:
+    """`batchroute report` over a generated ledger, on all cores: the fastest of some rounds."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = str(write_ledger(Path(folder), attempts))
+        told = [_report(output, "text") for _ in range(rounds)]
+        page = _report(output, "html")
+    return [
+        Figure(f"report over {attempts:,} attempts", min(each.took.wall_s for each in told), "s", "<= 3"),
+        Figure("report, CPU", min(each.took.cpu_s for each in told), "s"),
+        Figure("report, peak memory", max(each.took.peak_mib for each in told), "MiB", "<= 1024"),
+        Figure("report as HTML", page.took.wall_s, "s"),
+    ]
+
+
+def _report(output: str, kind: str) -> Finished:
+    return finish(sys.executable, "-m", COMMAND, "report", output, "--format", kind, everywhere=True)
 
 
 def bare(url: str, *, requests: int, concurrency: int, client: str = "pyreqwest") -> bare_loop.Pace:

@@ -15,9 +15,11 @@ import pytest
 
 from batchroute.core.requests import Request, members
 from batchroute.job.loading import load_job
+from batchroute.report.reports import report
 from tests.benchmarks.__main__ import MEASURES, parser, table
 from tests.benchmarks.bare_loop import CLIENTS, Completion
 from tests.benchmarks.children import CommandError, cores_allowed, finish_python, pinned
+from tests.benchmarks.ledgers import write_ledger
 from tests.benchmarks.measures import (
     Figure,
     bare,
@@ -25,6 +27,7 @@ from tests.benchmarks.measures import (
     durability,
     end_to_end,
     memory,
+    reporting,
     resume,
     start_up,
 )
@@ -202,3 +205,18 @@ def test_durability_and_a_resume_cost_little(fastest: StandIn) -> None:
     assert found["cost of durability"] <= 0.2
     assert found["resume of 200,000 finished records"] <= 5
     assert found["requests that it sent"] == 0
+
+
+def test_generated_ledger_is_as_long_as_asked_and_reported_on(tmp_path: Path) -> None:
+    totals = report([write_ledger(tmp_path, 50_000)]).totals
+
+    assert (totals["attempts"], totals["records"], totals["unpriced_attempts"]) == (50_000, 49_000, 0)
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(600)
+def test_report_over_ten_million_attempts_takes_seconds_and_little_memory() -> None:
+    found = values(reporting(attempts=10_000_000))
+
+    assert found["report over 10,000,000 attempts"] <= 6
+    assert found["report, peak memory"] <= 1024

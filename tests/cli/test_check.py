@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import write_records
+from tests.builders import records, write_records
 from tests.cli.jobs import write_job
 from tests.cli.processes import batchroute
 from tests.cli.test_simulate import serving
@@ -92,3 +92,39 @@ def test_what_prevents_a_run_is_found(tmp_path: Path, override: str, exit_code: 
     assert ran.returncode == exit_code, ran.stderr
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_whom_records_ask_first_is_told_where_they_or_a_profile_decide(tmp_path: Path) -> None:
+    profiles = {"budget": ["small"], "balanced": ["small", "large"], "quality": ["large", "small"]}
+    job = write_job(
+        tmp_path,
+        count=6,
+        routes={"default": {"models": profiles}},
+        input={"path": "in.jsonl", "id": "id", "model": "model"},
+    )
+    asked = ["", "large", "auto-fast", "nobody", "auto", "auto"]
+    write_records(
+        tmp_path / "in.jsonl",
+        [{**row, "model": name} for row, name in zip(records(6), asked, strict=True)],
+    )
+
+    ran = batchroute("check", job)
+    assert "asked first: small 3, large 1, large or small 1\n" in ran.stdout
+    assert "model_unknown: no model is named 'nobody'" in ran.stderr
+    of_quality = batchroute("check", job, "--profile", "quality")
+    assert "asked first: large 4, large or small 1\n" in of_quality.stdout
+
+
+def test_profile_of_a_job_without_any_is_refused(tmp_path: Path) -> None:
+    ran = batchroute("check", write_job(tmp_path, count=3), "--profile", "quality")
+
+    assert ran.returncode == 2
+    assert "profile: chooses nothing: no route has profiles" in ran.stderr
+    assert "[job_profile]" in ran.stderr
+
+
+def test_column_of_wishes_that_no_record_has_is_warned_of(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=3, input={"path": "in.jsonl", "id": "id", "model": "body.model"})
+
+    ran = batchroute("check", job)
+    assert "Warning: no record has body.model, the column that input.model names" in ran.stderr

@@ -101,3 +101,20 @@ def test_a_run_classifies_alike(tmp_path: Path) -> None:
         results.filter(pl.col("status") == "succeeded").select("record_id", "classified_by").iter_rows()
     )
     assert by == {"1": "sql", "2": "sql", "3": "python:rules:label", "4": None, "5": None}
+
+
+def test_a_model_is_asked_for_what_rules_leave_undecided_and_its_cost_is_told() -> None:
+    job = Path(__file__).parents[2] / "jobs/stages.yaml"
+    told = json.loads(batchroute("classify", job, "--truth", "task", "--json", timeout_s=60).stdout)
+    stage = next(stage for stage in told["stages"] if stage["stage"] == "llm:tiny")
+
+    undecided = 741 - sum(
+        other["decided"]
+        for other in told["stages"]
+        if other["labels"] == "task" and other["stage"] != stage["stage"]
+    )
+    assert stage["requests"] == -(-undecided // 20)
+    assert stage["decided"] <= undecided
+    assert 0 < float(stage["cost_usd"]) == float(told["cost_usd"]) < 0.01
+    assert stage["confusion"]["records"] == stage["decided"]
+    assert stage["records_per_s"] > 0

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from batchroute.cli.display import _Lines, closing_table, display, headline, money, screen
+from batchroute.cli.display import _Lines, closing_table, display, headline, screen
 from batchroute.cli.logs import PlainLog
 from batchroute.engine.pools import PoolStatistics
 from batchroute.engine.tally import Progress
+from batchroute.report.cells import money
 from batchroute.report.summary import Records, RouteLine, Summary
 
 USD = 10**12
@@ -320,3 +321,17 @@ def test_a_model_that_is_out_is_told_once_and_at_once(capsys: pytest.CaptureFixt
 
     told = "nightly: Warning: b is left out for the rest of the run: key refused (401)\n"
     assert capsys.readouterr().err == told
+
+
+def test_refused_answers_have_a_column_and_a_line_where_there_are_any(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refusing = line(escalations=220, escalation_share=0.2, escalation_cost_usd=Decimal("0.3"))
+    lines = closed(
+        capsys, escalations=220, escalation_cost_usd=Decimal("0.3"), routes=(refusing, line(model="b"))
+    )
+
+    assert "escalated" in lines[0]
+    assert " 60 20.0% " in lines[1]
+    assert "220 of them (20.0%) were answers that were refused: these cost $0.3000." in lines
+    assert not any("refused" in row or "escalated" in row for row in closed(capsys))

@@ -188,7 +188,11 @@ def test_the_same_job_runs_on_both_transports(tmp_path: Path) -> None:
         (["run", "{job}", "--limit", "0"], 2, "--limit"),
         (["rum", "{job}"], 2, "there is no command 'rum', did you mean run?"),
         (["statu", "out"], 2, "there is no command 'statu', did you mean status?"),
-        (["frobnicate"], 2, "There is run, check, classify, status, verify, simulate, init, schema."),
+        (
+            ["frobnicate"],
+            2,
+            "There is run, plan, check, classify, status, report, verify, whatif, models, simulate, init, schema.",
+        ),
         (["status", "/"], 74, "no manifest"),
     ],
 )
@@ -328,3 +332,15 @@ def test_a_check_in_which_no_record_can_be_sent_says_so(tmp_path: Path) -> None:
     assert ran.returncode == 65
     assert "3 of 3 records cannot be sent" in ran.stderr
     assert "no record has gone" in ran.stderr
+
+
+def test_gateway_job_answers_every_record_with_the_model_that_it_names(tmp_path: Path) -> None:
+    ran = batchroute("run", ROOT / "jobs/gateway.yaml", "--set", f"output.path={tmp_path / 'out'}", "--json")
+
+    assert ran.returncode == 0, ran.stderr
+    lines = (ROOT / "sample_data/gateway.jsonl").read_text().splitlines()
+    asked = {row["custom_id"]: row["body"].get("model") for row in map(json.loads, lines)}
+    answered = dict(read(tmp_path, "results").select("record_id", "model").iter_rows())
+    named = {record: model for record, model in asked.items() if model and not model.startswith("auto")}
+    assert {record: answered[record] for record in named} == named
+    assert {answered[record] for record, model in asked.items() if model == "auto-free"} == {"local"}

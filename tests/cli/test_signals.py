@@ -35,7 +35,9 @@ def interrupted_once(job: Path, chance: random.Random) -> int:
         for number in chance.choice([[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]]):
             process.send_signal(number)
     _, told = process.communicate(timeout=40)
-    if told.startswith("Could not import runpy module"):  # Python itself was still starting
+    if told.startswith(
+        ("Could not import runpy module", "Fatal Python error: init_")
+    ):  # Python was still starting
         return -signal.SIGINT
     assert "Traceback" not in told or process.returncode == -signal.SIGINT, told
     return process.returncode

@@ -34,6 +34,48 @@ def usage(paid: int, produced: int, *, cached: int = 0, written: int = 0, reason
     )
 
 
+TIERED = Rates.of(
+    Price(
+        input=Decimal(2),
+        output=Decimal(8),
+        cached=Decimal(1),
+        tiers={
+            "flex": Price(input=Decimal(1), output=Decimal(4)),
+            "priority": Price(input=Decimal(4), output=Decimal(16), cached=Decimal(2)),
+        },
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "dollars"),
+    [
+        # 500 x 2 + 500 x 1 + 100 x 8 = 2,300; flex 1,000 x 1 + 100 x 4; priority 500 x 4 + 500 x 2 + 100 x 16
+        pytest.param(None, None, "0.0023", id="nothing is asked or said"),
+        pytest.param(None, "default", "0.0023", id="the usual tier by name"),
+        pytest.param("flex", "flex", "0.0014", id="flex is cheaper and tells no discount"),
+        pytest.param("flex", "default", "0.0023", id="flex was full"),
+        pytest.param("flex", None, "0.0023", id="asked for a cheaper one, and told nothing"),
+        pytest.param("priority", "priority", "0.0046", id="priority"),
+        pytest.param("priority", "default", "0.0023", id="served as usual, though more was asked"),
+        pytest.param("priority", None, "0.0046", id="asked for a dearer one, and told nothing"),
+        pytest.param("auto", "priority", "0.0046", id="the project's own choice"),
+        pytest.param("auto", "scale", "0.0023", id="a tier that nobody knows"),
+    ],
+)
+def test_the_tier_that_the_answer_names_is_what_is_paid(
+    asked: str | None, served: str | None, dollars: str
+) -> None:
+    rates = TIERED.asked_for(asked).served_as(served)
+
+    assert usd(rates.cost(usage(1_000, 100, cached=500))) == Decimal(dollars)
+
+
+def test_what_is_set_aside_is_that_of_the_dearer_tier() -> None:
+    assert TIERED.asked_for("priority").most(1_000, 100) == 2 * TIERED.most(1_000, 100)
+    assert TIERED.asked_for("flex").most(1_000, 100) == TIERED.most(1_000, 100)
+
+
 @pytest.mark.parametrize(
     ("price", "tokens", "dollars"),
     [

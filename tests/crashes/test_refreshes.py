@@ -71,6 +71,17 @@ def test_a_disk_that_fails_at_any_step_of_a_refresh_loses_no_answer(probe: Probe
         assert (report.exits[1:], report.wrong) == ([ENDED], None), where
 
 
+def test_a_refresh_that_ends_once_a_part_is_replaced_and_again_while_it_is_resumed_ends_well(
+    probe: Probe, steps: list[str]
+) -> None:
+    replaced = len(steps) - steps[::-1].index("rename results/part-00001.parquet")
+    for number in range(
+        18, 48, 1 if TIMES > 1 else 3
+    ):  # from opening the output to what follows the replacement
+        report = probe.tried((EXIT, replaced + 1, 0), (TEAR, number, 0), refreshing=True)
+        assert (report.exits, report.wrong) == ([EXITED, EXITED, ENDED], None), number
+
+
 def test_a_refresh_that_ends_again_and_again_ends_well(probe: Probe, steps: list[str]) -> None:
     chance = Random(7)
     for _ in range(5 * TIMES):

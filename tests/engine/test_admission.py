@@ -6,7 +6,7 @@ import pytest
 
 from batchroute.core.records import UNLABELLED
 from batchroute.core.requests import Request
-from batchroute.engine.admission import LEAST_SPARE, Backlog, Window, shares
+from batchroute.engine.admission import MOST_DOUBLED, SPARE, Backlog, Window, shares
 from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
 from tests import virtual_clock
@@ -41,11 +41,11 @@ def backlog(folder: Path, window: Window, models: str = "ab") -> Backlog:
 @pytest.mark.parametrize(
     ("concurrency", "window", "expected"),
     [
-        pytest.param({"a": 32}, None, {"a": 32 + LEAST_SPARE}, id="the slots and some"),
-        pytest.param({"a": 1, "b": 100}, None, {"a": 65, "b": 164}, id="each pool its own"),
-        pytest.param({"a": 1000}, None, {"a": 1250}, id="many slots and a quarter"),
+        pytest.param({"a": 32}, None, {"a": 64 + SPARE}, id="twice the slots and some"),
+        pytest.param({"a": 1, "b": 100}, None, {"a": 66, "b": 264}, id="each pool its own"),
+        pytest.param({"a": 5000}, None, {"a": 5000 + MOST_DOUBLED + SPARE}, id="many slots and some"),
         pytest.param({"a": 32, "b": 32}, 100, {"a": 50, "b": 50}, id="a declared window is divided"),
-        pytest.param({"a": 36, "b": 236}, 16, {"a": 4, "b": 12}, id="by the shares that it would have had"),
+        pytest.param({"a": 18, "b": 118}, 16, {"a": 4, "b": 12}, id="by the shares that it would have had"),
         pytest.param({"a": 1, "b": 10_000}, 16, {"a": 1, "b": 15}, id="nobody is left without"),
     ],
 )

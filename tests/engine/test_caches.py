@@ -125,7 +125,7 @@ def test_a_record_that_no_model_answers_gets_an_old_answer_as_the_last_resort(tm
         tmp_path / "two",
         cache={"path": str(tmp_path / "cache"), "ttl": "1h"},
         routes={"default": {"models": ["a", "b"], "last_resort": {"cache": True}}},
-        scripts=dict.fromkeys("ab", always(failure(ErrorType.BAD_REQUEST))),
+        scripts=dict.fromkeys("ab", always(failure(ErrorType.EMPTY_ANSWER))),
     )
 
     assert (second.ended.degraded, second.ended.failed) == (30, 1)

@@ -81,6 +81,14 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(out)): file.read_bytes() for file in found}
 
 
+def count_one_more(file: Path) -> None:
+    pl.read_parquet(file).with_columns(pl.col("attempts") + 1).write_parquet(file)
+
+
+def take_longer(file: Path) -> None:
+    pl.read_parquet(file).with_columns(pl.col("latency_p50_s") * 1.01).write_parquet(file)
+
+
 def flip(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 3] ^= 1
@@ -109,7 +117,8 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str, bool]] = [
     (MANIFEST_NAME, flip, "manifest_corrupt", True),
     (MANIFEST_NAME, Path.unlink, "manifest_missing", True),
     (STORE_NAME, Path.unlink, "state_missing", False),
-    ("routes.parquet", flip, "routes_stale", True),
+    ("routes.parquet", count_one_more, "routes_stale", True),
+    ("routes.parquet", take_longer, "routes_stale", True),
     ("routes.parquet", Path.unlink, "routes_stale", True),
 ]
 

@@ -19,7 +19,7 @@ from batchroute.job.jobs import Job
 from batchroute.providers.accounts import Account
 from batchroute.providers.connect import HttpProvider
 from batchroute.providers.connections import connected
-from batchroute.providers.transports import Reply
+from batchroute.providers.transports import MAX_BODY_BYTES, PATH, Reply
 from batchroute.report.scans import scan_ledger, scan_results
 from tests.builders import job, model, records, write_records
 from tests.faults.table import CASES, Case
@@ -266,8 +266,10 @@ class Strange:
         self._error = error
         self.asked = 0
 
-    async def post(self, body: bytes, *, timeout_s: float) -> Reply:
-        del body, timeout_s
+    async def post(
+        self, body: bytes, *, timeout_s: float, path: str = PATH, most_bytes: int = MAX_BODY_BYTES
+    ) -> Reply:
+        del body, timeout_s, path, most_bytes
         self.asked += 1
         raise self._error
 

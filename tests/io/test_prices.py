@@ -11,6 +11,7 @@ from genai_prices.types import (
     ConditionalPrice,
     ModelInfo,
     ModelPrice,
+    PriceVariant,
     Provider,
     StartDateConstraint,
     Tier,
@@ -19,9 +20,10 @@ from genai_prices.types import (
 )
 from genai_prices.types import Usage as GenaiUsage
 
+from batchroute.core.errors import JobError
 from batchroute.core.money import Price, Rates, Threshold, usd
 from batchroute.core.responses import Usage
-from batchroute.io.prices import resolve_context, resolve_price
+from batchroute.io.prices import known_models, resolve_context, resolve_price
 
 DAY = dt.date(2026, 6, 15)
 FLAT = ModelPrice(input_mtok=Decimal("0.15"), output_mtok=Decimal("0.6"), cache_read_mtok=Decimal("0.075"))
@@ -350,3 +352,62 @@ def _changes_by_hour(model: ModelInfo) -> bool:
     return isinstance(model.prices, list) and any(
         isinstance(one.constraint, TimeOfDateConstraint) for one in model.prices
     )
+
+
+HALF = ModelPrice(input_mtok=Decimal("0.075"), output_mtok=Decimal("0.3"))
+
+
+def varied(when: dict[str, str], *, since: dt.date | None = None) -> ModelInfo:
+    """A model of which half is asked under some condition, perhaps only since a day."""
+    constraint = None if since is None else StartDateConstraint(since)
+    variant = PriceVariant(when=when, prices=HALF, constraint=constraint)
+    return ModelInfo(id="tiny", match=ClauseEquals("tiny"), prices=FLAT, price_variants=[variant])
+
+
+@pytest.mark.parametrize(
+    ("when", "since", "tiers"),
+    [
+        pytest.param({"processing": "batch"}, None, {"batch"}, id="batch"),
+        pytest.param({"service_tier": "flex"}, DAY, {"flex"}, id="flex since that day"),
+        pytest.param({"service_tier": "flex"}, DAY + dt.timedelta(1), set(), id="not yet"),
+        pytest.param({"service_tier": "default"}, None, set(), id="the usual one is no other"),
+        pytest.param({"speed": "fast"}, None, set(), id="a condition that no answer tells"),
+        pytest.param({"processing": "batch", "region": "eu"}, None, set(), id="only elsewhere"),
+    ],
+)
+def test_tiers_are_those_that_are_known_on_the_day(
+    table: list[Provider], when: dict[str, str], since: dt.date | None, tiers: set[str]
+) -> None:
+    table.append(provider("acme", r"https://api\.acme\.ai", varied(when, since=since)))
+
+    price = price_of("tiny")
+
+    assert price is not None
+    assert price.tiers.keys() == tiers
+    for tier in price.tiers.values():  # what a tier does not say costs as it usually does
+        assert tier == Price(input=Decimal("0.075"), output=Decimal("0.3"), cached=Decimal("0.075"))
+
+
+def test_known_models_tell_an_unknown_price_as_none(table: list[Provider]) -> None:
+    nameless = ModelInfo(id="vague", match=ClauseEquals("vague"), prices=ModelPrice())
+    table += [
+        provider("acme", "", offer("tiny", FLAT), nameless),
+        provider("resale", "", offer("tiny", FLAT)),
+    ]
+
+    found = known_models(DAY)
+
+    assert [(one.provider, one.model, one.price) for one in found] == [
+        ("acme", "tiny", FLAT_PRICE),
+        ("acme", "vague", None),
+        ("resale", "tiny", FLAT_PRICE),
+    ]
+    assert {one.on for one in found} == {DAY}
+    assert [one.provider for one in known_models(DAY, "Resale")] == ["resale"]
+
+
+def test_an_unknown_provider_is_refused_with_the_nearest(table: list[Provider]) -> None:
+    table.append(provider("acme", ""))
+
+    with pytest.raises(JobError, match=r"did you mean acme.*price_provider"):
+        known_models(DAY, "acne")

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from batchroute.core.money import Price
 from batchroute.job.durations import seconds
-from batchroute.job.jobs import Job, Limits, Model, Output, PriceSpec, Route, When
+from batchroute.job.jobs import Job, Limits, Model, Output, Route, When
+from batchroute.job.prices import PriceSpec
 from tests.job.files import loaded
 
 

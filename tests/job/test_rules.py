@@ -30,6 +30,11 @@ MISFITS = [
         id="B117",
     ),
     pytest.param(
+        "classify:\n  - builtin: tasks\n  - llm: {model: mini2, labels: [a]}\n",
+        "3:18: classify[1].llm.model: no model is named mini2, did you mean mini?",
+        id="labelling-model",
+    ),
+    pytest.param(
         "baseline: Mini\n", "1:11: baseline: no model is named Mini, did you mean mini?", id="baseline"
     ),
     pytest.param(

@@ -189,7 +189,7 @@ def assert_deaths_have_reasons(world: World, leg: Leg) -> None:
         mine = failed.filter(record_id=record_id).sort("attempt")
         for model, error_type in mine.select("model", "error_type").iter_rows():
             seen[error_type] += 1
-            if counts(ErrorType(error_type), seen[error_type]):
+            if counts(ErrorType(error_type), seen[error_type]) or POLICIES[ErrorType(error_type)].checked:
                 kinds.setdefault(model, []).append(ErrorType(error_type))
         assert _died_justly(kinds, set(world.routes_by_name()[route]) - set(leg.ended.disabled)), (
             record_id,
@@ -214,6 +214,21 @@ def _died_justly(counted: Mapping[str, Sequence[ErrorType]], models: Iterable[st
     )
 
 
+def assert_answers_checked(world: World, leg: Leg) -> None:
+    """No answer that is refused is taken but as the best of those; no text of ours without the word for it."""
+    assert leg.results.filter(pl.col("response").str.starts_with("poor"), pl.col("flag").is_null()).is_empty()
+    kept = leg.results.filter(flag="kept_best")
+    degraded = leg.results.filter(status="degraded")
+    assert kept.is_empty() or world.keep_best
+    assert degraded.is_empty() or world.last_resort
+    assert set(kept["status"]) <= {"succeeded"}
+    assert set(degraded.select("response", "flag").iter_rows()) <= {("no answer", "last_resort")}
+    refused = leg.ledger.filter(pl.col("error_type").str.starts_with("check_"))
+    assert set(refused["verdict"]) <= {"escalate", "kept_best", "last_resort", "dead_letter"}
+    again = refused.group_by("run_id", "record_id", "model").len()
+    assert again.filter(pl.col("len") > 1).is_empty(), "a model is not asked twice"
+
+
 def assert_lawful(world: World, leg: Leg) -> None:
     """All laws of one run that was left alone."""
     assert leg.ended is not None
@@ -227,6 +242,7 @@ def assert_lawful(world: World, leg: Leg) -> None:
     assert_order_kept(world, leg)
     assert_attempts_apart(leg)
     assert_deaths_have_reasons(world, leg)
+    assert_answers_checked(world, leg)
 
 
 def assert_lawful_so_far(world: World, legs: Sequence[Leg]) -> None:
@@ -256,6 +272,7 @@ def assert_nothing_lost(world: World, resumed: Leg) -> None:
     assert_deaths_have_reasons(world, resumed)
     assert_totals_agree(resumed)
     assert_money_agrees(resumed)
+    assert_answers_checked(world, resumed)
 
 
 def assert_only_what_was_in_flight_is_paid_again(killed: Leg, taken_at: float, resumed: Leg) -> None:

@@ -49,14 +49,14 @@ def _onward(kind: ErrorType) -> str:
 
 @st.composite
 def picky_worlds(draw: st.DrawFn) -> World:
-    """Healthy models without limits, each of which refuses some records."""
+    """Healthy models without limits, each of which refuses some records; routes that take every answer, and have no other."""
     world = draw(settled_worlds())
     refused = st.dictionaries(st.integers(0, world.count - 1), st.sampled_from(PICKY), max_size=20)
     models = {
-        name: replace(model, rpm=None, spells=(), hiccups={}, refused=draw(refused))
+        name: replace(model, rpm=None, spells=(), hiccups={}, poor=frozenset(), refused=draw(refused))
         for name, model in world.models.items()
     }
-    return replace(world, models=models)
+    return replace(world, models=models, keep_best=False, last_resort=False)
 
 
 PICKY = tuple(kind for kind in REFUSED if POLICIES[kind].effect == "none")

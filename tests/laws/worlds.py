@@ -37,7 +37,14 @@ UNSENT = frozenset(
     }
 )
 LOST = frozenset({ErrorType.CONNECTION_LOST, ErrorType.BODY_TRUNCATED, ErrorType.ATTEMPT_TIMEOUT})
-OUR_WORDS = frozenset({ErrorType.UNKNOWN_OUTCOME, ErrorType.CANCELLED_BY_RUN, ErrorType.LOCAL_NETWORK_DOWN})
+OUR_WORDS = frozenset(
+    {
+        *(kind for kind, policy in POLICIES.items() if policy.checked or policy.repair),
+        ErrorType.UNKNOWN_OUTCOME,
+        ErrorType.CANCELLED_BY_RUN,
+        ErrorType.LOCAL_NETWORK_DOWN,
+    }
+)
 """What a run says of itself, and no provider."""
 UNWELL = tuple(
     kind
@@ -47,7 +54,7 @@ UNWELL = tuple(
 LIMITED = tuple(
     kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE and policy.strikes is None
 )
-REFUSED = tuple(kind for kind, policy in POLICIES.items() if policy.dead)
+REFUSED = tuple(kind for kind, policy in POLICIES.items() if policy.dead and kind not in OUR_WORDS)
 OURS = tuple(
     kind for kind, policy in POLICIES.items() if policy.effect is Effect.PAUSE_ALL and kind not in OUR_WORDS
 )
@@ -150,6 +157,8 @@ class Model:
     """What each record meets at its first requests, by the record's number."""
     refused: Mapping[int, ErrorType] = field(default_factory=dict)
     """Records that this model never answers."""
+    poor: frozenset[int] = frozenset()
+    """Records whose answers the checks of their route refuse."""
     room: int | None = None
     """How many requests at once its provider really takes."""
     quota: Quota | None = None
@@ -182,6 +191,8 @@ class World:
     """The models of the default route, and of that for every third record, if there are two."""
     blackouts: tuple[Spell, ...] = ()
     """Times in which no model can be reached."""
+    keep_best: bool = False
+    last_resort: bool = False
     window: int | None = None
     part_records: int = 1000
     seed: int = 0
@@ -240,9 +251,10 @@ class World:
 
     def job_fields(self, folder: Path) -> dict[str, Any]:
         """What a job over this world declares."""
-        routes: dict[str, Any] = {"default": {"models": list(self.routes[0])}}
+        routes: dict[str, Any] = {"default": {"models": list(self.routes[0]), **self._demands()}}
         if len(self.routes) > 1:
-            routes = {"third": {"when": {"task": "third"}, "models": list(self.routes[1])}, **routes}
+            third = {"when": {"task": "third"}, "models": list(self.routes[1]), **self._demands()}
+            routes = {"third": third, **routes}
         return {
             "input": {"path": str(folder / "in"), "id": "id", "max_bad": 1.0},
             "output": {"path": str(folder / "out"), "keep": ["kind"]},
@@ -251,6 +263,15 @@ class World:
             "models": {name: model.declared(name) for name, model in self.models.items()},
             "routes": routes,
             "window": self.window,
+        }
+
+    def _demands(self) -> dict[str, Any]:
+        """What every route asks of answers, if some are poor."""
+        checked = any(model.poor for model in self.models.values())
+        return {
+            "checks": [{"lacks": "^poor"}, {"min_chars": 6}] if checked else [],
+            "keep_best": checked and self.keep_best,
+            "last_resort": {"text": "no answer"} if self.last_resort else None,
         }
 
     def scripts(self) -> dict[str, Script]:
@@ -292,14 +313,14 @@ def _script(model: Model, blackouts: tuple[Spell, ...]) -> Callable[[Sent], tupl
         latency_s = model.latencies[(number + met) % len(model.latencies)]
         if number in model.refused:
             return latency_s, Mood(model.refused[number]).failure()
-        return latency_s, _answer(number)
+        return latency_s, _answer(number, poor=number in model.poor)
 
     return script
 
 
-def _answer(number: int) -> Response:
+def _answer(number: int, *, poor: bool) -> Response:
     return Response(
-        content=f"answer {number}",
+        content=f"{'poor' if poor else 'answer'} {number}",
         finish_reason="stop",
         usage=Usage(input_tokens=7 + number % 5, output_tokens=3, cached_tokens=number % 3),
         response_model=None,
@@ -323,6 +344,10 @@ def by_number(values: st.SearchStrategy[T], count: int, most: int) -> st.SearchS
     return st.dictionaries(st.integers(0, count - 1), values, max_size=most)
 
 
+def some_numbers(count: int) -> st.SearchStrategy[frozenset[int]]:
+    return st.just(frozenset[int]()) | st.frozensets(st.integers(0, count - 1), max_size=10)
+
+
 @st.composite
 def wild_models(draw: st.DrawFn, count: int) -> Model:
     """Models with every kind of failure, of which all but those that disable one pass by."""
@@ -341,6 +366,7 @@ def wild_models(draw: st.DrawFn, count: int) -> Model:
         spells=tuple(draw(st.lists(spells, max_size=2))),
         hiccups=draw(by_number(hiccups, count, 12)),
         refused=draw(by_number(st.sampled_from(REFUSED), count, 4)),
+        poor=draw(some_numbers(count)),
     )
 
 
@@ -357,7 +383,7 @@ def settled_worlds(draw: st.DrawFn) -> World:
     """Worlds in which each record ends in one way only, whenever and wherever it is sent.
 
     A record meets one passing failure at most, so that it never runs out of tries, and is refused by no
-    model, by all, or by all but one.
+    model, by all, or by all but one. Those whose answers are poor are refused by none.
     """
     count = draw(st.integers(1, 50))
     names = MODELS[: draw(st.integers(1, 3))]
@@ -379,6 +405,7 @@ def settled_worlds(draw: st.DrawFn) -> World:
                 for number, (spared, kind) in refused.items()
                 if spared != name
             },
+            poor=draw(some_numbers(count)).difference(refused),
         )
     return _world(draw, count, models, routes)
 
@@ -392,6 +419,8 @@ def _world(
         files=draw(st.integers(1, 3)),
         models=models,
         routes=routes or _routes(draw, tuple(models)),
+        keep_best=draw(st.booleans()),
+        last_resort=draw(st.booleans()),
         window=draw(st.none() | st.integers(16, 40)),
         part_records=draw(st.sampled_from([1000, 3, 11])),
         seed=draw(st.integers(0, 1000)),

@@ -6,6 +6,7 @@ import pytest
 
 from batchroute.io.parts import write_part
 from batchroute.io.tables import LEDGER, RESULTS, ledger_frame, results_frame
+from batchroute.report.routes import write_routes
 from batchroute.report.scans import scan_ledger, scan_results, scan_routes
 from tests.builders import attempt, result
 
@@ -56,3 +57,35 @@ def test_what_is_no_part_is_left_alone(tmp_path: Path) -> None:
 def test_routes_are_there_only_after_a_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no run has ended"):
         scan_routes(tmp_path)
+
+
+def test_many_directories_are_one_frame(tmp_path: Path) -> None:
+    for name in "ab":
+        write_part(tmp_path / name, "results/part-00001.parquet", results_frame([result(name)], {}))
+        write_part(tmp_path / name, "ledger/part-00001.parquet", ledger_frame([attempt(name)]))
+        write_routes(tmp_path / name, None)
+    both = (tmp_path / "a", str(tmp_path / "b"))
+    assert scan_results(*both).collect()["record_id"].to_list() == ["a", "b"]
+    assert scan_ledger(*both).collect()["record_id"].to_list() == ["a", "b"]
+    assert scan_routes(*both).collect()["records"].to_list() == [1, 1]
+
+
+def test_columns_that_a_version_did_not_write_are_null_and_later_ones_left_out(tmp_path: Path) -> None:
+    old, new = ledger_frame([attempt("x")]).drop("lane", "model_state"), ledger_frame([attempt("y")])
+    write_part(tmp_path, "ledger/part-00001.parquet", old.with_columns(pl.col("input_tokens").cast(pl.Int32)))
+    write_part(tmp_path, "ledger/part-00002.parquet", new.with_columns(mood=pl.lit("fine")))
+    found = scan_ledger(tmp_path).collect()
+    assert dict(found.schema) == dict(LEDGER)
+    assert found.select("record_id", "lane", "input_tokens").rows() == [("x", None, 10), ("y", "online", 10)]
+
+
+def test_results_of_an_earlier_version_have_nulls(tmp_path: Path) -> None:
+    write_part(tmp_path, "results/part-00001.parquet", results_frame([result("x")], {}).drop("flag"))
+    assert scan_results(tmp_path).select("record_id", "flag").collect().rows() == [("x", None)]
+
+
+def test_what_was_kept_as_a_number_here_and_as_text_there_is_text(tmp_path: Path) -> None:
+    for number, (kind, value) in enumerate({pl.Int64(): 7, pl.String(): "seven"}.items(), 1):
+        frame = results_frame([result(f"r{number}", kept={"n": value})], {"n": kind})
+        write_part(tmp_path, f"results/part-{number:05}.parquet", frame)
+    assert scan_results(tmp_path).collect()["n"].to_list() == ["7", "seven"]

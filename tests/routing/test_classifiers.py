@@ -62,7 +62,7 @@ class TestDeclarations:
         [
             pytest.param(
                 {"colum": "task"},
-                "'colum'. Write one of column, patterns, builtin, length, sql or python",
+                "'colum'. Write one of column, patterns, builtin, length, sql, python or llm",
                 id="typo",
             ),
             pytest.param({}, "found nothing. Write one of", id="empty"),
@@ -81,6 +81,16 @@ class TestDeclarations:
                 {"length": {"medium": 400, "hard": 400}}, "not above medium (400)", id="levels crossed"
             ),
             pytest.param({"length": {"medium": 0, "hard": 5}}, "greater than 0", id="no length"),
+            pytest.param({"llm": {"model": "m"}}, "Field required", id="llm without labels"),
+            pytest.param({"llm": {"model": "m", "labels": []}}, "at least 1", id="llm with no label"),
+            pytest.param({"llm": {"model": "m", "labels": ["a", "A"]}}, "has 'A' beside 'a'", id="alike"),
+            pytest.param({"llm": {"model": "m", "labels": ["a|b"]}}, "an answer cannot hold", id="parted"),
+            pytest.param({"llm": {"model": "m", "labels": ["a\n"]}}, "an answer cannot hold", id="lines"),
+            pytest.param({"llm": {"model": "m", "labels": ["None"]}}, "stands for no label", id="none"),
+            pytest.param(
+                {"llm": {"model": "m", "labels": ["a"], "batch": 0}}, "greater than 0", id="batch 0"
+            ),
+            pytest.param({"llm": {"model": "m", "labels": ["a"], "batch": 101}}, "100", id="large batch"),
         ],
     )
     def test_what_is_wrong_is_said_once_and_where_it_stands(self, stage: object, message: str) -> None:

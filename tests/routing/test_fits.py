@@ -6,8 +6,8 @@ import pytest
 from msgspec import json
 
 from batchroute.core.records import Fault
-from batchroute.core.requests import Request
-from batchroute.routing.fits import TOKENS_PER_IMAGE, Ability, Fitting, input_tokens, no_larger, primary
+from batchroute.core.requests import TOKENS_PER_IMAGE, Request
+from batchroute.routing.fits import Ability, Fitting, input_tokens, no_larger, primary
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40_000}}
 

@@ -1,12 +1,14 @@
 """What was added is found, and little else."""
 
 import hashlib
+import struct
 
 from batchroute.routing.sightings import Sightings
 
 
-def digest(number: int) -> bytes:
-    return hashlib.blake2b(b"%d" % number, digest_size=16).digest()
+def digest(number: int) -> tuple[int, int]:
+    one, other = struct.unpack("<qq", hashlib.blake2b(b"%d" % number, digest_size=16).digest())
+    return one, other
 
 
 def test_all_that_was_added_is_found_and_of_the_rest_next_to_nothing() -> None:

@@ -7,6 +7,7 @@ from batchroute.routing.verdicts import (
     Effect,
     Elsewhere,
     Situation,
+    blames_record,
     counts,
     decide,
     effect,
@@ -115,6 +116,19 @@ def test_an_answer_is_accepted() -> None:
             Action.WAIT,
             id="A63 the only model: another run can answer it",
         ),
+        pytest.param(ErrorType.CHECK_JSON, situation(0), Action.ESCALATE, id="refused: the next model"),
+        pytest.param(
+            ErrorType.CHECK_JSON,
+            situation(0, tries_in_all=5, elsewhere=Elsewhere.LATER),
+            Action.ESCALATE,
+            id="refused: the next model as soon as it can, whatever failed before",
+        ),
+        pytest.param(
+            ErrorType.CHECK_JSON,
+            situation(0, elsewhere=Elsewhere.NEVER),
+            Action.GIVE_UP,
+            id="refused by the last model",
+        ),
         pytest.param(
             ErrorType.SERVER_ERROR, situation(1, tries_in_all=5), Action.GIVE_UP, id="five tries are enough"
         ),
@@ -168,3 +182,27 @@ def test_a57_a66_what_nothing_gets_through_to_is_out(
     error_type: ErrorType, in_row: int, proven: bool, out: bool
 ) -> None:
     assert struck_out(failure(error_type), in_row, proven=proven) is out
+
+
+@pytest.mark.parametrize("error_type", [kind for kind, policy in POLICIES.items() if policy.checked])
+def test_refused_answer_is_no_try_and_no_fault_of_anybody(error_type: ErrorType) -> None:
+    assert not counts(error_type, 1)
+    assert effect(failure(error_type)) is Effect.NONE
+    assert not blames_record(failure(error_type))
+
+
+@pytest.mark.parametrize(
+    ("error_type", "expected"),
+    [
+        (ErrorType.BAD_REQUEST, True),
+        (ErrorType.CONTEXT_EXCEEDED, True),
+        (ErrorType.UNSUPPORTED_PARAMETER, True),
+        (ErrorType.CONTENT_BLOCKED, False),
+        (ErrorType.SERVER_ERROR, False),
+        (ErrorType.EMPTY_ANSWER, False),
+        (ErrorType.AUTH_REJECTED, False),
+        (ErrorType.BODY_TOO_LARGE, False),
+    ],
+)
+def test_record_is_blamed_for_what_it_asks_alone(error_type: ErrorType, expected: bool) -> None:
+    assert blames_record(failure(error_type)) is expected

@@ -61,6 +61,11 @@ class SourceFile(Struct, frozen=True, kw_only=True):
     identity: Identity | None
     place: Place | None = None
 
+    @property
+    def root(self) -> Path:
+        """The folder that the names of all files of the source are relative to."""
+        return self.path.parents[len(Path(self.name).parts) - 1]
+
     def holds(self, status: os.stat_result) -> bool:
         """Whether the bytes that were there at opening can still be there: the file may only have grown."""
         if self.identity is None:

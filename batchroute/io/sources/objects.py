@@ -1,5 +1,6 @@
 """Files of a source that are objects: which there are, their bytes, and that they are still the same ones."""
 
+import errno
 import os
 import tempfile
 import threading
@@ -85,7 +86,10 @@ class Place(Struct, frozen=True):
             if unwanted.is_set():
                 return
             content = self.read(start, min(PIECE, self.stored.size - start))
-            os.pwrite(descriptor, content, start)
+            if os.pwrite(descriptor, content, start) < len(
+                content
+            ):  # a disk that fills up takes what still fits
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         with ThreadPoolExecutor(AT_ONCE) as readers:
             for _ in readers.map(piece, range(0, self.stored.size, PIECE)):

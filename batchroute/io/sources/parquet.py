@@ -50,8 +50,13 @@ class Table(Struct, frozen=True, kw_only=True):
     identifier: Identifier
 
 
-def open_table(file: SourceFile, id_column: str | None, columns: frozenset[str] | None) -> Table:
-    """Read the footer and settle which columns to read; None for all of them.
+def open_table(
+    file: SourceFile,
+    id_column: str | None,
+    columns: frozenset[str] | None,
+    binary: frozenset[str] = frozenset(),
+) -> Table:
+    """Read the footer and settle which columns to read; None for all of them. Those in `binary` may hold bytes.
 
     Raises InputError: parquet_bad, column_missing, column_ambiguous, column_type, column_all_null.
     """
@@ -59,7 +64,9 @@ def open_table(file: SourceFile, id_column: str | None, columns: frozenset[str] 
     named = identifier(id_column, schema)
     used = {*(schema if columns is None else columns), *named.fields}
     for name in sorted(used):
-        _check_column(file, schema, name, declared=columns is not None or name == id_column)
+        _check_column(
+            file, schema, name, declared=columns is not None or name == id_column, binary=name in binary
+        )
     return Table(rows=rows, schema={name: schema[name] for name in schema if name in used}, identifier=named)
 
 
@@ -138,7 +145,9 @@ def _footer(file: SourceFile) -> tuple[dict[str, pl.DataType], int]:
         raise InputError(f"{file.name} is damaged or no Parquet file: {said}", code="parquet_bad") from error
 
 
-def _check_column(file: SourceFile, schema: dict[str, pl.DataType], name: str, *, declared: bool) -> None:
+def _check_column(
+    file: SourceFile, schema: dict[str, pl.DataType], name: str, *, declared: bool, binary: bool
+) -> None:
     if name not in schema:
         near = difflib.get_close_matches(name, schema, n=3, cutoff=0.5) or list(schema)[:10]
         raise InputError(
@@ -153,7 +162,7 @@ def _check_column(file: SourceFile, schema: dict[str, pl.DataType], name: str, *
         )
     if schema[name] == pl.Null:
         raise InputError(f"{file.name}: column {name!r} holds nothing but null", code="column_all_null")
-    if schema[name] == pl.Binary:
+    if schema[name] == pl.Binary and not binary:
         raise InputError(
             f"{file.name}: column {name!r} is binary, not text. Decode it first", code="column_type"
         )

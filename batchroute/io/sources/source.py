@@ -131,19 +131,21 @@ def open_source(
     since: float | None = None,
     storage: StorageOptions | None = None,
     spool: Path | None = None,
+    binary: frozenset[str] = frozenset(),
 ) -> Source:
     """Find the files of a path (a file, a folder or a glob), check what they hold, and read Parquet footers.
 
     `columns` are those to read from Parquet beside the id, None for all; JSONL records keep all their fields.
     `batch_records` is the most that a batch holds. With `since`, seconds since the epoch, only files that were last
     modified then or later are read. `storage` tells how to reach a path in object storage; Parquet objects are copied
-    to the folder `spool` while they are read, one at a time; by default where temporary files go. Raises InputError,
+    to the folder `spool` while they are read, one at a time; by default where temporary files go. Columns in `binary`
+    may hold bytes. Raises InputError,
     whose code tells what is unusable, and JobError where what speaks to object storage is not installed.
     """
     listing = list_files(path, storage)
     _for_each(check_format, listing.files)
     parquet = [file for file in listing.files if file.kind is Kind.PARQUET]
-    opened = _for_each(lambda file: open_table(file, id_column, columns), parquet)
+    opened = _for_each(lambda file: open_table(file, id_column, columns, binary), parquet)
     tables = {file.name: table for file, table in zip(parquet, opened, strict=True)}
     _check_agreement(tables)
     return Source(

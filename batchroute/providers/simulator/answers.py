@@ -21,6 +21,8 @@ _SUM = re.compile(r"(\d{1,9})\s*([-+*x/])\s*(\d{1,9})")
 _LANGUAGE = re.compile(r"\b(?:to|into|in|ins|auf|en|vers)\s+([A-Z][a-zé]{3,15}|[a-z]{4,15})\b")
 _HARMFUL = re.compile(r"\b(?:kill|bomb|attack|hate|weapon|suicide|drugs?|stupid|idiot)\b", re.IGNORECASE)
 
+_SCALE = re.compile(r"\bfrom (\d{1,3}) to (\d{1,3})\b")
+
 _THOUGHTS = (
     "The short version is that {subject} depends on two things: what you start from and what you need.",
     "Begin with the simplest case of {subject}, check it, and only then widen it.",
@@ -93,6 +95,18 @@ def write(task: str, prompt: Prompt, *, able: bool, shape: int) -> str:
     piece = Piece(prompt=prompt, body=body(prompt.text), shape=shape)
     good, weak = _WRITERS.get(task, (_chat, _vague))
     return good(piece) if able else weak(piece)
+
+
+def poor(fault: str | None, prompt: Prompt, shape: int) -> str | None:
+    """An answer that only looks like one; None for what is no such fault."""
+    match fault:
+        case "unsure":
+            return _VAGUE[shape % len(_VAGUE)]
+        case "placeholder":
+            return f"About {subject(body(prompt.text))}: [insert the answer here]. TODO"
+        case "short":
+            return "Yes."
+    return None
 
 
 def body(text: str) -> str:
@@ -241,15 +255,25 @@ def _worked_out(text: str) -> tuple[str, int | str]:
 
 
 def _judge(piece: Piece) -> str:
-    """A judge that sees what gives a weak answer away."""
+    """A judge that sees what gives a weak answer away: a label, or a score where a scale is named."""
     weak = UNSURE.lower() in piece.prompt.text.lower()
+    if scale := _SCALE.search(piece.prompt.system):
+        return _scored(scale, weak=weak)
     choice = labels.named(piece.prompt) or ("pass", "fail")
     return choice[-1] if weak else choice[0]
 
 
 def _misjudge(piece: Piece) -> str:
+    if scale := _SCALE.search(piece.prompt.system):
+        return _scored(scale, weak=UNSURE.lower() not in piece.prompt.text.lower())
     choice = labels.named(piece.prompt) or ("pass", "fail")
     return labels.wrong(choice, _judge(piece), piece.shape)
+
+
+def _scored(scale: re.Match[str], *, weak: bool) -> str:
+    """A score near one end of the scale or the other."""
+    low, high = int(scale[1]), int(scale[2])
+    return f"{low + (0.2 if weak else 0.9) * (high - low):g}"
 
 
 _Writer = Callable[[Piece], str]

@@ -66,6 +66,13 @@ class ChatRequest(Struct, frozen=True):
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     @property
+    def subject(self) -> str | None:
+        """What a conversation in which the model has spoken before is about: its first user message. None for others."""
+        if not any(message.role == "assistant" for message in self.messages):
+            return None
+        return next((message.text for message in self.messages if message.role == "user"), None)
+
+    @property
     def schema(self) -> dict[str, Any] | None:
         """The JSON schema asked for; None when any text will do."""
         if self.response_format is None or self.response_format.type == "text":
@@ -126,6 +133,11 @@ def read(body: bytes) -> ChatRequest:
         raise ValueError(f"Invalid request: {error}.") from None
     except (ValueError, RecursionError):  # broken JSON, broken UTF-8, nesting without end
         raise ValueError("We could not parse the JSON body of your request.") from None
+    return checked(request)
+
+
+def checked(request: ChatRequest) -> ChatRequest:
+    """The request, if it can be answered. Raises ValueError with a sentence for the client."""
     if not request.messages:
         raise ValueError("Invalid 'messages': empty array.")
     if request.stream:

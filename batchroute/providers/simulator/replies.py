@@ -2,13 +2,23 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from enum import Enum
 from hashlib import blake2b
 from time import time
 
 from msgspec import Struct, json, structs
 
-from batchroute.providers.simulator import answers, chance, chat, prompts, structured
+from batchroute.providers.simulator import (
+    answers,
+    chance,
+    chat,
+    embeddings,
+    prompts,
+    responses,
+    sheets,
+    structured,
+)
 from batchroute.providers.simulator.limits import Gate, Refusal
 from batchroute.providers.simulator.settings import ModelSettings, Settings
 
@@ -17,7 +27,13 @@ _HTML = b"text/html; charset=utf-8"
 _PAGE = b"<!doctype html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
 _RETRY_S = 0.25
 _REFUSAL = "I'm sorry, but I can't help with that."
+UNFIT = "That depends on how you look at it."
+"""Said where one of some words was asked for."""
 _PATH = "/v1/chat/completions"
+_RESPONSES = "/v1/responses"
+_EMBEDDINGS = "/v1/embeddings"
+
+_Write = Callable[[chat.Completion], bytes]
 
 
 class Ending(Enum):
@@ -62,8 +78,8 @@ class Model:
         self._seen: dict[int, int] = {}  # about 70 bytes a request, which is what this process grows by
         self._fingerprint = f"fp_{blake2b(json.encode(settings), digest_size=5).hexdigest()}"
 
-    def reply(self, request: chat.ChatRequest, now: float) -> Reply:
-        """Answer one request. Only an admitted one counts as seen, so that limits do not change later answers."""
+    def reply(self, request: chat.ChatRequest, now: float, write: _Write = json.encode) -> Reply:
+        """Answer one request, the body of the answer by `write`. Only an admitted one counts as seen, so that limits do not change later answers."""
         self.counts["requests"] += 1
         if self._is_out(now):
             return self._overloaded("outage")
@@ -80,7 +96,29 @@ class Model:
             return self._refused(refusal, now)
         self._seen[key] = seen + 1
         self.gate.enter(prompt.tokens + answer.tokens)
-        return self._admitted(fault, answer, prompt, draws, now)
+        completion = self._completion(answer, prompt, draws)
+        return self._admitted(fault, answer.tokens, lambda: write(completion), draws, now)
+
+    def embed(self, request: embeddings.EmbeddingsRequest, now: float) -> Reply:
+        """Answer a request for vectors. A text that is too long has the whole of it refused, as OpenAI does."""
+        self.counts["requests"] += 1
+        if self._is_out(now):
+            return self._overloaded("outage")
+        sizes = [embeddings.tokens(text) for text in request.texts]
+        if max(sizes) > embeddings.MOST_TOKENS:
+            self.counts["refused"] += 1
+            return _too_long(max(sizes))
+        if refusal := self.gate.refusal(sum(sizes), now):
+            return self._refused(refusal, now)
+        wire = "\x1e".join(request.texts).encode("utf-8", "replace")
+        fingerprint = chance.fingerprint(self._key, wire)
+        key = int.from_bytes(fingerprint[:7], "little")
+        seen = self._seen[key] = self._seen.get(key, 0) + 1
+        draws = chance.draw(fingerprint, seen - 1)
+        fault = chance.pick(self.settings.errors, draws.fault)
+        self.gate.enter(sum(sizes))
+        fault = fault if fault in _NO_ANSWER else None
+        return self._admitted(fault, 0, lambda: embeddings.written(request, sum(sizes)), draws, now)
 
     def statistics(self) -> dict[str, int]:
         """Plain counts since the start: requests, what became of them, and how many are in flight."""
@@ -99,7 +137,8 @@ class Model:
             return Answer(content=None, finish_reason="stop", tokens=_tokens(_REFUSAL), refusal=_REFUSAL)
         if fault == "empty":
             return Answer(content="", finish_reason="stop", tokens=1)
-        text = self._text(request, prompt, draws)
+        spoilt = fault == "invalid"
+        text = answers.poor(fault, prompt, draws.shape) or self._text(request, prompt, draws, spoilt=spoilt)
         tokens = _tokens(text)
         room = tokens if request.cap is None else min(tokens, request.cap)
         if fault == "truncated":
@@ -108,41 +147,48 @@ class Model:
             return Answer(content=text, finish_reason="stop", tokens=tokens)
         return Answer(content=text[: room * 4], finish_reason="length", tokens=room)
 
-    def _text(self, request: chat.ChatRequest, prompt: prompts.Prompt, draws: chance.Draws) -> str:
+    def _text(
+        self, request: chat.ChatRequest, prompt: prompts.Prompt, draws: chance.Draws, *, spoilt: bool
+    ) -> str:
+        prompt = structs.replace(prompt, text=request.subject or prompt.text)
         task = prompts.infer(prompt)
         able = draws.skill < self.settings.chance(task)
+        told = structured.told(prompt.system)
+        if told is not None:
+            written = structured.write(told, prompt, able=able and not spoilt, shape=draws.shape)
+            return structured.around(written, draws.shape)
         if (schema := request.schema) is not None:
-            return structured.write(schema, prompt, able=able, shape=draws.shape)
-        return answers.write(task, prompt, able=able, shape=draws.shape)
+            return structured.write(schema, prompt, able=able and not spoilt, shape=draws.shape)
+        if task == "classify" and (sheet := sheets.read(prompt)) is not None:
+            return sheets.write(sheet, skill=self.settings.chance(task), shape=draws.shape)
+        return UNFIT if spoilt else answers.write(task, prompt, able=able, shape=draws.shape)
 
     def _admitted(
-        self, fault: str | None, answer: Answer, prompt: prompts.Prompt, draws: chance.Draws, now: float
+        self, fault: str | None, tokens: int, body: Callable[[], bytes], draws: chance.Draws, now: float
     ) -> Reply:
         self.counts[fault or "answered"] += 1
         headers = self.gate.headers(now) + f"x-request-id: req_{draws.tag}\r\n".encode()
         reply = self._failed(fault, headers)
         if reply is None:
-            reply = Reply(body=self._completion(answer, prompt, draws), headers=headers)
-        delay = 0.0 if fault in ("rate_limit", "overloaded") else self._delay(answer, draws)
+            reply = Reply(body=body(), headers=headers)
+        delay = 0.0 if fault in ("rate_limit", "overloaded") else self._delay(tokens, draws)
         return structs.replace(reply, delay_s=delay, gate=self.gate)
 
-    def _delay(self, answer: Answer, draws: chance.Draws) -> float:
+    def _delay(self, tokens: int, draws: chance.Draws) -> float:
         latency, speed = self.settings.latency, self.settings.tokens_per_s
         begins = 0.0 if latency is None else chance.log_normal(latency.p50, latency.p95, draws.latency)
-        return begins + (answer.tokens / speed if speed else 0.0)
+        return begins + (tokens / speed if speed else 0.0)
 
-    def _completion(self, answer: Answer, prompt: prompts.Prompt, draws: chance.Draws) -> bytes:
+    def _completion(self, answer: Answer, prompt: prompts.Prompt, draws: chance.Draws) -> chat.Completion:
         message = chat.AnswerMessage(answer.content, answer.refusal)
         usage = chat.Tokens(prompt.tokens, answer.tokens, prompt.tokens + answer.tokens)
-        return json.encode(
-            chat.Completion(
-                id=f"chatcmpl-{draws.tag}",
-                created=int(time()),
-                model=self.name,
-                choices=(chat.Choice(message, answer.finish_reason),),
-                usage=usage,
-                system_fingerprint=self._fingerprint,
-            )
+        return chat.Completion(
+            id=f"chatcmpl-{draws.tag}",
+            created=int(time()),
+            model=self.name,
+            choices=(chat.Choice(message, answer.finish_reason),),
+            usage=usage,
+            system_fingerprint=self._fingerprint,
         )
 
     def _failed(self, fault: str | None, headers: bytes) -> Reply | None:
@@ -185,8 +231,8 @@ class Simulator:
 
     def reply(self, method: str, path: str, body: bytes, now: float) -> Reply:
         """The reply to a request of this method and path."""
-        if path == _PATH:
-            return self._chat(body, now) if method == "POST" else _wrong_method(method, b"POST")
+        if path in _ASKED:
+            return self._asked(path, body, now) if method == "POST" else _wrong_method(method, b"POST")
         if path not in ("/v1/models", "/health"):
             return Reply(
                 status=404, body=chat.error(f"Invalid URL ({method} {path})", "invalid_request_error")
@@ -203,9 +249,9 @@ class Simulator:
         requests = sum(model.counts["requests"] for model in self._models.values())
         return {"status": "ok", "requests": requests, "models": models}
 
-    def _chat(self, body: bytes, now: float) -> Reply:
+    def _asked(self, path: str, body: bytes, now: float) -> Reply:
         try:
-            request = chat.read(body)
+            request = _ASKED[path](body)
         except ValueError as error:
             return Reply(status=400, body=chat.error(str(error), "invalid_request_error"))
         model = self._models.get(request.model)
@@ -214,12 +260,24 @@ class Simulator:
             return Reply(
                 status=404, body=chat.error(message, "invalid_request_error", "model_not_found", "model")
             )
-        return model.reply(request, now)
+        if isinstance(request, embeddings.EmbeddingsRequest):
+            return model.embed(request, now)
+        return model.reply(request, now, responses.written if path == _RESPONSES else json.encode)
 
 
 def _tokens(text: str) -> int:
     """About four characters a token, at least one."""
     return max(1, math.ceil(len(text) / 4))
+
+
+def _too_long(tokens: int) -> Reply:
+    message = (
+        f"This model's maximum context length is {embeddings.MOST_TOKENS} tokens, however you requested {tokens} "
+        "tokens. Please reduce your prompt."
+    )
+    return Reply(
+        status=400, body=chat.error(message, "invalid_request_error", "context_length_exceeded", "input")
+    )
 
 
 def _rate_limited(limit: str, message: str, wait_s: float | None, headers: bytes) -> Reply:
@@ -235,6 +293,11 @@ def _wrong_method(method: str, allowed: bytes) -> Reply:
     return Reply(status=405, body=body, headers=b"allow: %b\r\n" % allowed)
 
 
+_ASKED: dict[str, Callable[[bytes], chat.ChatRequest | embeddings.EmbeddingsRequest]] = {
+    _PATH: chat.read,
+    _RESPONSES: responses.read,
+    _EMBEDDINGS: embeddings.read,
+}
 _NO_ANSWER = frozenset({"rate_limit", "server_error", "overloaded", "timeout", "disconnect", "malformed"})
 _SERVER_ERROR = chat.error("The server had an error while processing your request.", "server_error")
 _OVERLOADED = chat.error("The model is overloaded.", "server_error", "server_is_overloaded")

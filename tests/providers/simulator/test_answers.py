@@ -1,10 +1,16 @@
 import ast
 import json
+from typing import Any
 
 import pytest
 
+from batchroute.core.requests import Request
+from batchroute.job.checks import Check, Judge
 from batchroute.providers.simulator import answers, labels, prompts, structured
 from batchroute.providers.simulator.prompts import Prompt
+from batchroute.routing.checks import Checks
+from batchroute.routing.judges import asked, score
+from tests.fakes import answer
 
 SHAPES = range(1, 2_000, 97)
 
@@ -208,3 +214,26 @@ def test_a_schema_without_end_is_answered() -> None:
     endless["properties"] = {"again": endless}
 
     assert structured.write(endless, prompt("x"), able=True, shape=0).startswith('{"again":')
+
+
+@pytest.mark.parametrize("fault", ["unsure", "placeholder", "short"])
+def test_poor_answer_is_one_that_a_check_refuses(fault: str) -> None:
+    written = answers.poor(fault, prompts.read([("user", "What is a harbour for?")]), 5)
+    kinds: list[dict[str, Any]] = [{"uncertain": True}, {"placeholders": True}, {"min_chars": 20}]
+    checks = Checks([Check.model_validate(kind) for kind in kinds])
+
+    assert written is not None
+    assert len(checks.refusals(answer(written))) == 1
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"), [("A harbour shelters ships.", 0.9), (f"{answers.UNSURE}.", 0.2)]
+)
+def test_judge_scores_what_gives_a_weak_answer_away(shown: str, expected: float) -> None:
+    judge = Judge(model="j", rubric="Be plain.")
+    question = Request(messages=b'[{"role":"user","content":"What is a harbour for?"}]')
+    messages = json.loads(asked(judge, question, shown).messages)
+    prompt = prompts.read([(message["role"], message["content"]) for message in messages])
+
+    assert prompts.infer(prompt) == "judge"
+    assert score(judge, answers.write("judge", prompt, able=True, shape=1)) == expected

@@ -101,6 +101,7 @@ def test_time_grows_with_the_length_of_the_answer() -> None:
         ("truncated", 200, Ending.ANSWER),
         ("empty", 200, Ending.ANSWER),
         ("refusal", 200, Ending.ANSWER),
+        ("invalid", 200, Ending.ANSWER),
     ],
 )
 def test_errors_come_in_their_share(kind: str, status: int, ending: Ending) -> None:

@@ -104,7 +104,7 @@ async def test_a_request_that_cannot_be_served_gets_openai_s_error(
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", PATH, 405), ("POST", "/health", 405), ("POST", "/v1/embeddings", 404), ("GET", "/", 404)],
+    [("GET", PATH, 405), ("POST", "/health", 405), ("POST", "/v1/audio/speech", 404), ("GET", "/", 404)],
 )
 async def test_other_places_are_refused(method: str, path: str, status: int) -> None:
     async with served(m={}) as client:

@@ -1,0 +1,381 @@
+"""What a run would do and cost, found by reading, classifying and routing its input for real. Nothing is sent."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+
+import msgspec
+from msgspec import Struct
+
+from batchroute.core.money import picodollars
+from batchroute.core.records import Batch, Fault, Labels, Record
+from batchroute.core.requests import Request
+from batchroute.engine.clock import Clock
+from batchroute.engine.comparisons import Comparison
+from batchroute.engine.openings import (
+    Opened,
+    check_bounded,
+    check_priced,
+    model_rates,
+    opened,
+    order,
+    prompt_warnings,
+    router,
+    wishes,
+)
+from batchroute.engine.restarts import refuse_foreign
+from batchroute.io.snapshots import snapshot
+from batchroute.io.store import Known, Store
+from batchroute.job.jobs import Job
+from batchroute.job.storage import SCHEME
+from batchroute.routing.adapters import Adapter
+from batchroute.routing.estimates import sent_tokens
+from batchroute.routing.fingerprints import Fingerprints
+from batchroute.routing.fits import output_tokens
+from batchroute.routing.forecasts import (
+    Declared,
+    Forecast,
+    Forecaster,
+    Load,
+    Observed,
+    first_choices,
+)
+from batchroute.routing.messages import output_cap
+from batchroute.routing.routes import RouteRule
+from batchroute.routing.selections import Selection
+from batchroute.routing.strategies import Strategy
+
+COUNTED_EXACTLY = 20_000
+"""Records whose tokens are counted where that can be done; the others go by the same ratio to their estimates."""
+COMPARED = 500
+"""Answered records that are estimated as well, to learn from what was told of them."""
+
+Count = Callable[[Request], int]
+Observe = Callable[[Mapping[str, int]], Observed]
+
+
+class PlannedRecords(Struct, frozen=True, kw_only=True):
+    """Records of the input. `planned` would be sent; `done` are answered, `stale` those of them that ask for something
+    else by now and keep their answer; `left_out` are not asked for; `unsendable` would be dead letters.
+    """
+
+    total: int
+    planned: int
+    done: int
+    stale: int
+    left_out: int
+    unsendable: int
+
+
+class PlannedRoute(Struct, frozen=True, kw_only=True):
+    """What one route sends to the model that its records begin with."""
+
+    route: str
+    model: str
+    forecast: Forecast
+
+
+class Alternative(Struct, frozen=True, kw_only=True):
+    """What all planned records would be on one declared model alone, whatever else it could not take."""
+
+    model: str
+    forecast: Forecast
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What a run would do if every request succeeds at once. Costs are USD, times seconds; None where unknown."""
+
+    job: str
+    read: str
+    """all; systematic: every so many records; first: the first ones alone, and by the bytes how many there are."""
+    looked_at: int
+    records: PlannedRecords
+    routes: tuple[PlannedRoute, ...]
+    total: Forecast
+    alternatives: tuple[Alternative, ...]
+    unpriced: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def json(self) -> bytes:
+        """One JSON object, costs as exact numbers."""
+        return msgspec.json.Encoder(decimal_format="number").encode(self)
+
+
+async def plan(
+    job: Job,
+    *,
+    observe: Observe,
+    counts: Mapping[str, Count] | None = None,
+    sample: int | None = None,
+    limit: int | None = None,
+    only: tuple[str, ...] = (),
+    clock: Clock | None = None,
+) -> Plan:
+    """Plan a run over the first `limit` records, or all. With `sample`, about so many of them are looked at.
+
+    `observe` tells what earlier answers were like, given the estimated tokens of some answered records; `counts`
+    counts the tokens of a request to those models where that can be done exactly. Raises BatchrouteError for what
+    would prevent the run.
+    """
+    refuse_foreign(job)
+    today = dt.datetime.fromtimestamp((clock or Clock()).wall(), dt.UTC).date()
+    found = opened(job)
+    check_bounded(job, today)
+    check_priced(job, today)
+    selection = Selection.of(only, job)
+    declared = {name: _declared(job, name, today) for name in job.models}
+    with snapshot(job.output.path) as store:
+        reading = _Reading(job, found, selection, declared, store, counts or {}, sample, limit, today)
+        await reading.read()
+    return reading.plan(observe(reading.answered))
+
+
+def _declared(job: Job, name: str, today: dt.date) -> Declared:
+    model, params = job.models[name], job.prompt.params
+    adapter = Adapter.of(job.adaptation(name))
+    cap = None if adapter is None else adapter.cap(adapter.params(params))
+    simulation = job.providers[model.provider].simulation
+    simulated = simulation.models.get(job.provider_model(name)) if simulation else None
+
+    def latency_s(tokens: float) -> float | None:
+        if simulated is None:
+            return None
+        writing = tokens / simulated.tokens_per_s if simulated.tokens_per_s else 0.0
+        return (simulated.latency.p50 if simulated.latency else 0.0) + writing
+
+    return Declared(
+        name=name,
+        rates=model_rates(job, name, today),
+        concurrency=model.limits.concurrency,
+        rpm=model.limits.rpm,
+        tpm=model.limits.tpm,
+        cap=None if cap == output_cap(params) else cap,  # as every record has it, or its own
+        latency_s=latency_s,
+        words_tokens=0 if adapter is None else adapter_tokens(adapter),
+    )
+
+
+_BARE = Request(messages=b'[{"role":"user","content":"a"}]')
+
+
+def adapter_tokens(adapter: Adapter) -> int:
+    """About how many tokens it puts around a record's own words."""
+    return max(0, sent_tokens(adapter.adapt(_BARE)) - sent_tokens(_BARE))
+
+
+class _Reading:
+    """The input as a run would read it, added up by route and by the models that records come to."""
+
+    def __init__(
+        self,
+        job: Job,
+        found: Opened,
+        selection: Selection,
+        declared: Mapping[str, Declared],
+        store: Store | None,
+        counts: Mapping[str, Count],
+        sample: int | None,
+        limit: int | None,
+        today: dt.date,
+    ) -> None:
+        self._job, self._declared, self._store = job, declared, store
+        self._prompts, self._classifier, self._source = found
+        self._router, self._selection = router(job), selection
+        self._counts, self._wanted, self._limit = counts, sample, limit
+        self._wishes = wishes(job, today)
+        self._ways = {**job.routes, **(self._wishes.routes if self._wishes else {})}
+        self._orders = {name: order(route) for name, route in self._ways.items()}
+        adapters = {
+            name: each for name in job.models if (each := Adapter.of(job.adaptation(name))) is not None
+        }
+        self._fingerprints = Fingerprints({name: job.known_as(name) for name in job.models}, adapters)
+        self._comparison = None
+        if store is not None:
+            self._comparison = Comparison.of(
+                job.fingerprint(), self._source.files, store, job.output.path, refresh=False
+            )
+        self._first_only = sample is not None and job.input.path.startswith(SCHEME)
+        self._step = 0
+        self._read = self._rejected = self._due = self._done = self._looked_at = self._compared = 0
+        self._stale = self._left_out = self._unsendable = 0
+        self._whole: float | None = None
+        self._loads: dict[tuple[str, tuple[str, ...]], Load] = {}
+        self.answered: dict[str, int] = {}
+        """Estimated input tokens of some answered records, by id."""
+
+    async def read(self) -> None:
+        async with aclosing(self._source.batches()) as batches:
+            async for batch in batches:
+                taken = batch if self._limit is None else batch.first(self._limit - self._read)
+                self._step = self._step or self._stride(len(batch))
+                self._take(taken)
+                enough = self._first_only and self._read >= (self._wanted or 0)
+                if enough or (self._limit is not None and self._read >= self._limit):
+                    break
+        if self._first_only and self._read:
+            self._whole = self._guessed(self._read)
+
+    def _stride(self, first: int) -> int:
+        """Every how many records one is looked at."""
+        if self._wanted is None or self._first_only:
+            return 1
+        return max(1, round(self._guessed(first)) // self._wanted)
+
+    def _guessed(self, read: int) -> float:
+        """About how many records there are, by the bytes of those that were read so far."""
+        if (rows := self._source.rows) is None:
+            rows = round(read * self._source.bytes_total / max(1, self._source.statistics().bytes_read))
+        return max(read, rows if self._limit is None else min(rows, self._limit))
+
+    def _take(self, batch: Batch) -> None:
+        self._read += len(batch)
+        self._rejected += len(batch.rejects)
+        records = batch.records
+        if self._store is None:
+            due = [record for number, record in enumerate(records, self._due) if not number % self._step]
+            self._due += len(records)
+        elif records:
+            known = self._store.register([(record.record_id, record.file, record.line) for record in records])
+            due = []
+            for record, place in zip(records, known, strict=True):
+                if place.first is not None:
+                    self._rejected += 1
+                elif place.answered:
+                    self._stand(record, place)
+                else:
+                    if not self._due % self._step:
+                        due.append(record)
+                    self._due += 1
+        else:
+            return
+        self._looked_at += len(due)
+        for record, labels in zip(due, self._classifier.classify(due), strict=True):
+            self._add(record, labels)
+
+    def _stand(self, record: Record, known: Known) -> None:
+        """An answered record: whether it asks for something else by now."""
+        number, self._done = self._done, self._done + 1
+        if number % self._step:
+            return
+        self._compared += 1
+        assert self._comparison is not None
+        compared = self._comparison.covers(record.file) and known.comparable
+        if not compared:
+            self._stale += known.stale
+        if not compared and len(self.answered) >= COMPARED:
+            return
+        request, route, models = self._routed(record, self._classifier.classify([record])[0])
+        fault = isinstance(request, Fault)
+        if compared:
+            self._stale += isinstance(request, Fault) or not self._fingerprints.answers(
+                known.request, request, route.tried(models), route.form
+            )
+        if not fault and len(self.answered) < COMPARED:
+            self.answered[record.record_id] = sent_tokens(request)  # type: ignore[arg-type]
+
+    def _routed(self, record: Record, labels: Labels) -> tuple[Request | Fault, RouteRule, tuple[str, ...]]:
+        route = self._router.route(labels)
+        request = self._prompts.render(record)
+        if self._wishes is not None and not isinstance(request, Fault):
+            wished = self._wishes.of(route, labels.task, record.fields)
+            request, route = (wished, route) if isinstance(wished, Fault) else (request, wished)
+        models = route.models
+        if route.fitting is not None and not isinstance(request, Fault):
+            fitted = route.fitted(request, record.fields)
+            request, models = (fitted, ()) if isinstance(fitted, Fault) else (request, fitted)
+        return request, route, models
+
+    def _add(self, record: Record, labels: Labels) -> None:
+        if self._selection.wanted and not self._selection.takes(labels, self._router.route(labels).name):
+            self._left_out += 1
+            return
+        request, route, models = self._routed(record, labels)
+        if isinstance(request, Fault):
+            self._unsendable += 1
+            return
+        tokens = sent_tokens(request)
+        way = route.variant or route.name
+        models = self._by_price(way, models, request, tokens)
+        if not models:
+            self._unsendable += 1
+            return
+        load = self._loads.get((way, models))
+        if load is None:
+            load = self._loads[way, models] = Load(route.name, models, way)
+        exact: Mapping[str, int] = {}
+        if self._counts and self._looked_at <= COUNTED_EXACTLY:
+            exact = {model: count(request) for model, count in self._counts.items()}
+        load.add(tokens, request.max_output_tokens, exact)
+
+    def _by_price(self, way: str, models: tuple[str, ...], request: Request, tokens: int) -> tuple[str, ...]:
+        """The models that are left where the route goes by what a record is expected to cost."""
+        chosen, bound = self._orders[way], self._ways[way].max_cost
+        if chosen is None or (bound is None and chosen.strategy is not Strategy.CHEAPEST):
+            return models
+        costs = {
+            model: rates.expected(tokens, output_tokens(request))
+            for model in models
+            if (rates := self._declared[model].rates) is not None
+        }
+        if bound is not None:
+            models = tuple(model for model in models if costs.get(model, 0) <= picodollars(bound))
+        if chosen.strategy is not Strategy.CHEAPEST or not models:
+            return models
+        group = next([m for m in each if m in models] for each in chosen.groups if set(each) & set(models))
+        return (min(group, key=lambda model: costs.get(model, 0)),)
+
+    def plan(self, observed: Observed) -> Plan:
+        loads = list(self._loads.values())
+        times = (self._whole or self._read) / self._read if self._read else 1
+        scale = times * self._due / self._looked_at if self._looked_at else 1
+        forecaster = Forecaster(self._declared, observed, scale)
+        split = [
+            (load, model, share) for load in loads for model, share in self._choices(load, observed).items()
+        ]
+        return Plan(
+            job=self._job.job,
+            read=self._how(),
+            looked_at=self._looked_at,
+            records=self._records(times, scale),
+            routes=self._routes(forecaster, split),
+            total=forecaster.total(split),
+            alternatives=tuple(
+                Alternative(model=model, forecast=forecaster.at(model, [(load, 1) for load in loads]))
+                for model in self._job.models
+            ),
+            unpriced=tuple(name for name, model in self._declared.items() if model.rates is None),
+            warnings=(*self._source.warnings, *prompt_warnings(self._prompts)),
+        )
+
+    def _choices(self, load: Load, observed: Observed) -> dict[str, float]:
+        return first_choices(self._orders[load.way], load.models, self._declared, observed)
+
+    def _routes(
+        self, forecaster: Forecaster, split: list[tuple[Load, str, float]]
+    ) -> tuple[PlannedRoute, ...]:
+        """By route as the job has them, then by model."""
+        parts: dict[tuple[str, str], list[tuple[Load, float]]] = {}
+        for load, model, share in split:
+            parts.setdefault((load.route, model), []).append((load, share))
+        routes, models = list(self._job.routes), list(self._job.models)
+        return tuple(
+            PlannedRoute(route=route, model=model, forecast=forecaster.at(model, parts[route, model]))
+            for route, model in sorted(parts, key=lambda key: (routes.index(key[0]), models.index(key[1])))
+        )
+
+    def _how(self) -> str:
+        if self._first_only and self._whole and self._whole > self._read:
+            return "first"
+        return "systematic" if self._step > 1 else "all"
+
+    def _records(self, times: float, scale: float) -> PlannedRecords:
+        planned = sum(map(len, self._loads.values()))
+        compared = times * self._done / self._compared if self._compared else 0
+        return PlannedRecords(
+            total=round(times * self._read),
+            planned=round(scale * planned),
+            done=round(times * self._done),
+            stale=round(compared * self._stale),
+            left_out=round(scale * self._left_out),
+            unsendable=round(times * self._rejected + scale * self._unsendable),
+        )
