@@ -64,9 +64,7 @@ def _kept(trail: Trail, best: Kept, run_id: str, finished_at: float) -> Result:
         error_type=None,
         error_message=None,
         latency_s=best.latency_s,
-        fingerprint=trail.record.fingerprint,
         parsed=best.response.parsed,
-        tail=trail.record.tail,
     )
 
 
@@ -79,7 +77,6 @@ def _degraded(trail: Trail, text: str, run_id: str, finished_at: float) -> Resul
         provider=None,
         response=text,
         flag=LAST_RESORT,
-        fingerprint=trail.record.fingerprint,
     )
 
 

@@ -176,8 +176,8 @@ def repeated(record: Admitted, answer: Result, run_id: str, finished_at: float) 
         run_id=run_id,
         finished_at=finished_at,
         kept=record.kept if vector is None else {**record.kept, VECTOR: vector},
-        fingerprint=record.fingerprint if answer.status is not Status.FAILED else None,
-        tail=record.tail if answer.status is Status.SUCCEEDED else None,
+        fingerprint=record.fingerprint,
+        tail=record.tail,
     )
 
 
@@ -234,6 +234,8 @@ def given_up(trail: Trail, run_id: str, finished_at: float) -> Result:
         run_id=run_id,
         finished_at=finished_at,
         kept=trail.record.kept,
+        fingerprint=trail.record.fingerprint,
+        tail=trail.record.tail,
     )
 
 
@@ -249,6 +251,8 @@ def dead_letter(
     model: str | None = None,
     provider: str | None = None,
     totals: Totals = NOTHING_SPENT,
+    fingerprint: int | None = None,
+    tail: int | None = None,
 ) -> Result:
     """The result of a record that has no answer: why, and what it has cost."""
     return Result(
@@ -270,4 +274,6 @@ def dead_letter(
         run_id=run_id,
         finished_at=finished_at,
         kept=kept,
+        fingerprint=fingerprint,
+        tail=tail,
     )

@@ -87,6 +87,11 @@ class Feed:
         bad = [(line, error_type, message) for line, (error_type, message) in self._bad.items()]
         self.soundness.note(len(batch), bad, next(good, None))
 
+    async def close(self) -> None:
+        """Bring what was kept back of the batches into the backlog: there are no more. Raises OutputError."""
+        if self.shortcuts is not None:
+            await self.shortcuts.look_up(least=1)
+
     async def _labels(
         self, batch: Batch, some: list[tuple[Record, Known]], inquiries: Inquiries | None
     ) -> list[Labels] | None:
@@ -163,7 +168,8 @@ class Feed:
             for each in again if inquiries is None else await self._asked_again(again, inquiries):
                 self._put(batch, each)
         if self.shortcuts is not None:
-            await self.shortcuts.share_all()
+            await self.shortcuts.share()
+            await self.shortcuts.look_up()
 
     async def _asked_again(self, again: list[_Rendered], inquiries: Inquiries) -> list[_Rendered]:
         """Records that are answered anew, with the labels that they have by now: what was known of them may be old."""

@@ -257,6 +257,8 @@ class Pipeline:
         self._read_all = batch is None or (left is not None and len(batch) >= left)
         if batch is not None:
             await self.feed.take(batch if left is None else batch.first(left), self._inquiries)
+        if self._read_all:
+            await self.feed.close()
         self._stop_when_mostly_bad()
 
     def _stop_when_mostly_bad(self) -> None:
@@ -266,14 +268,18 @@ class Pipeline:
 
     async def _walk(self, first: Admitted) -> None:
         """The journey of a record, and then of those that follow it: a task for each would cost more."""
-        head, record = first.head, first
+        head, record, twins = first.head, first, self.twins
         del first  # or it would stay in memory as long as the others
         try:
             while True:
-                if self.twins is None:
+                if twins is None:
                     await self._journey.walk(record)
+                elif twins.sets_out(record):
+                    await self._journey.walk(record)
+                    if not twins.arrived(record):
+                        await twins.followed(record, self._journey.walk)
                 else:
-                    await self.twins.walk(record, self._journey.walk)
+                    await twins.walk(record, self._journey.walk)
                 following = None if self.halt.stopping else self.backlog.following(head)
                 if following is None:
                     return

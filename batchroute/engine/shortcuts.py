@@ -4,6 +4,7 @@ They come to their results as they are read, many at a time, and never stand in 
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import structs
 
@@ -18,6 +19,8 @@ from batchroute.engine.deliveries import Deliveries
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
+
+LOOKED_UP_AT_ONCE: Final = 512
 
 
 class Answering:
@@ -78,7 +81,7 @@ class Shortcuts:
         self._backlog, self._twins, self._cache, self._answering = backlog, twins, cache, answering
         self._ready: list[Admitted] = []
         self._perhaps: list[Admitted] = []
-        """Those whose answer may stand in a part: parts are read once for all of a batch."""
+        """Those whose answer may stand in a part, which is looked for once it is worth it: some were never asked."""
 
     def put(self, record: Admitted) -> None:
         """Take a record; what becomes of it is decided with those that come with it."""
@@ -95,11 +98,10 @@ class Shortcuts:
             self._perhaps += perhaps
         await self._pass_on(ready)
 
-    async def share_all(self) -> None:
-        """The same, and none is kept back any more. Raises OutputError."""
-        await self.share()
-        perhaps, self._perhaps = self._perhaps, []
-        if perhaps and self._twins is not None:
+    async def look_up(self, *, least: int = LOOKED_UP_AT_ONCE) -> None:
+        """Look into parts for those that were kept back, if they are so many. Raises OutputError."""
+        if self._twins is not None and len(self._perhaps) >= max(least, 1):
+            perhaps, self._perhaps = self._perhaps, []
             await self._pass_on(await self._twins.recalled(perhaps))
 
     async def _pass_on(self, records: list[Admitted]) -> None:

@@ -30,17 +30,24 @@ SHELVED: Final = 16_384
 SHELVED_BYTES: Final = 32 << 20
 """What is kept in memory of answers that stand in parts."""
 
+Journey = Callable[[Admitted], Awaitable[None]]
 Give = Callable[[Admitted, Result], None]
 """Brings a record to the result that an equal one has."""
 
 
 class _Led(Struct):
-    """A request that is on its way, and the records that wait for its end."""
+    """A request that is on its way, and the records that wait for its end. Most have none."""
 
-    followers: list[Admitted] = []
+    fingerprint: int
+    result: Result | None = None
+    followers: list[Admitted] | None = None
     waiting: asyncio.Event | None = None
     failures: int = 0
-    result: Result | None = None
+
+    def follow(self, record: Admitted) -> None:
+        if self.followers is None:
+            self.followers = []
+        self.followers.append(record)
 
     async def over(self) -> None:
         if self.waiting is None:
@@ -49,22 +56,22 @@ class _Led(Struct):
 
 
 class _Shelf:
-    """Answers by digest, those that were asked for longest ago dropped first."""
+    """Answers by the tails of their digests, those that were asked for longest ago dropped first."""
 
     def __init__(self) -> None:
-        self._results: OrderedDict[Digest, Result] = OrderedDict()
+        self._results: OrderedDict[int, Result] = OrderedDict()
         self._bytes = 0
 
-    def get(self, digest: Digest) -> Result | None:
-        result = self._results.get(digest)
+    def get(self, tail: int) -> Result | None:
+        result = self._results.get(tail)
         if result is not None:
-            self._results.move_to_end(digest)
+            self._results.move_to_end(tail)
         return result
 
-    def put(self, digest: Digest, result: Result) -> None:
-        if digest in self._results:
+    def put(self, tail: int, result: Result) -> None:
+        if tail in self._results:
             return
-        self._results[digest] = result
+        self._results[tail] = result
         self._bytes += _size(result)
         while len(self._results) > SHELVED or self._bytes > SHELVED_BYTES:
             self._bytes -= _size(self._results.popitem(last=False)[1])
@@ -84,12 +91,12 @@ class Twins:
         """`forms` are those that answers must have, by route; `vectors`: whether vectors are asked for."""
         self._directory, self._store, self._give = directory, store, give
         self._forms, self._vectors = forms, vectors
-        self._led: dict[Digest, _Led] = {}
-        self._asking: dict[str, _Led] = {}
-        """The same by the id of the record that asks for all."""
+        # By tails: a pair of numbers would be one more thing for the garbage collector to look at, for each record.
+        # Whoever finds something compares the fingerprints.
+        self._led: dict[int, _Led] = {}
         self._parked = 0
-        self._recent: dict[Digest, Result] = {}
-        self._leaving: dict[Digest, Result] = {}
+        self._recent: dict[int, Result] = {}
+        self._leaving: dict[int, Result] = {}
         """Answers in the journal: those since an export began, and those that it moves into a part."""
         self._shelf = _Shelf()
         self._sightings = Sightings()
@@ -100,26 +107,31 @@ class Twins:
 
     def learn(self, result: Result) -> None:
         """Note a result that is committed."""
-        led = self._asking.get(result.record_id)
-        if led is not None:
+        tail, fingerprint = result.tail, result.fingerprint
+        if tail is None or fingerprint is None:
+            return
+        led = self._led.get(tail)
+        if led is not None and led.fingerprint == fingerprint:
             led.result = result
-        if result.status is Status.SUCCEEDED and result.tail is not None and result.fingerprint is not None:
-            digest = result.fingerprint, result.tail
-            self._recent[digest] = result
-            self._sightings.add(digest)
+        if result.status is Status.SUCCEEDED:
+            self._recent[tail] = result
+            self._sightings.add(fingerprint, tail)
 
     def exporting(self) -> None:
         """An export begins: what is committed by now goes into a part."""
         self._leaving, self._recent = self._recent, {}
 
-    def _known(self, digest: Digest) -> Result | None:
-        shelved = self._shelf.get(digest)
-        if shelved is not None:
-            return shelved
-        found = self._recent.get(digest) or self._leaving.get(digest)
-        if found is not None:
-            self._shelf.put(digest, found)
-        return found
+    def _known(self, fingerprint: int, tail: int) -> Result | None:
+        """An answer that is in memory, and stays there for a while as it is asked for."""
+        found = self._shelf.get(tail)
+        if found is None:
+            if not self._sightings.has(fingerprint, tail):
+                return None
+            found = self._recent.get(tail) or self._leaving.get(tail)
+            if found is None:
+                return None
+            self._shelf.put(tail, found)
+        return found if found.fingerprint == fingerprint else None
 
     async def look_back(self) -> None:
         """Note what earlier runs were answered; only now, since a run that has nothing to send need not know."""
@@ -127,8 +139,8 @@ class Twins:
             return
         self._looked_back = True
         for some in self._store.digests():
-            for digest in some:
-                self._sightings.add(digest)
+            for fingerprint, tail in some:
+                self._sightings.add(fingerprint, tail)
             await asyncio.sleep(0)
 
     # Before a record is sent
@@ -137,17 +149,17 @@ class Twins:
         """Give these records the answers of equal ones that are in memory; those that are to be sent, and those whose
         answer may stand in a part.
         """
-        sightings, left, perhaps = self._sightings, list[Admitted](), list[Admitted]()
+        left, perhaps = list[Admitted](), list[Admitted]()
         for record in records:
-            digest = _digest(record)
-            if digest is None or digest not in sightings:
+            fingerprint, tail = record.fingerprint, record.tail
+            if tail is None or fingerprint is None:
                 left.append(record)
-            elif (answer := self._known(digest)) is not None:
+            elif (answer := self._known(fingerprint, tail)) is not None:
                 self._give(record, answer)
-            elif digest in self._led:
-                left.append(record)
-            else:
+            elif self._sightings.has(fingerprint, tail) and tail not in self._led:
                 perhaps.append(record)
+            else:
+                left.append(record)
         return left, perhaps
 
     async def recalled(self, records: Sequence[Admitted]) -> list[Admitted]:
@@ -155,26 +167,32 @@ class Twins:
 
         Raises OutputError.
         """
-        wanted = {digest for record in records if (digest := _digest(record)) and self._known(digest) is None}
-        found: dict[Digest, Result] = {}
-        by_part: dict[int, dict[str, Digest]] = {}
-        for digest, (record_id, part) in self._store.answered(list(wanted)).items():
-            by_part.setdefault(part, {})[record_id] = digest
-        for part, ids in by_part.items():
-            for result in await asyncio.to_thread(self._read, part, list(ids)):
-                answer = self._with_its_form(result)
-                if answer is not None:
-                    found[ids[result.record_id]] = answer
-                    self._shelf.put(ids[result.record_id], answer)
+        found = await self._found({digest for record in records if (digest := _digest(record)) is not None})
         left = []
         for record in records:
             digest = _digest(record)
-            known = None if digest is None else found.get(digest) or self._known(digest)
+            known = None if digest is None else found.get(digest) or self._known(*digest)
             if known is None:
                 left.append(record)
             else:
                 self._give(record, known)
         return left
+
+    async def _found(self, digests: set[Digest]) -> dict[Digest, Result]:
+        """Those of these answers that stand in parts, and are not in memory."""
+        found: dict[Digest, Result] = {}
+        by_part: dict[int, dict[str, Digest]] = {}
+        wanted = [digest for digest in digests if self._known(*digest) is None]
+        for digest, (record_id, part) in self._store.answered(wanted).items():
+            by_part.setdefault(part, {})[record_id] = digest
+        for part, ids in by_part.items():
+            for result in await asyncio.to_thread(self._read, part, list(ids)):
+                answer = self._with_its_form(result)
+                if answer is not None:
+                    fingerprint, tail = digest = ids[result.record_id]
+                    found[digest] = structs.replace(answer, fingerprint=fingerprint, tail=tail)
+                    self._shelf.put(tail, found[digest])
+        return found
 
     def _read(self, part: int, ids: Sequence[str]) -> list[Result]:
         path = part_path("results", part)
@@ -190,45 +208,69 @@ class Twins:
 
     # While one is on its way
 
-    async def walk(self, record: Admitted, journey: Callable[[Admitted], Awaitable[None]]) -> None:
-        """Bring a record to its result, or leave it with one that is on its way and asks the same."""
-        digest = _digest(record)
-        if digest is None:
-            return await journey(record)
-        while (led := self._led.get(digest)) is not None:
+    def sets_out(self, record: Admitted) -> bool:
+        """Whether nobody else asks the same, or has asked it: then the record goes its way, and has `arrived` after it.
+
+        Else it is for `walk`. To most records this is all that happens here, so that it is no coroutine.
+        """
+        tail, fingerprint = record.tail, record.fingerprint
+        if tail is None or fingerprint is None:
+            return True
+        if tail in self._led or self._sightings.has(fingerprint, tail):
+            return False
+        self._led[tail] = _Led(fingerprint)
+        return True
+
+    def arrived(self, record: Admitted) -> bool:
+        """Whether that was all; else others are to follow the record."""
+        if record.tail is None:
+            return True
+        led = self._led[record.tail]
+        if led.followers is not None or led.waiting is not None:
+            return False
+        self._settle(record.tail, led)
+        del self._led[record.tail]
+        return True
+
+    async def walk(self, record: Admitted, journey: Journey) -> None:
+        """Bring a record to its result, or leave it with one that is on its way and asks the same. Raises OutputError."""
+        tail, fingerprint = record.tail, record.fingerprint
+        assert tail is not None
+        assert fingerprint is not None
+        while (led := self._led.get(tail)) is not None:
+            if led.fingerprint != fingerprint:
+                await journey(record)  # half of the digest by chance, or by ill will
+                return
             if self._parked < PARKED:
                 self._parked += 1
-                led.followers.append(record)
-                return None
+                led.follow(record)
+                return
             await led.over()
-        if digest in self._sightings:
-            left, perhaps = self.unshared([record])
-            if not left and not (perhaps and await self.recalled(perhaps)):
-                return await asyncio.sleep(0)  # others come to their turn, however many records ask the same
-            if digest in self._led:  # while a part was read
-                return await self.walk(record, journey)
-        return await self._lead(digest, record, journey)
+        left, perhaps = self.unshared([record])
+        if not left and not (perhaps and await self.recalled(perhaps)):
+            await asyncio.sleep(0)  # others come to their turn, however many records ask the same
+            return
+        if tail in self._led:  # while a part was read
+            await self.walk(record, journey)
+            return
+        self._led[tail] = _Led(fingerprint)
+        await journey(record)
+        await self.followed(record, journey)
 
-    async def _lead(
-        self, digest: Digest, record: Admitted, journey: Callable[[Admitted], Awaitable[None]]
-    ) -> None:
-        led = self._led[digest] = _Led()
-        asking: Admitted | None = record
-        try:
-            while asking is not None:
-                self._asking[asking.record_id], led.result = led, None
-                try:
-                    await journey(asking)
-                finally:
-                    del self._asking[asking.record_id]
-                asking = self._following(digest, led)
-        finally:
-            self._parked -= len(led.followers)
-            del self._led[digest]
-            if led.waiting is not None:
-                led.waiting.set()
+    async def followed(self, record: Admitted, journey: Journey) -> None:
+        """Bring those to their results that wait for this one, which has come to its own."""
+        tail = record.tail
+        assert tail is not None, "only then is it waited for"
+        led = self._led[tail]
+        while (asking := self._settle(tail, led)) is not None:
+            led.result = None
+            await journey(asking)
+        self._parked -= len(led.followers or ())
+        del self._led[tail]
+        if led.waiting is not None:
+            led.waiting.set()
 
-    def _following(self, digest: Digest, led: _Led) -> Admitted | None:
+    def _settle(self, tail: int, led: _Led) -> Admitted | None:
         """The record that has to ask again for the others; None where all got what the one before them got.
 
         Without a result the run is stopping, or lacks the money or the models: all of them stay pending.
@@ -243,9 +285,9 @@ class Twins:
                     return None
                 self._parked -= 1
                 return led.followers.pop(0)
-            self._shelf.put(digest, result)
-            self._sightings.add(digest)
-        for follower in led.followers:
+            self._shelf.put(tail, result)
+            self._sightings.add(led.fingerprint, tail)
+        for follower in led.followers or ():
             self._give(follower, result)
         return None
 
