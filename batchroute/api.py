@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import uvloop
 
-from batchroute.core.money import Rates
+from batchroute.core.money import Rates, usd
 from batchroute.engine.endings import Ended
 from batchroute.engine.openings import model_price
 from batchroute.engine.pipeline import MAX_WAIT_S, Options, Watch
@@ -219,6 +219,7 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         warnings=ended.warnings,
         disabled=ended.disabled,
         errors=ended.errors,
+        spared_usd=None if ended.spared is None else usd(ended.spared),
         routes=lines,
         escalation_cost_usd=total_of(lines, "escalation_cost_usd"),
     )

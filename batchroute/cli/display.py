@@ -277,6 +277,8 @@ def _spent(summary: Summary) -> str:
         spent += (
             f"; the same tokens on {summary.baseline} {money(summary.baseline_cost_usd)} ({saved:.0%} saved)"
         )
+    if summary.spared_usd:
+        spent += f"; answers that were there already, {money(summary.spared_usd)}, were not paid for again"
     return spent + "."
 
 

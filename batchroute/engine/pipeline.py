@@ -20,6 +20,7 @@ from batchroute.core.errors import (
     InterruptedRunError,
     OutputError,
 )
+from batchroute.core.money import usd
 from batchroute.core.records import Batch
 from batchroute.core.results import Result, Status
 from batchroute.engine.admission import Backlog, Window
@@ -486,6 +487,9 @@ class Pipeline:
             updated_at=_iso(self.clock.wall()),
             exit_code=exit_code,
             models={model: pool.statistics().state for model, pool in self.pools.items()},
+            repeated=self.tally.repeated,
+            cached=self.tally.cached,
+            spared_usd=None if self.tally.spared is None else usd(self.tally.spared),
         )
         stale = self.tally.stale if state == "running" and self.tally.read else self.store.stale()
         self.exporter.update(

@@ -76,6 +76,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     routes: tuple[RouteLine, ...]
     escalation_cost_usd: Decimal | None = None
     """What the attempts have cost after which a record was escalated."""
+    spared_usd: Decimal | None = None
+    """What the answers have cost that records shared or had from the cache, when they were asked for."""
 
     def json(self) -> bytes:
         """One JSON object, costs as exact numbers."""
