@@ -16,6 +16,7 @@ from batchroute.io.answers import Answers, Kept
 from batchroute.io.locks import locked
 from tests.builders import records, write_records
 from tests.engine.runs import Ran, run_virtually
+from tests.engine.test_bundles import ASKED, ONE, embedding
 from tests.fakes import always, answer, failure
 
 
@@ -145,3 +146,70 @@ def test_what_is_too_much_goes_oldest_first(tmp_path: Path) -> None:
         assert answers.bytes <= before // 2
         assert answers.find([f"{0:016}".encode()], 0) == {}
         assert len(answers.find([f"{5999:016}".encode()], 0)) == 1
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        {"response": {"labels": ["yes", "no"]}},
+        {"routes": {"default": {"models": ["a"], "checks": [{"contains": "^yes"}]}}},
+        {"routes": {"default": {"models": ["a"], "checks": [{"judge": {"model": "b", "rubric": "good"}}]}}},
+    ],
+    ids=["form", "check", "judge"],
+)
+def test_a_cached_answer_has_to_be_what_the_route_demands(tmp_path: Path, demand: dict[str, object]) -> None:
+    """Another job was content with it. What no judge of this route has accepted is not known to be good."""
+    ran(tmp_path, "one", "fine")
+    (tmp_path / "two").mkdir()
+    write_records(tmp_path / "two" / "in.jsonl", records(30))
+
+    second = run_virtually(
+        tmp_path / "two",
+        cache={"path": str(tmp_path / "cache")},
+        scripts={"a": always(answer("yes")), "b": always(answer("1.0"))},
+        **demand,
+    )
+
+    assert second.ended.cached == 0
+    assert second.results["response"].to_list() == ["yes"] * 30
+
+
+def test_a_cached_answer_has_its_value(tmp_path: Path) -> None:
+    labels = {"response": {"labels": ["fine", "not so"]}}
+    ran(tmp_path, "one", **labels)
+    second = ran(tmp_path, "two", "never asked", **labels)
+
+    assert second.ended.cached == 30
+    assert second.results["parsed"].cast(str).to_list() == ["fine"] * 30
+
+
+def test_vectors_are_kept_and_found(tmp_path: Path) -> None:
+    both = []
+    for out in ("one", "two"):
+        (tmp_path / out).mkdir()
+        write_records(tmp_path / out / "in.jsonl", records(30))
+        cache = {"path": str(tmp_path / "cache")}
+        both.append(run_virtually(tmp_path / out, cache=cache, scripts={"a": embedding}, **{**ASKED, **ONE}))
+
+    first, second = both
+    assert len(first.provider.log) == 4
+    assert (len(second.provider.log), second.ended.cached) == (0, 30)
+    vectors = [dict(done.results.select("record_id", "vector").iter_rows()) for done in both]
+    assert vectors[0] == vectors[1]
+
+
+def test_an_old_answer_goes_before_the_text_of_the_last_resort(tmp_path: Path) -> None:
+    """The text is for those that nobody ever answered."""
+    ran(tmp_path, "one")
+    (tmp_path / "two").mkdir()
+    write_records(tmp_path / "two" / "in.jsonl", [*records(3), {"id": "new", "text": "never asked"}])
+
+    second = run_virtually(
+        tmp_path / "two",
+        cache={"path": str(tmp_path / "cache"), "ttl": "1h"},
+        routes={"default": {"models": ["b", "a"], "last_resort": {"cache": True, "text": "sorry"}}},
+        scripts=dict.fromkeys("ab", always(failure(ErrorType.EMPTY_ANSWER))),
+    )
+
+    assert second.ended.degraded == 4
+    assert sorted(second.results["response"]) == ["fine"] * 3 + ["sorry"]

@@ -7,8 +7,10 @@ import pytest
 
 from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
+from batchroute.job.endpoints import VECTOR
 from tests.builders import records, write_records
 from tests.engine.runs import run_virtually
+from tests.engine.test_bundles import ASKED, ONE, embedding
 from tests.fakes import Script, always, answer, failure
 
 EQUAL = [{"id": f"r{number}", "text": "the same"} for number in range(20)]
@@ -117,3 +119,89 @@ def test_other_requests_go_on_while_many_wait_for_one(tmp_path: Path) -> None:
     others = ran.results.filter(pl.col("record_id").str.starts_with("r"))
     done = ran.results.filter(pl.col("record_id") == "s0")["finished_at"][0]
     assert others["finished_at"].max() < done
+
+
+@pytest.mark.parametrize(
+    ("temperature", "dedupe", "sent"), [(0, None, 1), (0.7, None, 20), (0.7, True, 1), (0, False, 20)]
+)
+def test_a_temperature_draws_an_answer_for_each_record(
+    tmp_path: Path, temperature: float, dedupe: bool | None, sent: int
+) -> None:
+    """Who asks for chance does not want the same twenty times; what the job says goes before that."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+    prompt = {"user": "{{ text }}", "params": {"max_tokens": 16, "temperature": temperature}}
+
+    ran = run_virtually(tmp_path, prompt=prompt, dedupe=dedupe, scripts={"a": always(answer())})
+
+    assert len(ran.provider.log) == sent
+
+
+def test_a_shared_answer_has_a_line_in_the_ledger_that_costs_nothing(tmp_path: Path) -> None:
+    """Its tokens are those that the answer took: what was not spent can be told from the ledger."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+
+    ran = run_virtually(tmp_path, scripts={"a": always(answer("once"))})
+
+    asked, shared = ran.ledger.filter(pl.col("attempt") == 1), ran.ledger.filter(pl.col("attempt") == 0)
+    assert (asked.height, shared.height) == (1, 19)
+    assert set(shared["cost_basis"]) == {"shared"}
+    assert set(shared["cost_usd"]) == {0}
+    assert set(shared["input_tokens"]) == set(asked["input_tokens"])
+    assert ran.ended.spared == 19 * ran.ended.cost
+
+
+@pytest.mark.parametrize("first", [20, 1], ids=["from memory", "from a part"])
+def test_a_shared_answer_keeps_its_value(tmp_path: Path, first: int) -> None:
+    """A part holds it as typed columns: it is read off the answer again."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+    form = {"schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}
+    scripts = {"a": always(answer('{"n": 7}'))}
+
+    run_virtually(tmp_path, response=form, options=Options(limit=first), scripts=scripts)
+    ran = run_virtually(tmp_path, response=form, scripts={"a": always(answer("never"))})
+
+    assert ran.provider.log == []
+    assert ran.results["parsed"].to_list() == [{"n": 7}] * 20
+
+
+@pytest.mark.parametrize("first", [20, 1], ids=["from memory", "from a part"])
+def test_equal_texts_share_a_vector(tmp_path: Path, first: int) -> None:
+    """In bundles, too, nothing is asked for twice."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+    asked = {**ASKED, **ONE, "scripts": {"a": embedding}}
+
+    run_virtually(tmp_path, options=Options(limit=first), **asked)
+    ran = run_virtually(tmp_path, **asked)
+
+    assert len(ran.provider.log) == 0
+    assert ran.results.height == 20
+    assert len({tuple(vector) for vector in ran.results[VECTOR].to_list()}) == 1
+    assert ran.results["input_tokens"].sum() == 4
+
+
+def test_a_last_resort_is_no_answer_to_share_with_later_runs(tmp_path: Path) -> None:
+    """In its own run, where two records had none, the others have none either; another day it is asked again."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+    routes = {"default": {"models": ["a"], "last_resort": {"text": "none"}}}
+    empty = always(failure(ErrorType.EMPTY_ANSWER))
+
+    first = run_virtually(tmp_path, routes=routes, options=Options(limit=10), scripts={"a": empty})
+    second = run_virtually(tmp_path, routes=routes, scripts={"a": always(answer("fine"))})
+
+    assert first.results["response"].to_list() == ["none"] * 10
+    assert sorted(second.results["response"]) == ["fine"] * 10 + ["none"] * 10
+
+
+def test_a_stale_answer_that_is_asked_for_again_is_shared_with_nobody(tmp_path: Path) -> None:
+    """Two records trade their texts: each gets the answer to what it asks now, and the other one's is found."""
+    texts = [{"id": "r1", "text": "one"}, {"id": "r2", "text": "two"}]
+    script: Script = lambda sent: (0.1, answer(sent.request.messages.decode()))  # noqa: E731
+    write_records(tmp_path / "in.jsonl", texts)
+    run_virtually(tmp_path, scripts={"a": script})
+    write_records(tmp_path / "in.jsonl", [{**texts[0], "text": "two"}, {**texts[1], "text": "one"}])
+
+    ran = run_virtually(tmp_path, options=Options(refresh_changed=True), scripts={"a": script})
+
+    answers = dict(ran.results.select("record_id", "response").iter_rows())
+    assert "two" in answers["r1"]
+    assert "one" in answers["r2"]
