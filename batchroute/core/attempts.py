@@ -24,10 +24,6 @@ class CostBasis(StrEnum):
     SHARED = "shared"
 
 
-UNSENT: Final = (CostBasis.CACHE, CostBasis.SHARED)
-"""Of lines that stand for an answer which was there already. Their tokens are those that it took when it was asked for."""
-
-
 class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """One request to one model, with times, usage, cost and outcome; also when it failed.
 
@@ -69,3 +65,5 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     price_cached: int | None = None
     price_cache_write: int | None = None
     model_state: str = "closed"
+    spared: int | None = None
+    """Of a line that stands for no request: what its answer took when it was asked for, at today's price."""

@@ -295,9 +295,7 @@ class Pipeline:
             if attempt is None:
                 self.tally.repeated += 1
                 continue
-            rates = self.pools[attempt.model].spec.rates
-            spared = None if rates is None or attempt.usage is None else rates.cost(attempt.usage)
-            self.tally.count_unsent(attempt, spared)
+            self.tally.count_unsent(attempt)
             if self.twins is not None and attempt.cost_basis is CostBasis.CACHE:
                 self.twins.learn(result)
         if self._is_part_due():

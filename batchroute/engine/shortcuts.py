@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import structs
 
 from batchroute.core.attempts import Attempt, CostBasis
-from batchroute.core.responses import Response
+from batchroute.core.responses import Response, Usage
 from batchroute.core.results import Result, Status
 from batchroute.engine import entries
 from batchroute.engine.admission import Backlog
@@ -46,21 +46,22 @@ class Answering:
                 complexity=record.labels.complexity,
                 started_at=now,
                 finish_reason=answer.finish_reason,
-                usage=entries.usage_of(answer.totals),
+                spared=_cost(pool.spec, entries.usage_of(answer.totals)),
             )
         self.deliveries.deliver(record.seq, attempt, result)
 
     def recall(self, record: Admitted, model: str, response: Response) -> None:
         """With an answer from the cache."""
+        spec = self._pools[model].spec
         attempt = structs.replace(
-            self._blank(record, self._pools[model].spec, CostBasis.CACHE),
+            self._blank(record, spec, CostBasis.CACHE),
             record_id=record.record_id,
             task=record.labels.task,
             complexity=record.labels.complexity,
             started_at=self._clock.wall(),
             response_model=response.response_model,
             finish_reason=response.finish_reason,
-            usage=response.usage,
+            spared=_cost(spec, response.usage),
         )
         self.deliveries.deliver(record.seq, attempt, entries.recalled(record, attempt, response))
 
@@ -70,6 +71,11 @@ class Answering:
         if blank is None:
             blank = self._blanks[key] = entries.unsent(self._run_id, record.route, spec, basis)
         return blank
+
+
+def _cost(spec: PoolSpec, usage: Usage | None) -> int | None:
+    """What these tokens cost there today, picodollars."""
+    return None if spec.rates is None or usage is None else spec.rates.cost(usage)
 
 
 class Shortcuts:

@@ -83,14 +83,14 @@ class Tally:
         else:
             self.cost += attempt.cost
 
-    def count_unsent(self, attempt: Attempt, spared: int | None) -> None:
-        """Count a line that stands for an answer which was there already; None: nobody knows what it would have cost."""
+    def count_unsent(self, attempt: Attempt) -> None:
+        """Count a line that stands for an answer which was there already."""
         if attempt.cost_basis is CostBasis.CACHE:
             self.cached += 1
         else:
             self.repeated += 1
-        if spared is not None:
-            self.spared = spared + (self.spared or 0)
+        if attempt.spared is not None:
+            self.spared = attempt.spared + (self.spared or 0)
 
     @property
     def finished(self) -> int:

@@ -84,12 +84,14 @@ LEDGER: Mapping[str, pl.DataType] = {
     "service_tier": pl.String(),
     "lane": pl.String(),
     "model_state": pl.String(),
+    "spared_usd": COST,
 }
 
 # What an integer in a value stands for in its column: picodollars, and picodollars a token as USD per million.
 _PER_MILLION = Decimal("0.000001")
 _UNITS = {
     "cost_usd": Decimal("0.000000000001"),
+    "spared_usd": Decimal("0.000000000001"),
     "price_input": _PER_MILLION,
     "price_output": _PER_MILLION,
     "price_cached": _PER_MILLION,
@@ -102,7 +104,7 @@ def ledger_frame(attempts: Sequence[Attempt]) -> pl.DataFrame:
     columns = _columns(Attempt, attempts)
     columns |= _columns(Usage, [_UNTOLD if usage is None else usage for usage in columns["usage"]])
     columns["started_at"] = _times(columns["started_at"])
-    columns["cost_usd"] = columns["cost"]
+    columns["cost_usd"], columns["spared_usd"] = columns["cost"], columns["spared"]
     return _frame(columns, LEDGER)
 
 

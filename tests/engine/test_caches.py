@@ -6,6 +6,7 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -157,7 +158,7 @@ def test_what_is_too_much_goes_oldest_first(tmp_path: Path) -> None:
     ],
     ids=["form", "check", "judge"],
 )
-def test_a_cached_answer_has_to_be_what_the_route_demands(tmp_path: Path, demand: dict[str, object]) -> None:
+def test_a_cached_answer_has_to_be_what_the_route_demands(tmp_path: Path, demand: dict[str, Any]) -> None:
     """Another job was content with it. What no judge of this route has accepted is not known to be good."""
     ran(tmp_path, "one", "fine")
     (tmp_path / "two").mkdir()
@@ -175,7 +176,7 @@ def test_a_cached_answer_has_to_be_what_the_route_demands(tmp_path: Path, demand
 
 
 def test_a_cached_answer_has_its_value(tmp_path: Path) -> None:
-    labels = {"response": {"labels": ["fine", "not so"]}}
+    labels: dict[str, Any] = {"response": {"labels": ["fine", "not so"]}}
     ran(tmp_path, "one", **labels)
     second = ran(tmp_path, "two", "never asked", **labels)
 

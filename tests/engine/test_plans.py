@@ -82,6 +82,7 @@ def test_known_sums(
 
 
 SPLIT: dict[str, Any] = {
+    "dedupe": False,  # the same texts again and again
     "models": {
         "cheap": priced("cheap", "0.075", "0.30"),
         "middle": priced("middle", "2.50", "10"),

@@ -137,7 +137,7 @@ def test_a_temperature_draws_an_answer_for_each_record(
 
 
 def test_a_shared_answer_has_a_line_in_the_ledger_that_costs_nothing(tmp_path: Path) -> None:
-    """Its tokens are those that the answer took: what was not spent can be told from the ledger."""
+    """What was not spent stands beside it."""
     write_records(tmp_path / "in.jsonl", EQUAL)
 
     ran = run_virtually(tmp_path, scripts={"a": always(answer("once"))})
@@ -146,7 +146,7 @@ def test_a_shared_answer_has_a_line_in_the_ledger_that_costs_nothing(tmp_path: P
     assert (asked.height, shared.height) == (1, 19)
     assert set(shared["cost_basis"]) == {"shared"}
     assert set(shared["cost_usd"]) == {0}
-    assert set(shared["input_tokens"]) == set(asked["input_tokens"])
+    assert set(shared["spared_usd"]) == set(asked["cost_usd"])
     assert ran.ended.spared == 19 * ran.ended.cost
 
 
