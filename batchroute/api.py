@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import uvloop
 
-from batchroute.core.money import Rates
+from batchroute.core.money import Rates, usd
 from batchroute.engine.endings import Ended
 from batchroute.engine.openings import model_price
 from batchroute.engine.pipeline import MAX_WAIT_S, Options, Watch
@@ -49,6 +49,7 @@ def run(
     max_wait_s: float = MAX_WAIT_S,
     max_duration_s: float | None = None,
     otel: bool = False,
+    use_cache: bool = True,
     watch: Watch | None = None,
 ) -> Summary:
     """Bring the job's output directory up to date with its input, and sum up what that took.
@@ -57,7 +58,8 @@ def run(
     were answered; `only`, such as ["route=code"], leaves the others pending; with `since` (a time, or how long ago)
     only files that were modified then or later are read, as a string also "24h"; `max_wait_s` is how long records may wait for a model while
     none is answered, and `max_duration_s` how long the run may take, seconds; `otel` exports each attempt by
-    OpenTelemetry, as the variables of the environment say (OTEL_EXPORTER_OTLP_ENDPOINT and so on).
+    OpenTelemetry, as the variables of the environment say (OTEL_EXPORTER_OTLP_ENDPOINT and so on); without `use_cache`
+    no answer is taken from the job's cache.
 
     Raises BatchrouteError when the run cannot start or its output cannot be written, ValueError for a limit below 1;
     any other early end is told by the summary's `exit_code` and `reason`, that by a SIGINT included. Where a loop is
@@ -76,6 +78,7 @@ def run(
         retry_failed=retry_failed,
         max_wait_s=max_wait_s,
         max_duration_s=max_duration_s,
+        use_cache=use_cache,
         refresh_changed=refresh_changed,
         only=(only,) if isinstance(only, str) else tuple(only),
         since=moment(since) if isinstance(since, str) else since,
@@ -205,6 +208,8 @@ def _summarise(job: Job, ended: Ended) -> Summary:
             skipped=ended.skipped,
             pending=ended.pending,
             stale=ended.stale,
+            repeated=ended.repeated,
+            cached=ended.cached,
         ),
         attempts=total_of(lines, "attempts") or 0,
         failovers=total_of(lines, "failovers") or 0,
@@ -218,6 +223,7 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         warnings=ended.warnings,
         disabled=ended.disabled,
         errors=ended.errors,
+        spared_usd=None if ended.spared is None else usd(ended.spared),
         routes=lines,
         escalation_cost_usd=total_of(lines, "escalation_cost_usd"),
     )

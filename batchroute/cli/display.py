@@ -152,7 +152,14 @@ def progress_fields(progress: Progress) -> dict[str, object]:
         for pool in progress.pools
     }
     counts = {name: getattr(progress, name) for name in names}
-    return {**counts, "failed_over": progress.failed_over, "cost_usd": usd(progress.cost), "models": models}
+    shared = {"repeated": progress.repeated, "cached": progress.cached}
+    return {
+        **counts,
+        **shared,
+        "failed_over": progress.failed_over,
+        "cost_usd": usd(progress.cost),
+        "models": models,
+    }
 
 
 def stopping(progress: Progress) -> str:
@@ -243,6 +250,8 @@ def closing_table(summary: Summary) -> None:
             ("finished before", records.skipped),
             ("pending", records.pending),
             ("stale", records.stale),
+            ("asked the same as another", records.repeated),
+            ("from the cache", records.cached),
         )
         if count
     ]
@@ -268,6 +277,8 @@ def _spent(summary: Summary) -> str:
         spent += (
             f"; the same tokens on {summary.baseline} {money(summary.baseline_cost_usd)} ({saved:.0%} saved)"
         )
+    if summary.spared_usd:
+        spent += f"; answers that were there already, {money(summary.spared_usd)}, were not paid for again"
     return spent + "."
 
 

@@ -82,6 +82,11 @@ OWNERS_ALONE = 0o077
     help="Export each attempt as an OpenTelemetry span, and metrics, by OTLP over HTTP to "
     "OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4318). No prompt and no answer is exported.",
 )
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Ask everything anew: take no answer from the job's cache. New answers take the places of those in it.",
+)
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no table; errors still show.")
 @click.option(
@@ -103,6 +108,7 @@ def run(
     max_wait: float,
     max_duration: float | None,
     otel: bool,
+    no_cache: bool,
     as_json: bool,
     quiet: bool,
     log_format: str | None,
@@ -145,6 +151,7 @@ def run(
                 max_wait_s=max_wait,
                 max_duration_s=max_duration,
                 otel=otel,
+                use_cache=not no_cache,
                 watch=watch,
             )
         told.end(summary, quiet=quiet)

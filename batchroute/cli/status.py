@@ -48,6 +48,12 @@ def _lines(standing: "Standing") -> list[str]:
         lines.append(
             f"standing: {standing.up_to_date:,} up to date, {standing.stale:,} stale, {failed:,} failed, {pending:,} pending"
         )
+    if standing.repeated or standing.cached:
+        spared = "" if standing.spared_usd is None else f"; ${standing.spared_usd:,.6f} not spent"
+        lines.append(
+            f"not asked for: {standing.repeated:,} had the answer of an equal record, "
+            f"{standing.cached:,} came from the cache{spared}"
+        )
     ailing = [f"{model} {state}" for model, state in standing.models.items() if state != "closed"]
     if ailing:
         lines.append(f"models: {', '.join(ailing)}")

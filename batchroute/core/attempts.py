@@ -14,13 +14,14 @@ NO_ROUTE: Final = "(classify)"
 
 
 class CostBasis(StrEnum):
-    """What an attempt's cost was computed from."""
+    """What an attempt's cost was computed from; of an answer from the cache or of an equal record nothing was."""
 
     USAGE = "usage"
     ESTIMATE = "estimate"
     UPPER_BOUND = "upper_bound"
     CACHE = "cache"
     NONE = "none"
+    SHARED = "shared"
 
 
 class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
@@ -64,3 +65,5 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     price_cached: int | None = None
     price_cache_write: int | None = None
     model_state: str = "closed"
+    spared: int | None = None
+    """Of a line that stands for no request: what its answer took when it was asked for, at today's price."""

@@ -97,3 +97,5 @@ class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """Of the request that it answers: tells later whether that is still what the record asks."""
     parsed: str | None = None
     """The answer as JSON, where it has to have a form."""
+    tail: int | None = None
+    """With the fingerprint, what tells which requests are equal to its own; None where it shares no answer."""

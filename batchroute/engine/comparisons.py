@@ -63,9 +63,9 @@ class Comparison:
         """Whether the answered records of a file are to be compared."""
         return self.refresh or file not in self._unchanged
 
-    def differs(self, known: Known, fingerprint: int | None) -> bool:
-        """Whether a finished record asks for something else than what it was answered; None: for nothing possible."""
-        stale = fingerprint != known.request
+    def differs(self, known: Known, *, answers: bool) -> bool:
+        """Note whether a finished record asks for something else than what its answer `answers`."""
+        stale = not answers
         if stale is not known.stale:
             (self._stale if stale else self._fresh).append(known.seq)
         return stale

@@ -6,8 +6,8 @@ from msgspec import structs
 
 from batchroute.core.results import Result, Status
 from batchroute.engine import entries
-from batchroute.engine.trails import Kept, Trail
-from batchroute.job.checks import LastResort
+from batchroute.engine.trails import Kept, Old, Trail
+from batchroute.job.last_resorts import LastResort
 from batchroute.routing.verdicts import blames_record
 
 KEPT_BEST: Final = "kept_best"
@@ -22,8 +22,16 @@ def concluded(trail: Trail, run_id: str, finished_at: float, last_resort: LastRe
     if trail.best is not None:
         return _kept(trail, trail.best, run_id, finished_at)
     if last_resort is not None and _failed_by_models(trail):
-        return _degraded(trail, last_resort.text, run_id, finished_at)
+        if trail.old is not None:
+            return _recalled(trail, trail.old, run_id, finished_at)
+        if last_resort.text is not None:
+            return _degraded(trail, last_resort.text, run_id, finished_at)
     return entries.given_up(trail, run_id, finished_at)
+
+
+def looks_back(trail: Trail, last_resort: LastResort | None) -> bool:
+    """Whether an old answer from the cache would be the record's last resort."""
+    return last_resort is not None and last_resort.cache and trail.best is None and _failed_by_models(trail)
 
 
 def _failed_by_models(trail: Trail) -> bool:
@@ -44,7 +52,6 @@ def _kept(trail: Trail, best: Kept, run_id: str, finished_at: float) -> Result:
         error_type=None,
         error_message=None,
         latency_s=best.latency_s,
-        fingerprint=trail.record.fingerprint,
         parsed=best.response.parsed,
     )
 
@@ -58,5 +65,15 @@ def _degraded(trail: Trail, text: str, run_id: str, finished_at: float) -> Resul
         provider=None,
         response=text,
         flag=LAST_RESORT,
-        fingerprint=trail.record.fingerprint,
+    )
+
+
+def _recalled(trail: Trail, old: Old, run_id: str, finished_at: float) -> Result:
+    response = old.response
+    return structs.replace(
+        _degraded(trail, response.content, run_id, finished_at),
+        model=old.model,
+        provider=old.provider,
+        finish_reason=response.finish_reason,
+        parsed=response.parsed,
     )

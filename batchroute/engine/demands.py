@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from batchroute.io.functions import import_function
-from batchroute.job.checks import LastResort
 from batchroute.job.jobs import Job, Route
+from batchroute.job.last_resorts import LastResort
 from batchroute.routing.checks import Checks
 
 

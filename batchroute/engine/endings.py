@@ -41,6 +41,12 @@ class Ended(Struct, frozen=True, kw_only=True):
     """How those are told who do not watch: finish, failure or budget."""
     cut_off: bool
     """Whether a second signal asked to end at once."""
+    repeated: int = 0
+    """Finished records of this run that shared the answer of an equal one."""
+    cached: int = 0
+    """Finished records of this run that were answered from the cache."""
+    spared: int | None = None
+    """What these answers cost when they were asked for, at today's prices, picodollars; None where none is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,10 +8,10 @@ from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.money import Rates
 from batchroute.core.records import UNLABELLED, Fault, Labels
 from batchroute.core.requests import Request
-from batchroute.core.responses import Failure, Outcome, Response
+from batchroute.core.responses import Failure, Outcome, Response, Usage
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.pools import PoolSpec
-from batchroute.engine.trails import Trail
+from batchroute.engine.trails import Admitted, Trail
 from batchroute.job.endpoints import VECTOR
 from batchroute.routing.verdicts import Action
 
@@ -54,6 +54,25 @@ def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
         price_cached=spec.rates.cached if spec.rates else None,
         price_cache_write=spec.rates.cache_write if spec.rates else None,
     )
+
+
+def unsent(run_id: str, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt:
+    """What all lines on this route and model have in common that stand for an answer which was there already."""
+    return structs.replace(
+        blank_attempt(run_id, route, spec),
+        outcome="ok",
+        verdict=Action.ACCEPT.value,
+        error_type=None,
+        cost=0,
+        cost_basis=basis,
+    )
+
+
+def usage_of(totals: Totals) -> Usage | None:
+    """The tokens that a record took in all; None where it took none itself."""
+    if not totals.attempts:
+        return None
+    return Usage(input_tokens=totals.input_tokens, output_tokens=totals.output_tokens)
 
 
 def upper_bound(request: Request, rates: Rates | None) -> int | None:
@@ -135,7 +154,70 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         kept={**record.kept, VECTOR: vectors[0]} if vectors else record.kept,
         fingerprint=record.fingerprint,
         parsed=response.parsed,
+        tail=record.tail,
     )
+
+
+def repeated(record: Admitted, answer: Result, run_id: str, finished_at: float) -> Result:
+    """The result of a record that asks what another one has asked: the same, and nothing spent on it by itself."""
+    message, vector = answer.error_message, vector_of(answer)
+    if message is not None:
+        message = f"{message} (as for {answer.record_id}, which asks the same)"
+    return structs.replace(
+        answer,
+        record_id=record.record_id,
+        task=record.labels.task,
+        complexity=record.labels.complexity,
+        classified_by=record.labels.classified_by,
+        route=record.route,
+        error_message=message,
+        totals=_spent_before(record),
+        latency_s=None,
+        run_id=run_id,
+        finished_at=finished_at,
+        kept=record.kept if vector is None else {**record.kept, VECTOR: vector},
+        fingerprint=record.fingerprint,
+        tail=record.tail,
+    )
+
+
+def vector_of(result: Result) -> bytes | None:
+    """The vector of a record that was asked for one, which has no other answer."""
+    vector = result.kept.get(VECTOR) if result.response is None else None
+    return vector if isinstance(vector, bytes) else None
+
+
+def recalled(record: Admitted, attempt: Attempt, response: Response) -> Result:
+    """The result of a record whose answer comes from the cache: nothing was sent for it."""
+    vectors = response.vectors
+    return Result(
+        record_id=record.record_id,
+        status=Status.SUCCEEDED,
+        task=record.labels.task,
+        complexity=record.labels.complexity,
+        classified_by=record.labels.classified_by,
+        route=record.route,
+        model=attempt.model,
+        provider=attempt.provider,
+        response=None if vectors else response.content,
+        finish_reason=response.finish_reason,
+        flag=None,
+        error_type=None,
+        error_message=None,
+        totals=_spent_before(record),
+        latency_s=None,
+        run_id=attempt.run_id,
+        finished_at=attempt.started_at,
+        kept={**record.kept, VECTOR: vectors[0]} if vectors else record.kept,
+        fingerprint=record.fingerprint,
+        parsed=response.parsed,
+        tail=record.tail,
+    )
+
+
+def _spent_before(record: Admitted) -> Totals:
+    """What attempts of earlier runs add up to, those for earlier answers included."""
+    return record.carried.costing(record.paid) if record.paid else record.carried
 
 
 def given_up(trail: Trail, run_id: str, finished_at: float) -> Result:
@@ -152,6 +234,8 @@ def given_up(trail: Trail, run_id: str, finished_at: float) -> Result:
         run_id=run_id,
         finished_at=finished_at,
         kept=trail.record.kept,
+        fingerprint=trail.record.fingerprint,
+        tail=trail.record.tail,
     )
 
 
@@ -167,6 +251,8 @@ def dead_letter(
     model: str | None = None,
     provider: str | None = None,
     totals: Totals = NOTHING_SPENT,
+    fingerprint: int | None = None,
+    tail: int | None = None,
 ) -> Result:
     """The result of a record that has no answer: why, and what it has cost."""
     return Result(
@@ -188,4 +274,6 @@ def dead_letter(
         run_id=run_id,
         finished_at=finished_at,
         kept=kept,
+        fingerprint=fingerprint,
+        tail=tail,
     )

@@ -43,6 +43,8 @@ class Exporter:
     store: Store
     kept: Mapping[str, pl.DataType]
     manifest: Manifest
+    starting: Callable[[], None] = lambda: None
+    """Called when the range of an export is fixed."""
 
     async def export(self) -> None:
         """Move what is in the journal into parts; twice is as good as once. Raises OutputError."""
@@ -51,6 +53,7 @@ class Exporter:
             if any(part.replacement for part in self.manifest.results):
                 self.relist()  # a crash came between the store and the list
             return
+        self.starting()
         settled = Settled.empty()
         again: _Again = {}
         results, ledger = await self._frames(export, settled, again)

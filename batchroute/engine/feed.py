@@ -16,6 +16,7 @@ from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.entries import dead_letter
 from batchroute.engine.inquiries import Asker, Inquiries
+from batchroute.engine.shortcuts import Shortcuts
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.store import Known, State, Store
@@ -65,6 +66,8 @@ class Feed:
     comparison: Comparison
     wishes: Wishes | None = None
     """What routes become by what records ask for themselves."""
+    shortcuts: Shortcuts | None = None
+    """Where records may be answered without a request: they stand before the backlog."""
     _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
@@ -83,6 +86,11 @@ class Feed:
         good = (record.line for record in batch.records if record.line not in self._bad)
         bad = [(line, error_type, message) for line, (error_type, message) in self._bad.items()]
         self.soundness.note(len(batch), bad, next(good, None))
+
+    async def close(self) -> None:
+        """Bring what was kept back of the batches into the backlog: there are no more. Raises OutputError."""
+        if self.shortcuts is not None:
+            await self.shortcuts.look_up(least=1)
 
     async def _labels(
         self, batch: Batch, some: list[tuple[Record, Known]], inquiries: Inquiries | None
@@ -151,12 +159,17 @@ class Feed:
                     again.append(rendered)
                 else:
                     self._put(batch, rendered)
+            if self.shortcuts is not None:
+                await self.shortcuts.share()
             await asyncio.sleep(0)  # requests in flight go on in between
         self.comparison.keep()
         if again:
             await self.comparison.reopen((each.record.record_id, each.known) for each in again)
             for each in again if inquiries is None else await self._asked_again(again, inquiries):
                 self._put(batch, each)
+        if self.shortcuts is not None:
+            await self.shortcuts.share()
+            await self.shortcuts.look_up()
 
     async def _asked_again(self, again: list[_Rendered], inquiries: Inquiries) -> list[_Rendered]:
         """Records that are answered anew, with the labels that they have by now: what was known of them may be old."""
@@ -191,16 +204,17 @@ class Feed:
     def _is_refreshed(self, rendered: _Rendered, *, selected: bool) -> bool:
         """Compare a finished record with its answer; whether it is to be sent again. Otherwise it is skipped."""
         request, known = rendered.request, rendered.known
-        fingerprint = None if isinstance(request, Fault) else self._fingerprint(request, rendered)
-        stale = self.comparison.differs(known, fingerprint)
+        stale = self.comparison.differs(
+            known, answers=not isinstance(request, Fault) and self._answers(known, request, rendered)
+        )
         if stale and selected and self.comparison.refresh:
             return True
         self._skip(known, stale=stale)
         return False
 
-    def _fingerprint(self, request: Request, rendered: _Rendered) -> int:
+    def _answers(self, known: Known, request: Request, rendered: _Rendered) -> bool:
         route = rendered.route
-        return self.fingerprints.of(request, route.tried(rendered.models), route.form)
+        return self.fingerprints.answers(known.request, request, route.tried(rendered.models), route.form)
 
     def _leave_out(self, known: Known) -> None:
         if known.state is State.FAILED:
@@ -218,7 +232,8 @@ class Feed:
         if known.answered:
             paid = self.store.paid(known.seq)
             carried = carried.costing(-paid)
-        self.backlog.put(
+        fingerprint, tail = self.fingerprints.digest(request, route.tried(models), route.form, route.name)
+        (self.backlog if self.shortcuts is None else self.shortcuts).put(
             Admitted(
                 seq=known.seq,
                 record_id=record.record_id,
@@ -229,9 +244,10 @@ class Feed:
                 request=request,
                 kept=self._kept(record),
                 carried=carried,
-                fingerprint=self._fingerprint(request, rendered),
+                fingerprint=fingerprint,
                 paid=paid,
                 variant=route.variant,
+                tail=tail,
             )
         )
 

@@ -166,7 +166,7 @@ class Inquiries:
         if not classifier.labellers:
             return None
         shared_with = {each.name: getattr(journey.requests, each.name) for each in fields(Requests)}
-        requests = LabelRequests(**{**shared_with, "blanks": {}})
+        requests = LabelRequests(**{**shared_with, "blanks": {}, "cache": None})
         own = replace(journey, requests=requests, pools=pools, lineups={})
         return cls(classifier=classifier, journey=own, store=store)
 

@@ -93,6 +93,7 @@ class Journey:
                 await self.halt.sleep_until(choice.until)
             else:
                 if not self._left_over(trail):
+                    await self.requests.look_back(trail)
                     self.requests.give_up(trail)
                 return
 
@@ -154,6 +155,8 @@ class Journey:
                 verdict = None  # until the judge has spoken, without this slot
             else:
                 verdict = self._judge(trail, pool, exchange.slot, exchange.outcome)
+                if verdict is Action.GIVE_UP:
+                    await self.requests.look_back(trail)
                 self.requests.close(trail, pool, exchange, verdict)
             if exchange.reserved:
                 self.purse.give_back(trail.record.route, exchange.reserved)
@@ -224,6 +227,8 @@ class Journey:
             verdict = decide(failure, self._situation(trail, pool, failure, usable=False))
             self._follow(trail, pool, failure, verdict)
         trail.judged = None
+        if verdict is Action.GIVE_UP:
+            await self.requests.look_back(trail)
         self.requests.close(trail, pool, exchange, verdict)
         self.purse.spend(trail.record.route, -trail.settled)  # by now it is spent as entered
         trail.settled = 0

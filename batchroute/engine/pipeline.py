@@ -19,9 +19,11 @@ from batchroute.core.errors import (
     InterruptedRunError,
     OutputError,
 )
+from batchroute.core.money import usd
 from batchroute.core.records import Batch
 from batchroute.core.results import Status
 from batchroute.engine.admission import Backlog, Window
+from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.demands import Demands
@@ -42,9 +44,10 @@ from batchroute.engine.stacks import tell_stacks
 from batchroute.engine.stops import Attendant, Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.trails import Admitted
+from batchroute.engine.twins import Twins
 from batchroute.io.manifest import LastRun
 from batchroute.io.sources.source import Source
-from batchroute.io.store import Store
+from batchroute.io.store import Group, Store
 from batchroute.job.moments import Since
 from batchroute.routing.forms import Formed
 
@@ -60,7 +63,8 @@ class Options:
 
     `max_wait_s`: how long records may wait for a model while none is answered, seconds; `max_duration_s`: how
     long the run may take. `refresh_changed`: answer stale records anew; `only`: `route=NAME` and its like, of which
-    the others stay pending; `since`: read only files that were modified then or later; `otel`: export attempts by OpenTelemetry.
+    the others stay pending; `since`: read only files that were modified then or later; `otel`: export attempts by
+    OpenTelemetry; without `use_cache` every answer is asked for anew, and takes the place of the one in the cache.
     """
 
     limit: int | None = None
@@ -72,6 +76,7 @@ class Options:
     only: tuple[str, ...] = ()
     since: Since | None = None
     otel: bool = False
+    use_cache: bool = True
 
 
 @dataclass(kw_only=True)
@@ -97,6 +102,9 @@ class Pipeline:
     demands: Demands
     forms: Mapping[str, Formed]
     warnings: tuple[str, ...]
+    twins: Twins | None = None
+    """None where equal records are sent each for itself."""
+    cache: Cache | None = None
     exported: Callable[[], None] = lambda: None
     """Called when more parts are finished while the run goes on."""
     ear: Ear = field(default_factory=Ear)
@@ -105,6 +113,8 @@ class Pipeline:
     _all_walked: bool = False
 
     def __post_init__(self) -> None:
+        if self.twins is not None:
+            self.exporter.starting = self.twins.exporting
         self._started_at, self._began = self.clock.wall(), self.clock.now()
         self.halt.on_stop(self._wake_all)
         requests = Requests(
@@ -115,6 +125,8 @@ class Pipeline:
             clock=self.clock,
             purse=self.purse,
             last_resorts=self.demands.last_resorts,
+            cache=self.cache,
+            learn=None if self.twins is None else self.twins.learn,
         )
         wished = self.feed.wishes.rules if self.feed.wishes is not None else ()
         answering = {model for rule in (*self.feed.router.rules, *wished) for model in rule.models}
@@ -210,6 +222,8 @@ class Pipeline:
     def _attendants(self, watch: Watch | None) -> list[Attendant]:
         pacers = [pool.pace for pool in self.pools.values()]
         attendants = [*pacers, self._flush_regularly, *self.stops.attendants()]
+        if self.cache is not None:
+            attendants.append(self.cache.write_regularly)
         return attendants if watch is None else [*attendants, lambda: self._watch(watch)]
 
     async def _admit(self, journeys: asyncio.TaskGroup) -> None:
@@ -242,6 +256,8 @@ class Pipeline:
         self._read_all = batch is None or (left is not None and len(batch) >= left)
         if batch is not None:
             await self.feed.take(batch if left is None else batch.first(left), self._inquiries)
+        if self._read_all:
+            await self.feed.close()
         self._stop_when_mostly_bad()
 
     def _stop_when_mostly_bad(self) -> None:
@@ -251,11 +267,18 @@ class Pipeline:
 
     async def _walk(self, first: Admitted) -> None:
         """The journey of a record, and then of those that follow it: a task for each would cost more."""
-        head, record = first.head, first
+        head, record, twins = first.head, first, self.twins
         del first  # or it would stay in memory as long as the others
         try:
             while True:
-                await self._journey.walk(record)
+                if twins is None:
+                    await self._journey.walk(record)
+                elif twins.sets_out(record):
+                    await self._journey.walk(record)
+                    if not twins.arrived(record):
+                        await twins.followed(record, self._journey.walk)
+                else:
+                    await twins.walk(record, self._journey.walk)
                 following = None if self.halt.stopping else self.backlog.following(head)
                 if following is None:
                     return
@@ -278,6 +301,9 @@ class Pipeline:
             self._part_due.clear()
             if self._is_part_due() and not self._all_walked:
                 with self.stops.when_broken():
+                    await (
+                        self.commits.settled()
+                    )  # what is known to be answered is in this part, or in the next
                     await self.exporter.export()
                     self._note("running", None, self._counts_so_far())
                     self.exported()
@@ -344,6 +370,9 @@ class Pipeline:
             pools=pools,
             stopping=self.halt.stopping,
             failed_over=tally.failed_over,
+            repeated=tally.repeated,
+            cached=tally.cached,
+            spared=tally.spared,
             gives_up_s=self.stops.gives_up_s(),
         )
 
@@ -368,6 +397,9 @@ class Pipeline:
             disabled=dict(ending.out),
             errors=dict(tally.errors.most_common()),
             failed_over=tally.failed_over,
+            repeated=tally.repeated,
+            cached=tally.cached,
+            spared=tally.spared,
             event=ending.event,
             cut_off=self.stops.cut_off,
         )
@@ -375,7 +407,8 @@ class Pipeline:
     def _all_warnings(self) -> tuple[str, ...]:
         remark = None if isinstance(self.halt.reason, InputError) else self.feed.soundness.remark()
         remarks = (*self.source.remarks(), remark, self._remark_on_stale(), self._remark_on_left_out())
-        return (*self.warnings, *(remark for remark in remarks if remark))
+        cached = () if self.cache is None else self.cache.remarks()
+        return (*self.warnings, *cached, *(remark for remark in remarks if remark))
 
     def _remark_on_stale(self) -> str | None:
         stale = self.store.stale()
@@ -433,6 +466,9 @@ class Pipeline:
             updated_at=_iso(self.clock.wall()),
             exit_code=exit_code,
             models={model: pool.statistics().state for model, pool in self.pools.items()},
+            repeated=self.tally.repeated,
+            cached=self.tally.cached,
+            spared_usd=None if self.tally.spared is None else usd(self.tally.spared),
         )
         stale = self.tally.stale if state == "running" and self.tally.read else self.store.stale()
         self.exporter.update(

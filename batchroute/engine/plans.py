@@ -272,8 +272,9 @@ class _Reading:
         request, route, models = self._routed(record, self._classifier.classify([record])[0])
         fault = isinstance(request, Fault)
         if compared:
-            asked = None if fault else self._fingerprints.of(request, route.tried(models), route.form)  # type: ignore[arg-type]
-            self._stale += asked != known.request
+            self._stale += isinstance(request, Fault) or not self._fingerprints.answers(
+                known.request, request, route.tried(models), route.form
+            )
         if not fault and len(self.answered) < COMPARED:
             self.answered[record.record_id] = sent_tokens(request)  # type: ignore[arg-type]
 

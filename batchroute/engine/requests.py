@@ -1,7 +1,7 @@
 """One request: entered in the books before it is sent, sent, and entered again when it has ended."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
@@ -10,15 +10,17 @@ from batchroute.core.attempts import Attempt
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import Result, Status
 from batchroute.engine import conclusions, entries
+from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
+from batchroute.engine.conclusions import looks_back
 from batchroute.engine.halts import Halt
 from batchroute.engine.hedges import race
 from batchroute.engine.network import Network
 from batchroute.engine.pools import Pool, Slot
 from batchroute.engine.purses import Purse
 from batchroute.engine.trails import Exchange, Trail
-from batchroute.job.checks import LastResort
+from batchroute.job.last_resorts import LastResort
 from batchroute.routing.verdicts import Action
 
 AHEAD_OF_ALL = -1
@@ -53,6 +55,10 @@ class Requests:
     blanks: dict[tuple[str, str], Attempt] = field(default_factory=dict)
     last_resorts: Mapping[str, LastResort] = field(default_factory=dict)
     """Of the routes that have one."""
+    cache: Cache | None = None
+    """Where answers are kept for other runs."""
+    learn: Callable[[Result], None] | None = None
+    """Told of every result that is entered, where equal records share answers."""
 
     async def send(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:
         """Send what the record asks; with a hedge, twice when the answer is slow."""
@@ -98,10 +104,17 @@ class Requests:
         self._enter(trail, attempt, result, exchange.outcome)
         if self.purse.bounded and attempt.cost:
             self.purse.spend(attempt.route, attempt.cost)
+        if self.cache is not None and verdict is Action.ACCEPT and isinstance(exchange.outcome, Response):
+            self.cache.keep(trail.record, pool.spec.model, exchange.outcome)
+
+    async def look_back(self, trail: Trail) -> None:
+        """Have what the cache has for a record that ends without an answer, where its route says so."""
+        if self.cache is not None and looks_back(trail, self.last_resorts.get(trail.record.route)):
+            trail.old = await self.cache.old_answer(trail.record)
 
     def give_up(self, trail: Trail) -> None:
         """End the record as a dead letter without a further request."""
-        self.commits.finished(trail.record.seq, None, self._concluded(trail))
+        self._finish(trail, None, self._concluded(trail))
 
     def affords(self, trail: Trail, most: int) -> bool:
         """Whether the record may cost so much more."""
@@ -121,7 +134,12 @@ class Requests:
         if result is None:
             self.commits.ended(trail.record.seq, attempt)
         else:
-            self.commits.finished(trail.record.seq, attempt, result)
+            self._finish(trail, attempt, result)
+
+    def _finish(self, trail: Trail, attempt: Attempt | None, result: Result) -> None:
+        self.commits.finished(trail.record.seq, attempt, result)
+        if self.learn is not None:
+            self.learn(result)
 
     def _opened(self, trail: Trail, pool: Pool, slot: Slot, number: int) -> Sent:
         """A request as it is entered before it is sent: at its upper bound if nothing is ever heard of it."""

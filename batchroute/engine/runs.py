@@ -19,6 +19,7 @@ from batchroute.core.money import picodollars
 from batchroute.engine.admission import Backlog, Window, shares
 from batchroute.engine.beginnings import Beginning
 from batchroute.engine.bundles import BundlingPool
+from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
@@ -50,11 +51,13 @@ from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
 from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_over
+from batchroute.engine.shortcuts import Answering, Shortcuts
 from batchroute.engine.signals import Ear
 from batchroute.engine.stops import GRACE_S, Stops
 from batchroute.engine.tally import Progress, Tally
 from batchroute.engine.telling import telling
 from batchroute.engine.trails import Admitted
+from batchroute.engine.twins import Twins
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
 from batchroute.io.files import TEMPORARY, check_room, clear_temporary
 from batchroute.io.locks import locked
@@ -72,6 +75,7 @@ from batchroute.providers.provider import Provider
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.estimates import Estimator
 from batchroute.routing.fingerprints import Fingerprints
+from batchroute.routing.forms import Formed
 from batchroute.routing.medians import Median
 from batchroute.routing.routes import Router, RouteRule
 from batchroute.routing.selections import Selection
@@ -297,6 +301,21 @@ def _pipeline(
         max_wait_s=asked.options.max_wait_s,
         due_at=asked.due_at,
     )
+    demands, formed = asked.demands, answer_forms(job)
+    cache = _cache(asked, pools, rules, formed)
+    if cache is not None:
+        stack.callback(cache.close)
+    answering = Answering(run_id, pools, clock, commits)
+    twins = None
+    if job.dedupe is not False:
+        twins = Twins(
+            directory=exporter.directory,
+            store=store,
+            give=answering.repeat,
+            forms=formed,
+            vectors=job.vectors is not None,
+        )
+    shortcuts = None if twins is None and cache is None else Shortcuts(backlog, twins, cache, answering)
     prompts, _, source = asked.opened
     return Pipeline(
         run_id=run_id,
@@ -311,12 +330,14 @@ def _pipeline(
         tally=tally,
         window=window,
         backlog=backlog,
-        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters),
+        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters, shortcuts),
         purse=Purse(allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
         lineups=_lineups({**job.routes, **(wished.routes if wished else {})}, pools),
-        demands=asked.demands,
-        forms=answer_forms(job),
+        demands=demands,
+        forms=formed,
+        twins=twins,
+        cache=cache,
         warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
     )
 
@@ -330,6 +351,7 @@ def _feed(
     tally: Tally,
     rules: Router,
     adapters: Mapping[str, Adapter],
+    shortcuts: Shortcuts | None,
 ) -> Feed:
     job = asked.job
     prompts, classifier, source = asked.opened
@@ -349,9 +371,31 @@ def _feed(
         retry_failed=asked.options.retry_failed,
         soundness=Soundness(bound=job.input.max_bad),
         selection=asked.selection,
-        fingerprints=Fingerprints({name: job.known_as(name) for name in job.models}, adapters),
+        fingerprints=Fingerprints(
+            {name: job.known_as(name) for name in job.models}, adapters, dedupe=job.dedupe
+        ),
         comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
         wishes=asked.wishes,
+        shortcuts=shortcuts,
+    )
+
+
+def _cache(
+    asked: _Asked, pools: Mapping[str, Pool], rules: Router, forms: Mapping[str, Formed]
+) -> Cache | None:
+    job = asked.job
+    if job.cache is None:
+        return None
+    return Cache(
+        job.cache,
+        pools=pools,
+        rules=rules.rules,
+        forms=forms,
+        checks=asked.demands.checks,
+        known_as=job.known_as,
+        clock=asked.clock,
+        reads=asked.options.use_cache,
+        outlasting=any(each.cache for each in asked.demands.last_resorts.values()),
     )
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from batchroute.core.attempts import Attempt
+from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.results import Status
 from batchroute.engine.pools import PoolStatistics
 from batchroute.io.store import Group
 
 RATE_WINDOW_S = 10.0
+_UNSENT = frozenset({CostBasis.CACHE, CostBasis.SHARED})
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -35,6 +36,12 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Finished records of this run that needed a failover."""
     gives_up_s: float | None = None
     """Seconds until the run ends unless a record is answered; None while requests are out."""
+    repeated: int = 0
+    """Finished records of this run that shared the answer of an equal one."""
+    cached: int = 0
+    """Finished records of this run that were answered from the cache."""
+    spared: int | None = None
+    """What these answers cost when they were asked for, at today's prices, picodollars; None where none is known."""
 
 
 @dataclass
@@ -44,7 +51,9 @@ class Tally:
     `skipped` are records that an earlier run had finished, `stale` those among them that ask for something else by
     now, `left_out` the pending ones that this run was not asked for; `cost` is what this run has spent, picodollars;
     `unpriced` are the attempts whose cost is unknown, `errors` those that failed, by error type; `failed_over` are the
-    finished records that needed a failover.
+    finished records that needed a failover; `repeated` are the finished records that shared the answer of an equal
+    one, `cached` those that were answered from the cache, `spared` is what both would have cost, picodollars, None as
+    long as that is known of none.
     """
 
     read: int = 0
@@ -56,6 +65,9 @@ class Tally:
     unpriced: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     failed_over: int = 0
+    repeated: int = 0
+    cached: int = 0
+    spared: int | None = None
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
     def count(self, group: Group) -> None:
@@ -68,12 +80,24 @@ class Tally:
             self._count(attempt)
 
     def _count(self, attempt: Attempt) -> None:
+        if attempt.cost_basis in _UNSENT:
+            self._count_unsent(attempt)
+            return
         if attempt.error_type is not None and attempt.verdict is not None:  # another one was faster
             self.errors[attempt.error_type] += 1
         if attempt.cost is None:
             self.unpriced += 1
         else:
             self.cost += attempt.cost
+
+    def _count_unsent(self, attempt: Attempt) -> None:
+        """Count a line that stands for an answer which was there already."""
+        if attempt.cost_basis is CostBasis.CACHE:
+            self.cached += 1
+        else:
+            self.repeated += 1
+        if attempt.spared is not None:
+            self.spared = attempt.spared + (self.spared or 0)
 
     @property
     def finished(self) -> int:

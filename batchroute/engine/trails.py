@@ -25,7 +25,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     `fingerprint` that of the request. Of a record that was answered before, `paid` is what had been spent on it then, in
     picodollars: that is no part of `carried`, as it is no part of what the next answer may cost.
     `head` is the model in whose share of the window it counts. `variant` is what its own wishes have made of its route;
-    empty: it is as declared.
+    empty: it is as declared. `tail` makes a digest of its fingerprint; None: it shares no answer with another record.
     """
 
     seq: int
@@ -40,6 +40,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     fingerprint: int | None = None
     paid: int = 0
     variant: str = ""
+    tail: int | None = None
 
     @property
     def lineup(self) -> str:
@@ -60,6 +61,14 @@ class Kept(Struct, frozen=True, kw_only=True):
     def at_least(self, other: "Kept") -> bool:
         """Whether it is as good as another one, by the number of refusals, then by the score."""
         return (self.refusals, -(self.score or 0.0)) <= (other.refusals, -(other.score or 0.0))
+
+
+class Old(Struct, frozen=True):
+    """An answer from the cache, and the declared model that gave it."""
+
+    model: str
+    provider: str
+    response: Response
 
 
 class Exchange(Struct):
@@ -125,6 +134,8 @@ class Trail(Struct):
     """Whether the next request sends an answer back."""
     repaired: frozenset[str] = frozenset()
     """The models that were sent an answer of theirs back."""
+    old: Old | None = None
+    """What was found for it in the cache, once no model was left to ask."""
 
     def keep(self, kept: Kept) -> None:
         """Remember a refused answer if none before it was better."""

@@ -1,6 +1,7 @@
 """manifest.json: what the dataset consists of. Written last and atomically, and read without polars."""
 
 import hashlib
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,12 @@ class LastRun(Struct, frozen=True, kw_only=True):
     updated_at: str
     exit_code: int | None = None
     models: dict[str, str] = {}
+    repeated: int = 0
+    """Records that this run finished with the answer of an equal one."""
+    cached: int = 0
+    """The same with an answer from the cache."""
+    spared_usd: Decimal | None = None
+    """What these answers cost when they were asked for; None where that is unknown."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from batchroute.core.money import picodollars
 from batchroute.core.results import Result, Totals
 from batchroute.io.files import draft, place, unwritten
 from batchroute.io.manifest import Manifest, Part
-from batchroute.io.tables import TOTALS_COLUMNS, replaced_rows, totals_by_id
+from batchroute.io.tables import ANSWER_COLUMNS, TOTALS_COLUMNS, answers_by_id, replaced_rows, totals_by_id
 
 DEAD_LETTERS = "results/part-failed.parquet"
 
@@ -54,6 +54,16 @@ def read_totals(directory: Path, path: str, record_ids: Collection[str]) -> dict
     """What the attempts of these records in a part of results add up to. Raises OutputError."""
     return totals_by_id(
         pl.read_parquet(io.BytesIO(_read(directory, path)), columns=TOTALS_COLUMNS), record_ids
+    )
+
+
+def read_answers(
+    directory: Path, path: str, record_ids: Collection[str], vector: str | None = None
+) -> list[Result]:
+    """The answers of these records in a part of results, with the vectors in this column. Raises OutputError."""
+    columns = ANSWER_COLUMNS if vector is None else [*ANSWER_COLUMNS, vector]
+    return answers_by_id(
+        pl.read_parquet(io.BytesIO(_read(directory, path)), columns=columns), record_ids, vector
     )
 
 

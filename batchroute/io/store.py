@@ -28,7 +28,7 @@ from batchroute.core.errors import OutputError
 from batchroute.core.results import Result, Status, Totals
 from batchroute.io.manifest import Part
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STORE_NAME = "state.db"
 MARK_SUFFIX = "-mark"
 """Beside the database stands how far it had surely come: a log that was deleted or an old copy shows against it."""
@@ -39,14 +39,14 @@ _SCHEMA = """
 create table meta(key text primary key, value text not null) without rowid;
 create table records(seq integer primary key, record_id text not null unique, state integer not null,
                      file text not null, line integer not null,
-                     request integer, stale integer not null default 0, part integer);
+                     request integer, stale integer not null default 0, part integer, tail integer);
 create table journal(id integer primary key, results integer not null, payload blob not null);
 create table dead_letters(seq integer primary key, payload blob not null);
 create table carried(seq integer primary key, payload blob not null);
 create table reopened(seq integer primary key, part integer not null, totals blob not null);
 """
-"""`request` is the fingerprint of what an answer answers, `part` the number of the part that holds it. Answered
-records that are asked again stand in `reopened` until their next result is in that part."""
+"""`request` is the fingerprint of what an answer answers, `part` the number of the part that holds it, `tail` tells with the
+fingerprint which other records it answers. Answered records that are asked again stand in `reopened` until their next result is in that part."""
 
 _ADDED = "create table if not exists told(question integer primary key, answer blob not null);"
 """What classifying models have said. Beside the schema, as earlier versions of it lack nothing else."""
@@ -57,6 +57,15 @@ alter table records add column stale integer not null default 0;
 alter table records add column part integer;
 create table reopened(seq integer primary key, part integer not null, totals blob not null);
 """
+_FROM_2 = "alter table records add column tail integer;"
+_OLDER = {1: _FROM_1 + _FROM_2, 2: _FROM_2}
+"""What brings a state of an earlier version up to this one."""
+_BY_DIGEST = "create index if not exists answered on records(request, tail) where tail notnull"
+_WORTH_AN_INDEX = 4096
+"""So many are looked for before it is made, since most jobs ask next to nothing twice: to keep it up costs every record."""
+_SHARED = "tail notnull and part notnull and state = 1 and seq not in (select seq from reopened)"
+"""An answer that is asked for again may be replaced in its part at any moment: it is nobody else's."""
+_ANSWERED = f"select record_id, part from records where request = ? and tail = ? and {_SHARED} limit 1"  # noqa: S608
 
 
 class State(IntEnum):
@@ -152,8 +161,8 @@ class Export(Struct, frozen=True):
 class Settled(Struct, frozen=True):
     """What an export changes of the records: those that were answered, and the dead letters."""
 
-    answered: list[tuple[int, int | None, int]]
-    """(state, fingerprint, number), as the update takes them."""
+    answered: list[tuple[int, int | None, int | None, int]]
+    """(state, fingerprint, tail, number), as the update takes them."""
     failed: list[tuple[int, Result]]
 
     @classmethod
@@ -165,7 +174,7 @@ class Settled(Struct, frozen=True):
             if result.status is Status.FAILED:
                 self.failed.append((seq, result))
             else:
-                self.answered.append((STATES[result.status], result.fingerprint, seq))
+                self.answered.append((STATES[result.status], result.fingerprint, result.tail, seq))
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -206,6 +215,8 @@ class Store:
         self._next_seq: int = self._read("select coalesce(max(seq), 0) + 1 from records")[0][0]
         self._first_seq = self._next_seq
         self._unsynced: OutputError | None = None
+        self._looked_up = 0
+        """Digests that were looked for."""
         self._due = 1
         """The number of the record that comes next, if the input is what it was."""
         try:
@@ -365,6 +376,47 @@ class Store:
         self.counts()
         return self._counted[2]
 
+    # Answers that records share
+
+    def digests(self) -> Iterator[list[tuple[int, int]]]:
+        """The digests of all answers that are in parts, each a fingerprint and its tail, some thousand at a time.
+
+        Nothing stays open in between: others may write, and the log may be moved into the database.
+        """
+        last = 0
+        while rows := self._read(
+            f"select seq, request, tail from records where seq > ? and {_SHARED} order by seq limit {_AT_ONCE}",  # noqa: S608
+            (last,),
+        ):
+            last = rows[-1][0]
+            yield [(request, tail) for _, request, tail in rows]
+
+    def answered(self, digests: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, int]]:
+        """For digests that are known, the first record that was answered so and the number of the part with its answer."""
+        found: dict[tuple[int, int], tuple[str, int]] = {}
+        self._looked_up += len(digests)
+        if self._looked_up < _WORTH_AN_INDEX:
+            for start in range(0, len(digests), _AT_ONCE // 2):
+                found |= self._scanned(digests[start : start + _AT_ONCE // 2])
+            return found
+        with _disk("read", self._path):
+            self._db.execute(_BY_DIGEST)
+            for digest in digests:
+                row = self._db.execute(_ANSWERED, digest).fetchone()
+                if row is not None:
+                    found[digest] = row
+        return found
+
+    def _scanned(self, digests: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, int]]:
+        """The same without an index: a million records take a tenth of a second, however many are looked for."""
+        marks = ",".join("(?, ?)" for _ in digests)
+        rows = self._read(
+            f"select request, tail, record_id, part from records where (request, tail) in (values {marks})"  # noqa: S608
+            f" and {_SHARED} order by seq desc",
+            [half for digest in digests for half in digest],
+        )
+        return {(request, tail): (record_id, part) for request, tail, record_id, part in rows}
+
     # The journal
 
     def commit(self, group: Group) -> None:
@@ -512,10 +564,10 @@ class Store:
 
     def _settle(self, settled: Settled, number: int) -> None:
         """A record that was asked again in vain stays as it was: its answer still stands in its part."""
-        again = self.reopened([*(seq for _, _, seq in settled.answered), *(seq for seq, _ in settled.failed)])
+        again = self.reopened([*(seq for *_, seq in settled.answered), *(seq for seq, _ in settled.failed)])
         dead = [(seq, result) for seq, result in settled.failed if seq not in again]
         self._db.executemany(
-            f"update records set state = ?, request = ?, stale = 0, part = coalesce(part, {number}) where seq = ?",  # noqa: S608
+            f"update records set state = ?, request = ?, tail = ?, stale = 0, part = coalesce(part, {number}) where seq = ?",  # noqa: S608
             settled.answered,
         )
         self._db.executemany(
@@ -731,8 +783,8 @@ def _open(path: Path) -> sqlite3.Connection:
         if version == SCHEMA_VERSION:
             db.execute(_ADDED)
         found = db.execute("pragma quick_check(1)").fetchone()[0]  # 0.3 s at a million records
-        if found == "ok" and version == 1:
-            db.executescript(f"begin; {_FROM_1} pragma user_version = {SCHEMA_VERSION}; commit;")
+        if found == "ok" and version in _OLDER:
+            db.executescript(f"begin; {_OLDER[version]} pragma user_version = {SCHEMA_VERSION}; commit;")
             db.execute(_ADDED)
             version = SCHEMA_VERSION
     if found != "ok":

@@ -84,12 +84,14 @@ LEDGER: Mapping[str, pl.DataType] = {
     "service_tier": pl.String(),
     "lane": pl.String(),
     "model_state": pl.String(),
+    "spared_usd": COST,
 }
 
 # What an integer in a value stands for in its column: picodollars, and picodollars a token as USD per million.
 _PER_MILLION = Decimal("0.000001")
 _UNITS = {
     "cost_usd": Decimal("0.000000000001"),
+    "spared_usd": Decimal("0.000000000001"),
     "price_input": _PER_MILLION,
     "price_output": _PER_MILLION,
     "price_cached": _PER_MILLION,
@@ -102,7 +104,7 @@ def ledger_frame(attempts: Sequence[Attempt]) -> pl.DataFrame:
     columns = _columns(Attempt, attempts)
     columns |= _columns(Usage, [_UNTOLD if usage is None else usage for usage in columns["usage"]])
     columns["started_at"] = _times(columns["started_at"])
-    columns["cost_usd"] = columns["cost"]
+    columns["cost_usd"], columns["spared_usd"] = columns["cost"], columns["spared"]
     return _frame(columns, LEDGER)
 
 
@@ -147,6 +149,57 @@ def totals_by_id(rows: pl.DataFrame, record_ids: Collection[str]) -> dict[str, T
         )
         for record_id, attempts, failovers, escalations, read, written, cost in wanted.iter_rows()
     }
+
+
+ANSWER_COLUMNS = [
+    "record_id",
+    "status",
+    "route",
+    "model",
+    "provider",
+    "response",
+    "finish_reason",
+    "flag",
+    "run_id",
+    *TOTALS_COLUMNS[1:],
+]
+
+
+def answers_by_id(rows: pl.DataFrame, record_ids: Collection[str], vector: str | None = None) -> list[Result]:
+    """The answers of these records, as rows of results tell them: what they took, and nothing else of their own.
+
+    `vector` is the column of vectors, where those were asked for. A value that has a form is left out.
+    """
+    wanted = rows.filter(pl.col("record_id").is_in(list(record_ids)))
+    totals = totals_by_id(wanted, record_ids)
+    return [
+        Result(
+            record_id=row["record_id"],
+            status=Status(row["status"]),
+            task=None,
+            complexity=None,
+            classified_by=None,
+            route=row["route"],
+            model=row["model"],
+            provider=row["provider"],
+            response=row["response"],
+            finish_reason=row["finish_reason"],
+            flag=row["flag"],
+            error_type=None,
+            error_message=None,
+            totals=totals[row["record_id"]],
+            latency_s=None,
+            run_id=row["run_id"],
+            finished_at=0.0,
+            kept={} if vector is None else {vector: _packed_vector(row[vector])},
+        )
+        for row in wanted.iter_rows(named=True)
+    ]
+
+
+def _packed_vector(values: list[float]) -> bytes:
+    """As an answer gives it: little-endian 32-bit floats."""
+    return struct.pack(f"<{len(values)}f", *values)
 
 
 def replaced_rows(

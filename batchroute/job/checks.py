@@ -123,12 +123,6 @@ class Check(Spec):
 Checks: TypeAlias = Annotated[tuple[Check, ...], Listed]
 
 
-class LastResort(Spec):
-    """What a record gets that no model has answered."""
-
-    text: Text = Field(description="The response of such a record; its status is degraded.")
-
-
 def judged(root: Node) -> Iterator[tuple[KeyPath, Node]]:
     """Where routes name a judge, for the rule that models are declared."""
     for path, check in _checks(root):

@@ -22,7 +22,8 @@ from batchroute.core.results import RESULT_COLUMNS
 from batchroute.job.adaptations import Adaptation, own_params
 from batchroute.job.addresses import ApiKey, BaseUrl, HeaderName, HeaderValue, ProxyUrl
 from batchroute.job.budgets import Budget
-from batchroute.job.checks import Checks, LastResort
+from batchroute.job.caches import Cache
+from batchroute.job.checks import Checks
 from batchroute.job.choices import RecordUsd, StrategyName, Weight, flat
 from batchroute.job.deadlines import Deadline
 from batchroute.job.endpoints import Embeddings, EndpointName
@@ -31,6 +32,7 @@ from batchroute.job.forms import Form
 from batchroute.job.functions import FunctionName
 from batchroute.job.images import ImageColumns, ImageMegabytes
 from batchroute.job.key_files import KeyFilePath
+from batchroute.job.last_resorts import LastResort
 from batchroute.job.notify import Notify
 from batchroute.job.paths import LocalPath, Origin, PathText
 from batchroute.job.presets import PRESETS, PresetName, named, preset_of
@@ -479,7 +481,7 @@ class Route(Spec):
         demands = {
             "checks": [check.model_dump(mode="json", exclude_none=True) for check in self.checks],
             "keep_best": self.keep_best,
-            "last_resort": None if self.last_resort is None else self.last_resort.text,
+            "last_resort": None if self.last_resort is None else self.last_resort.shape(),
         }
         return {name: value for name, value in demands.items() if value}
 
@@ -534,6 +536,16 @@ class Job(Spec):
     response: Form | None = Field(
         default=None,
         description="What an answer has to be: JSON of a schema, or one of some labels. Default: any text.",
+    )
+
+    dedupe: bool | None = Field(
+        default=None,
+        description="Whether records that ask the same are sent once and share the answer. Default: they are, "
+        "unless their temperature is above 0: then as many answers as records are drawn.",
+    )
+
+    cache: Cache | None = Field(
+        default=None, description="Where answers are kept for other runs and jobs. Default: nowhere."
     )
 
     _path: Path = PrivateAttr(default=Path("job.yaml"))

@@ -45,6 +45,7 @@ def broken(root: Node, origin: Origin) -> Iterator[Problem]:
     yield from images.misfits(root)
     yield from _speechless(root)
     yield from _overlap(root, origin)
+    yield from _cache(root, origin)
     yield from _keys_on_the_command_line(root)
 
 
@@ -297,6 +298,36 @@ def _overlap(root: Node, origin: Origin) -> Iterator[Problem]:
                 got=written.shown(),
                 remedy="Choose a directory of its own",
                 code="output_overlaps_input",
+            )
+
+
+def _cache(root: Node, origin: Origin) -> Iterator[Problem]:
+    """A cache outlives datasets, so that it lies in none; and where there is none, it is nobody's last resort."""
+    written = root.find("cache", "path")
+    for keys in (("output", "path"), ("input", "path")):
+        other = root.find(*keys)
+        if not (written and other and written.text() and other.text()):
+            continue
+        if _same_place(str(written.text()), str(other.text()), origin):
+            yield Problem(
+                mark=written.mark,
+                path=("cache", "path"),
+                reason=f"equals, contains or lies in {'.'.join(keys)}",
+                got=written.shown(),
+                remedy="Choose a directory of its own",
+                code="job_cache",
+            )
+    if root.child("cache"):
+        return
+    for name, route in _children(root, "routes"):
+        wished = route.find("last_resort", "cache")
+        if wished is not None and wished.value is True:
+            yield Problem(
+                mark=wished.mark,
+                path=("routes", name, "last_resort", "cache"),
+                reason="looks into a cache, and the job has none",
+                remedy="Declare cache: {path: ../out/cache}, or remove it",
+                code="job_cache",
             )
 
 

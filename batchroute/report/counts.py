@@ -7,6 +7,7 @@ import polars as pl
 
 from batchroute.core.responses import ErrorType
 from batchroute.io.tables import COST
+from batchroute.report.shared import SENT, Shared, shared
 from batchroute.routing.verdicts import POLICIES, Effect
 
 KEYS = ("run_id", "route", "model", "provider", "task", "purpose", "day")
@@ -36,10 +37,13 @@ class Counts:
     latencies: pl.DataFrame
     beats: pl.DataFrame
     beat_s: float
+    shared: Shared
+    """What stands in the ledger without having been sent; the rest counts attempts only."""
 
 
 def count(ledger: pl.LazyFrame) -> Counts:
     """Count a ledger up, in bounded memory: what is kept grows with its variety, hardly with its length."""
+    unsent, ledger = shared(ledger), ledger.filter(SENT)
     beat_s = _beat_s(ledger.select(pl.len()).collect().item())
     frames = [
         sums(ledger, KEYS),
@@ -48,7 +52,7 @@ def count(ledger: pl.LazyFrame) -> Counts:
     ]
     # one after the other: together they are no faster, and hold more at once
     summed, spread, beaten = (frame.collect(engine="streaming") for frame in frames)
-    return Counts(sums=summed, latencies=spread, beats=beaten, beat_s=beat_s)
+    return Counts(sums=summed, latencies=spread, beats=beaten, beat_s=beat_s, shared=unsent)
 
 
 def sums(ledger: pl.LazyFrame, keys: Iterable[str]) -> pl.LazyFrame:

@@ -12,14 +12,15 @@ import polars as pl
 from msgspec import Struct
 
 from batchroute.core.money import Rates, usd
+from batchroute.report.shared import OF_OTHERS
 from batchroute.routing.scenarios import Offer, Path, Scenario
 from batchroute.routing.strategies import Strategy
 
 _SPLIT = "\n"
 """What stands before the number of a group whose records are shared out; no model's name begins so."""
-_PAID_ANSWER = (
-    (pl.col("verdict") == "accept") & (pl.col("purpose") == "answer") & (pl.col("cost_basis") != "cache")
-).fill_null(value=False)
+_PAID_ANSWER = ((pl.col("verdict") == "accept") & (pl.col("purpose") == "answer") & ~OF_OTHERS).fill_null(
+    value=False
+)
 """What a record was answered with, unless that had been paid for before."""
 _REPLAYED = (
     "route", "model", "task", "complexity", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens",
@@ -103,7 +104,7 @@ def answers(ledger: pl.LazyFrame) -> pl.DataFrame:
 
 def observed_p50_s(ledger: pl.LazyFrame) -> dict[str, float]:
     """The median latency of each model's answers, seconds."""
-    sent = (pl.col("outcome") == "ok") & (pl.col("cost_basis") != "cache")
+    sent = (pl.col("outcome") == "ok") & ~OF_OTHERS
     rows = ledger.filter(sent).group_by("model").agg(pl.col("latency_s").median())
     return {model: seconds for model, seconds in rows.collect().iter_rows() if seconds is not None}
 

@@ -57,6 +57,12 @@ class Report:
     flows: pl.DataFrame
     latencies: pl.DataFrame
     course: pl.DataFrame
+    repeated: int
+    """Records with the answer of an equal one: no attempts, and no part of the tables."""
+    cached: int
+    """The same with an answer from the cache."""
+    spared_usd: Decimal | None
+    """What both would have cost."""
 
     def json(self) -> bytes:
         """One JSON object: tables as lists of objects, costs as exact numbers, times as ISO 8601."""
@@ -132,6 +138,9 @@ def _summed_up(
         flows=flows(counts.sums),
         latencies=counts.latencies,
         course=_course(counts, runs),
+        repeated=counts.shared.repeated,
+        cached=counts.shared.cached,
+        spared_usd=counts.shared.spared_usd,
     )
 
 

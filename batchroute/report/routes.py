@@ -62,7 +62,7 @@ def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> p
             *_KEYS,
             "records",
             "attempts",
-            (pl.col("answered") / pl.col("attempts")).alias("success_share"),
+            (pl.col("answered") / pl.col("attempts")).fill_nan(1.0).alias("success_share"),
             "failovers",
             "escalations",
             "input_tokens",
@@ -73,7 +73,7 @@ def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> p
             "latency_p50_s",
             "latency_p95_s",
             "latency_p99_s",
-            (pl.col("queued") / pl.col("attempts")).alias("queued_mean_s"),
+            (pl.col("queued") / pl.col("attempts")).fill_nan(0.0).alias("queued_mean_s"),
             "baseline_cost_usd",
             (pl.col("records") / pl.col("records").sum()).alias("record_share"),
             (pl.col("baseline_cost_usd") - pl.col("cost_usd")).cast(COST).alias("saving_usd"),
@@ -102,12 +102,13 @@ def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """What one part of the ledger adds to each row, its latencies as they are."""
     answered = pl.col("outcome") == "ok"
     accepted = pl.col("verdict").is_in(["accept", "kept_best"]) & (pl.col("purpose") != CLASSIFY)
+    sent = pl.col("attempt") > 0  # what was answered already has the number 0
     escalated = pl.col("verdict") == "escalate"
     of_escalations = pl.col("cost_usd").filter(escalated)
     sums = part.group_by(_KEYS).agg(
         records=accepted.sum(),
-        attempts=pl.len(),
-        answered=answered.sum(),
+        attempts=sent.sum(),
+        answered=(answered & sent).sum(),
         failovers=(pl.col("verdict") == "failover").sum(),
         escalations=escalated.sum(),
         input_tokens=pl.col("input_tokens").sum(),
@@ -116,8 +117,8 @@ def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
         escalation_cost_usd=pl.when(of_escalations.count() > 0).then(of_escalations.sum()),
         unpriced_attempts=pl.col("cost_usd").null_count(),
         queued=pl.col("queued_s").sum(),
-        latencies=pl.col("latency_s").filter(answered),
-        baseline_cost_usd=_baseline_cost(baseline, accepted),
+        latencies=pl.col("latency_s").filter(answered & sent),
+        baseline_cost_usd=_baseline_cost(baseline, accepted & sent),
     )
     try:
         return sums.collect()

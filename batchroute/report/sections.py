@@ -42,7 +42,8 @@ def headline(report: Report) -> list[str]:
     if not totals:
         return [
             "No attempt stands in this ledger"
-            + (", within this time." if report.since or report.until else ".")
+            + (", within this time." if report.since or report.until else "."),
+            *_unsent(report),
         ]
     lines = [
         (
@@ -57,12 +58,28 @@ def headline(report: Report) -> list[str]:
             f"The same tokens on {printable(report.baseline.model)} cost {money(totals['baseline_cost_usd'])}: "
             f"{money(totals['saving_usd'])} saved ({saved})."
         )
+    lines += _unsent(report)
     lines.append(
         f"Answered {cell('_share', totals['answered_share'])} of attempts, failed over {cell('_share', totals['failover_share'])}, "
         f"escalated {cell('_share', totals['escalation_share'])}; latency p50 {cell('_s', totals['latency_p50_s'])}, "
         f"p95 {cell('_s', totals['latency_p95_s'])}, p99 {cell('_s', totals['latency_p99_s'])}."
     )
     return lines
+
+
+def _unsent(report: Report) -> Iterator[str]:
+    """What was answered without being asked for."""
+    told = [
+        f"{count:,} {what}"
+        for count, what in (
+            (report.repeated, "with the answer of an equal one"),
+            (report.cached, "from the cache"),
+        )
+        if count
+    ]
+    if told:
+        spared = "" if report.spared_usd is None else f": {money(report.spared_usd)} not spent"
+        yield f"Beside these, {report.repeated + report.cached:,} records needed no attempt, {', '.join(told)}{spared}."
 
 
 def sections(report: Report) -> Iterator[Section]:

@@ -1,5 +1,6 @@
 """How a dataset stands, from its manifest alone, so that looking disturbs no run."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -40,10 +41,15 @@ class Standing(Struct, frozen=True, kw_only=True):
     models: dict[str, str]
     parts: Tables
     rows: Tables
+    repeated: int = 0
+    """Records that the last run finished with the answer of an equal one; `cached` with one from the cache."""
+    cached: int = 0
+    spared_usd: Decimal | None = None
+    """What these answers cost when they were asked for; None where that is unknown."""
 
     def json(self) -> bytes:
         """One JSON object."""
-        return msgspec.json.encode(self)
+        return msgspec.json.Encoder(decimal_format="number").encode(self)
 
 
 def read_standing(directory: Path) -> Standing:
@@ -76,6 +82,9 @@ def standing_of(manifest: Manifest, *, running: bool) -> Standing:
             results=sum(part.rows for part in manifest.results),
             ledger=sum(part.rows for part in manifest.ledger),
         ),
+        repeated=last.repeated if last else 0,
+        cached=last.cached if last else 0,
+        spared_usd=last.spared_usd if last else None,
     )
 
 

@@ -21,6 +21,10 @@ class Records(Struct, frozen=True, kw_only=True):
     skipped: int
     pending: int
     stale: int = 0
+    repeated: int = 0
+    """Of those that this run finished, the ones that shared the answer of an equal record."""
+    cached: int = 0
+    """Of those that this run finished, the ones that were answered from the cache."""
 
 
 class RouteLine(Struct, frozen=True, kw_only=True):
@@ -72,6 +76,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     routes: tuple[RouteLine, ...]
     escalation_cost_usd: Decimal | None = None
     """What the attempts have cost after which a record was escalated."""
+    spared_usd: Decimal | None = None
+    """What the answers have cost that records shared or had from the cache, when they were asked for."""
 
     def json(self) -> bytes:
         """One JSON object, costs as exact numbers."""

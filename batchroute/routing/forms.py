@@ -178,6 +178,13 @@ class Formed(Struct, frozen=True):
         flag = outcome.flag or (REPAIRED if repaired else None)
         return structs.replace(outcome, parsed=parsed, flag=flag)
 
+    def parsed(self, text: str) -> str | None:
+        """The value of an answer that was given before, as JSON; None where it has not the form."""
+        try:
+            return self.form.read(text)
+        except WrongFormError:
+            return None
+
     def repair(self, request: Request, failure: Failure) -> Request:
         """The request that sends an answer back, with what is wrong with it."""
         answer = failure.answer or ""

@@ -24,6 +24,7 @@ MEASURES: dict[str, Measure] = {
     "resume": lambda url, asked: measures.resume(
         url, count=max(asked.memory_records), concurrency=asked.concurrency
     ),
+    "hits": lambda url, asked: measures.hits(url, count=asked.records, concurrency=asked.concurrency),
     "classification": lambda _url, _asked: measures.classification(),
     "estimates": lambda _url, _asked: estimates.estimates(),
     "report": lambda _url, asked: measures.reporting(attempts=asked.attempts),

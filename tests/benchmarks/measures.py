@@ -126,6 +126,26 @@ def resume(url: str, *, count: int, concurrency: int) -> list[Figure]:
     ]
 
 
+def hits(url: str, *, count: int, concurrency: int) -> list[Figure]:
+    """Runs whose records need no request: all ask the same, or all were answered in an earlier run over another output."""
+    with tempfile.TemporaryDirectory() as folder:
+        equal = Workload(Path(folder) / "equal", count, url, one_model(concurrency), equal=True)
+        cached = Workload(Path(folder) / "cached", count, url, one_model(concurrency), cached=True)
+        shared, of_equal = run_workload(equal)
+        run_workload(cached)
+        found = _batchroute("run", str(cached.job), "--json", "--fresh")
+    of_cached = msgspec.json.decode(found.stdout, type=RunReport)
+    figures = []
+    for name, finished, report in (("equal", shared, of_equal), ("cached", found, of_cached)):
+        if report.attempts > 1:
+            raise CommandError(f"{report.attempts} requests were sent for {name} records")
+        figures += [
+            Figure(f"{name} records", count / report.duration_s, "records/s", ">= 50000"),
+            Figure(f"{name} records, CPU", finished.took.cpu_s / count * 1e6, "us/record"),
+        ]
+    return figures
+
+
 def reporting(*, attempts: int, rounds: int = 3) -> list[Figure]:
     """`batchroute report` over a generated ledger, on all cores: the fastest of some rounds."""
     with tempfile.TemporaryDirectory() as folder:

@@ -46,6 +46,10 @@ class Workload:
     url: str
     models: Models
     tasks: Sequence[str] = ()
+    equal: bool = False
+    """Whether all records ask the same."""
+    cached: bool = False
+    """Whether answers are kept in a cache beside the output."""
 
     @property
     def job(self) -> Path:
@@ -61,7 +65,9 @@ class Workload:
         numbers = pl.int_range(self.records, eager=True)
         columns = {
             "id": "r" + numbers.cast(pl.String),
-            "text": pl.Series(texts()).gather(numbers % _DISTINCT) + numbers.cast(pl.String),
+            "text": pl.Series(texts()).gather(numbers * 0)
+            if self.equal
+            else pl.Series(texts()).gather(numbers % _DISTINCT) + numbers.cast(pl.String),
         }
         if self.tasks:
             columns["task"] = pl.Series(self.tasks)
@@ -83,6 +89,7 @@ class Workload:
             "providers": {"stand-in": {"base_url": self.url}},
             "models": {name: {**common, **declared} for name, declared in self.models.items()},
             "routes": {**routes, "default": {"models": list(self.models)}},
+            **({"cache": {"path": "cache"}} if self.cached else {}),
         }
 
 

@@ -34,7 +34,7 @@ def test_the_sample_job_runs_and_a_second_run_sends_nothing(tmp_path: Path) -> N
     samples = (ROOT / "sample_data/requests.jsonl").read_text().count("\n")
     assert told["records"] == {
         "total": samples, "succeeded": samples, "failed": 0, "degraded": 0, "skipped": 0, "pending": 0,
-        "stale": 0,
+        "stale": 0, "repeated": 0, "cached": 0,
     }  # fmt: skip
     assert told["failovers"] > 0
     assert {line["route"] for line in told["routes"]} == {"hard", "skilled", "default"}

@@ -107,6 +107,9 @@ def test_json_has_the_documented_keys(tmp_path: Path) -> None:
     assert standing.pop("started_at") <= standing.pop("updated_at")
     assert standing == {
         "job": "test",
+        "repeated": 0,
+        "cached": 0,
+        "spared_usd": None,
         "state": "finished",
         "run_id": ran["run_id"],
         "exit_code": 0,

@@ -529,7 +529,7 @@ def test_parts_are_written_while_the_run_goes_on(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("kind", ["sorted", "shuffled"])
 def test_a_slow_pool_does_not_hold_up_the_others(tmp_path: Path, kind: str) -> None:
     """Sorted input: all records of the slow route first. The bound is the slower pool's own time."""
-    rows = [{"id": f"r{n}", "text": "t", "task": "slow" if n < 2000 else "quick"} for n in range(8000)]
+    rows = [{"id": f"r{n}", "text": f"t{n}", "task": "slow" if n < 2000 else "quick"} for n in range(8000)]
     if kind == "shuffled":
         rows = [rows[(n * 3001) % 8000] for n in range(8000)]
     write_records(tmp_path / "in.jsonl", rows)

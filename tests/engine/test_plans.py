@@ -97,6 +97,7 @@ def test_a_hundred_thousand_documents_on_a_dear_model_and_on_a_cheap_one(tmp_pat
 
 
 SPLIT: dict[str, Any] = {
+    "dedupe": False,  # the same texts again and again
     "models": {
         "cheap": priced("cheap", "0.075", "0.30"),
         "middle": priced("middle", "2.50", "10"),

@@ -407,7 +407,9 @@ def test_the_budget_of_a_record_is_for_one_answer_however_often_it_is_refreshed(
     one = Decimal(ran(tmp_path).results["cost_usd"][0])
     bound = Decimal("0.0002")  # room for one request, not for it and three answers
     for night in range(4):
-        write_records(tmp_path / "in.jsonl", [{**each, "text": f"night {night}"} for each in records(5)])
+        write_records(
+            tmp_path / "in.jsonl", [{**each, "text": f"{each['text']}, night {night}"} for each in records(5)]
+        )
         done = ran(tmp_path, f"{night}", options=REFRESH, budget={"per_record_usd": bound})
         assert responses(done) == dict.fromkeys(first, f"{night}")
         assert done.results["cost_usd"].to_list() == [(night + 2) * one] * 5

@@ -45,7 +45,7 @@ def test_a_provider_is_called_as_the_conventions_call_it(
 
 async def test_a_job_that_nobody_asks_about_tells_nothing(tmp_path: Path) -> None:
     async with telling(job(tmp_path), wanted=False) as told:
-        assert told.told is None
+        assert told.of is None
 
 
 async def test_an_sdk_that_is_switched_off_is_not_started(
@@ -54,4 +54,4 @@ async def test_an_sdk_that_is_switched_off_is_not_started(
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
 
     async with telling(job(tmp_path), wanted=True) as told:
-        assert told.told is None
+        assert told.of is None

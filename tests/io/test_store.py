@@ -288,7 +288,7 @@ def used(store: Store) -> Iterator[Callable[[], object]]:
     yield lambda: store.carried(1)
     yield lambda: store.commit(Group([], [], [(2, result("r1"))]))
     yield store.begin_export
-    yield lambda: store.finish_export(Export(10**6, 9), Settled([(1, None, 1)], [(1, result("r0"))]))
+    yield lambda: store.finish_export(Export(10**6, 9), Settled([(1, None, None, 1)], [(1, result("r0"))]))
     yield store.forget_places
     yield lambda: list(store.dead_letters())
     yield store.counts
@@ -470,3 +470,38 @@ def test_a_state_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
             known = store.register(places("x", "y"))
             assert [(each.state, each.request) for each in known] == [(State.SUCCEEDED, None)] * 2
             assert store.unexported == 1
+
+
+def test_a_state_without_digests_is_taken_over(tmp_path: Path) -> None:
+    """Its answers stay what they are; only nobody else shares them."""
+    with closing(Store(tmp_path)) as store:
+        store.register(places("x"))
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        db.executescript("""
+            alter table records drop column tail;
+            update records set state = 1, request = 7, part = 1;
+            pragma user_version = 2;
+        """)
+
+    for _ in range(2):
+        with closing(Store(tmp_path)) as store:
+            [known] = store.register(places("x"))
+            assert (known.state, known.request) == (State.SUCCEEDED, 7)
+            assert list(store.digests()) == []
+            assert store.answered([(7, 8)]) == {}
+
+
+@pytest.mark.parametrize("looked_up", [0, 10_000], ids=["by a scan", "by an index"])
+def test_the_first_record_with_an_answer_is_found_by_its_digest(tmp_path: Path, looked_up: int) -> None:
+    """Failed ones, and those that are asked again, have none for others."""
+    with closing(Store(tmp_path)) as store:
+        store.register(places("x", "y", "z", "u"))
+        with closing(sqlite3.connect(tmp_path / "state.db")) as db, db:
+            db.execute("update records set state = 1, part = seq, request = -5, tail = 6")
+            db.execute("update records set state = 3 where record_id = 'x'")
+            db.execute("update records set request = 9 where record_id = 'u'")
+            db.execute("insert into reopened values(2, 2, x'')")
+        store.answered([(number, 0) for number in range(looked_up)])
+
+        assert store.answered([(-5, 6), (-5, 7)]) == {(-5, 6): ("z", 3)}
+        assert sorted(pair for some in store.digests() for pair in some) == [(-5, 6), (9, 6)]

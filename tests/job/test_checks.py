@@ -37,6 +37,8 @@ REFUSED = [
     ("keep_best: true", "keep_best: keeps nothing: no check refuses an answer. Add checks, or remove it."),
     ("last_resort: sorry", "last_resort: must be a mapping"),
     ("last_resort: {text: ''}", "last_resort.text: must not be empty"),
+    ("last_resort: {cache: false}", "last_resort: gives nothing. Write text, or cache: true."),
+    ("last_resort: {cache: true}", "last_resort.cache: looks into a cache, and the job has none"),
 ]  # fmt: skip
 
 

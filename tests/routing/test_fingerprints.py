@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,12 +83,50 @@ def test_a_fingerprint_is_the_same_tomorrow() -> None:
     assert of(request(seed=1, n=1), "a", "b") == TODAY
 
 
+@pytest.mark.parametrize(
+    ("stored", "answers"), [(lambda: TODAY, True), (lambda: EARLIER, True), (lambda: TODAY + 1, False)]
+)
+def test_an_answer_of_an_earlier_version_is_not_stale(stored: Callable[[], int], answers: bool) -> None:
+    """It was stored with a fingerprint of another kind."""
+    assert Fingerprints(KNOWN_AS).answers(stored(), request(seed=1, n=1), ("a", "b")) is answers
+
+
+@pytest.mark.parametrize(
+    ("dedupe", "params", "shares"),
+    [
+        (None, {}, True),
+        (None, {"temperature": 0}, True),
+        (None, {"temperature": 0.7}, False),
+        (True, {"temperature": 0.7}, True),
+        (False, {"temperature": 0}, False),
+    ],
+)
+def test_requests_share_an_answer_unless_it_is_drawn(
+    dedupe: bool | None, params: dict[str, object], shares: bool
+) -> None:
+    """A temperature above 0 asks for many answers to one prompt, where the job says nothing else."""
+    asked = Request(messages=MESSAGES, params=members(params))
+    _, tail = Fingerprints(KNOWN_AS, dedupe=dedupe).digest(asked, ("a",), "", "default")
+
+    assert (tail is not None) is shares
+
+
+def test_requests_of_two_routes_have_one_fingerprint_and_two_digests() -> None:
+    """What a route is called is no matter to an answer, but each route asks of an answer what it likes."""
+    prints = Fingerprints(KNOWN_AS, dedupe=None)
+    one, other = (prints.digest(request(), ("a",), "", route) for route in ("one", "other"))
+
+    assert one[0] == other[0] == prints.of(request(), ("a",))
+    assert one[1] != other[1]
+
+
 @given(st.binary())
 def test_a_fingerprint_fits_into_an_integer_of_sqlite(messages: bytes) -> None:
     assert -(2**63) <= of(request(messages), "a") < 2**63
 
 
-TODAY = -4552852200387522472
+EARLIER = -4552852200387522472
+TODAY = -4527710015817045114
 
 
 def adapted(asked: Request, **fields: object) -> int:

@@ -1,0 +1,300 @@
+"""Records that ask the same: one of them is sent, and all of them get its answer.
+
+Answers are looked for where they are at that moment: among those that are in no part yet, which are in memory anyway;
+among those that were asked for often or lately; and in the parts, through the store. So what was answered before a
+kill -9 is found again, and memory stays as it is however many records ask the same.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, structs
+
+from batchroute.core.results import Result, Status
+from batchroute.engine import entries
+from batchroute.engine.trails import Admitted
+from batchroute.io.parts import part_path, read_answers
+from batchroute.io.store import Store
+from batchroute.job.endpoints import VECTOR
+from batchroute.routing.equals import OPINIONS, is_of_request
+from batchroute.routing.fingerprints import Digest
+from batchroute.routing.forms import Formed
+from batchroute.routing.sightings import Sightings
+
+PARKED: Final = 4096
+"""Records at most that wait for another one without a place in the window."""
+SHELVED: Final = 16_384
+SHELVED_BYTES: Final = 32 << 20
+"""What is kept in memory of answers that stand in parts."""
+
+Journey = Callable[[Admitted], Awaitable[None]]
+Give = Callable[[Admitted, Result], None]
+"""Brings a record to the result that an equal one has."""
+
+
+class _Led(Struct):
+    """A request that is on its way, and the records that wait for its end. Most have none."""
+
+    fingerprint: int
+    result: Result | None = None
+    followers: list[Admitted] | None = None
+    waiting: asyncio.Event | None = None
+    failures: int = 0
+
+    def follow(self, record: Admitted) -> None:
+        if self.followers is None:
+            self.followers = []
+        self.followers.append(record)
+
+    async def over(self) -> None:
+        if self.waiting is None:
+            self.waiting = asyncio.Event()
+        await self.waiting.wait()
+
+
+class _Shelf:
+    """Answers by the tails of their digests, those that were asked for longest ago dropped first."""
+
+    def __init__(self) -> None:
+        self._results: OrderedDict[int, Result] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, tail: int) -> Result | None:
+        result = self._results.get(tail)
+        if result is not None:
+            self._results.move_to_end(tail)
+        return result
+
+    def put(self, tail: int, result: Result) -> None:
+        if tail in self._results:
+            return
+        self._results[tail] = result
+        self._bytes += _size(result)
+        while len(self._results) > SHELVED or self._bytes > SHELVED_BYTES:
+            self._bytes -= _size(self._results.popitem(last=False)[1])
+
+
+def _size(result: Result) -> int:
+    vector = entries.vector_of(result)
+    return len(result.response or "") + len(result.error_message or "") + len(vector or b"")
+
+
+class Twins:
+    """What was asked in this dataset, and what is being asked."""
+
+    def __init__(
+        self, *, directory: Path, store: Store, give: Give, forms: Mapping[str, Formed], vectors: bool
+    ) -> None:
+        """`forms` are those that answers must have, by route; `vectors`: whether vectors are asked for."""
+        self._directory, self._store, self._give = directory, store, give
+        self._forms, self._vectors = forms, vectors
+        # By tails: a pair of numbers would be one more thing for the garbage collector to look at, for each record.
+        # Whoever finds something compares the fingerprints.
+        self._led: dict[int, _Led] = {}
+        self._parked = 0
+        self._recent: dict[int, Result] = {}
+        self._leaving: dict[int, Result] = {}
+        """Answers in the journal: those since an export began, and those that it moves into a part."""
+        self._shelf = _Shelf()
+        self._sightings = Sightings()
+        """All of which an answer is known, wherever it is."""
+        self._looked_back = False
+
+    # What is known
+
+    def learn(self, result: Result) -> None:
+        """Note a result that was entered: who shares it is committed with it, or after it."""
+        tail, fingerprint = result.tail, result.fingerprint
+        if tail is None or fingerprint is None:
+            return
+        led = self._led.get(tail)
+        if led is not None and led.fingerprint == fingerprint:
+            led.result = result
+        if result.status is Status.SUCCEEDED:
+            self._recent[tail] = result
+            self._sightings.add(fingerprint, tail)
+
+    def exporting(self) -> None:
+        """An export begins: what was entered by now goes into a part."""
+        self._leaving, self._recent = self._recent, {}
+
+    def _known(self, fingerprint: int, tail: int) -> Result | None:
+        """An answer that is in memory, and stays there for a while as it is asked for."""
+        found = self._shelf.get(tail)
+        if found is None:
+            if not self._sightings.has(fingerprint, tail):
+                return None
+            found = self._recent.get(tail) or self._leaving.get(tail)
+            if found is None:
+                return None
+            self._shelf.put(tail, found)
+        return found if found.fingerprint == fingerprint else None
+
+    async def look_back(self) -> None:
+        """Note what earlier runs were answered; only now, since a run that has nothing to send need not know."""
+        if self._looked_back:
+            return
+        self._looked_back = True
+        for some in self._store.digests():
+            for fingerprint, tail in some:
+                self._sightings.add(fingerprint, tail)
+            await asyncio.sleep(0)
+
+    # Before a record is sent
+
+    def unshared(self, records: Sequence[Admitted]) -> tuple[list[Admitted], list[Admitted]]:
+        """Give these records the answers of equal ones that are in memory; those that are to be sent, and those whose
+        answer may stand in a part.
+        """
+        left, perhaps = list[Admitted](), list[Admitted]()
+        for record in records:
+            fingerprint, tail = record.fingerprint, record.tail
+            if tail is None or fingerprint is None:
+                left.append(record)
+            elif (answer := self._known(fingerprint, tail)) is not None:
+                self._give(record, answer)
+            elif self._sightings.has(fingerprint, tail) and tail not in self._led:
+                perhaps.append(record)
+            else:
+                left.append(record)
+        return left, perhaps
+
+    async def recalled(self, records: Sequence[Admitted]) -> list[Admitted]:
+        """Give these records the answers of equal ones that stand in parts; those that are to be sent.
+
+        Raises OutputError.
+        """
+        found = await self._found({digest for record in records if (digest := _digest(record)) is not None})
+        left = []
+        for record in records:
+            digest = _digest(record)
+            known = None if digest is None else found.get(digest) or self._known(*digest)
+            if known is None:
+                left.append(record)
+            else:
+                self._give(record, known)
+        return left
+
+    async def _found(self, digests: set[Digest]) -> dict[Digest, Result]:
+        """Those of these answers that stand in parts, and are not in memory."""
+        found: dict[Digest, Result] = {}
+        by_part: dict[int, dict[str, Digest]] = {}
+        wanted = [digest for digest in digests if self._known(*digest) is None]
+        for digest, (record_id, part) in self._store.answered(wanted).items():
+            by_part.setdefault(part, {})[record_id] = digest
+        for part, ids in by_part.items():
+            for result in await asyncio.to_thread(self._read, part, list(ids)):
+                answer = self._with_its_form(result)
+                if answer is not None:
+                    fingerprint, tail = digest = ids[result.record_id]
+                    found[digest] = structs.replace(answer, fingerprint=fingerprint, tail=tail)
+                    self._shelf.put(tail, found[digest])
+        return found
+
+    def _read(self, part: int, ids: Sequence[str]) -> list[Result]:
+        path = part_path("results", part)
+        return read_answers(self._directory, path, ids, VECTOR if self._vectors else None)
+
+    def _with_its_form(self, result: Result) -> Result | None:
+        """The answer with its value, which a part holds in another shape; None where it does not have its form."""
+        form = self._forms.get(result.route or "")
+        if form is None:
+            return result
+        parsed = form.parsed(result.response or "")
+        return None if parsed is None else structs.replace(result, parsed=parsed)
+
+    # While one is on its way
+
+    def sets_out(self, record: Admitted) -> bool:
+        """Whether nobody else asks the same, or has asked it: then the record goes its way, and has `arrived` after it.
+
+        Else it is for `walk`. To most records this is all that happens here, so that it is no coroutine.
+        """
+        tail, fingerprint = record.tail, record.fingerprint
+        if tail is None or fingerprint is None:
+            return True
+        if tail in self._led or self._sightings.has(fingerprint, tail):
+            return False
+        self._led[tail] = _Led(fingerprint)
+        return True
+
+    def arrived(self, record: Admitted) -> bool:
+        """Whether that was all; else others are to follow the record."""
+        if record.tail is None:
+            return True
+        led = self._led[record.tail]
+        if led.followers is not None or led.waiting is not None:
+            return False
+        self._settle(record.tail, led)
+        del self._led[record.tail]
+        return True
+
+    async def walk(self, record: Admitted, journey: Journey) -> None:
+        """Bring a record to its result, or leave it with one that is on its way and asks the same. Raises OutputError."""
+        tail, fingerprint = record.tail, record.fingerprint
+        assert tail is not None
+        assert fingerprint is not None
+        while (led := self._led.get(tail)) is not None:
+            if led.fingerprint != fingerprint:
+                await journey(record)  # half of the digest by chance, or by ill will
+                return
+            if self._parked < PARKED:
+                self._parked += 1
+                led.follow(record)
+                return
+            await led.over()
+        left, perhaps = self.unshared([record])
+        if not left and not (perhaps and await self.recalled(perhaps)):
+            await asyncio.sleep(0)  # others come to their turn, however many records ask the same
+            return
+        if tail in self._led:  # while a part was read
+            await self.walk(record, journey)
+            return
+        self._led[tail] = _Led(fingerprint)
+        await journey(record)
+        await self.followed(record, journey)
+
+    async def followed(self, record: Admitted, journey: Journey) -> None:
+        """Bring those to their results that wait for this one, which has come to its own."""
+        tail = record.tail
+        assert tail is not None, "only then is it waited for"
+        led = self._led[tail]
+        while (asking := self._settle(tail, led)) is not None:
+            led.result = None
+            await journey(asking)
+        self._parked -= len(led.followers or ())
+        del self._led[tail]
+        if led.waiting is not None:
+            led.waiting.set()
+
+    def _settle(self, tail: int, led: _Led) -> Admitted | None:
+        """The record that has to ask again for the others; None where all got what the one before them got.
+
+        Without a result the run is stopping, or lacks the money or the models: all of them stay pending.
+        """
+        result = led.result
+        if result is None:
+            return None
+        if result.status is not Status.SUCCEEDED:
+            led.failures += 1
+            if led.failures < OPINIONS and not is_of_request(result.error_type or ""):
+                if not led.followers:
+                    return None
+                self._parked -= 1
+                return led.followers.pop(0)
+            self._shelf.put(tail, result)
+            self._sightings.add(led.fingerprint, tail)
+        for follower in led.followers or ():
+            self._give(follower, result)
+        return None
+
+
+def _digest(record: Admitted) -> Digest | None:
+    """Of its request; None where it shares no answer."""
+    tail = record.tail
+    if tail is None or record.fingerprint is None:
+        return None
+    return record.fingerprint, tail

@@ -1,0 +1,216 @@
+"""Answers that outlive a run: found, kept, and never in the way."""
+
+import sqlite3
+import stat
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from batchroute.core.responses import ErrorType
+from batchroute.engine.pipeline import Options
+from batchroute.io.answers import Answers, Kept
+from batchroute.io.locks import locked
+from tests.builders import records, write_records
+from tests.engine.runs import Ran, run_virtually
+from tests.engine.test_bundles import ASKED, ONE, embedding
+from tests.fakes import always, answer, failure
+
+
+def ran(folder: Path, out: str, content: str = "fine", **more: object) -> Ran:
+    """One run with the cache in folder/cache, into an output directory of its own."""
+    cache = {"path": str(folder / "cache"), **(more.pop("cache", {}))}  # type: ignore[dict-item]
+    (folder / out).mkdir(exist_ok=True)
+    write_records(folder / out / "in.jsonl", more.pop("records", records(30)))  # type: ignore[arg-type]
+    return run_virtually(folder / out, cache=cache, scripts={"a": always(answer(content))}, **more)  # type: ignore[arg-type]
+
+
+def test_what_one_run_was_answered_the_next_one_is_not_charged_for(tmp_path: Path) -> None:
+    """A hit is a result like any other, and a line of the ledger that costs nothing."""
+    first = ran(tmp_path, "one")
+    second = ran(tmp_path, "two", "never asked")
+
+    assert len(first.provider.log) == 30
+    assert second.provider.log == []
+    assert second.results["response"].to_list() == ["fine"] * 30
+    assert set(second.results["status"]) == {"succeeded"}
+    assert second.ledger["cost_basis"].to_list() == ["cache"] * 30
+    assert second.ledger["cost_usd"].sum() == Decimal(0)
+    assert second.ended.cached == 30
+
+
+def test_no_cache_asks_anew_and_keeps_the_new_answers(tmp_path: Path) -> None:
+    ran(tmp_path, "one")
+    second = ran(tmp_path, "two", "newer", options=Options(use_cache=False))
+    third = ran(tmp_path, "three", "never asked")
+
+    assert len(second.provider.log) == 30
+    assert third.results["response"].to_list() == ["newer"] * 30
+
+
+@pytest.mark.parametrize("left", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_cache_is_set_aside_and_fails_no_run(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "answers.db").write_bytes(left)
+
+    first = ran(tmp_path, "one")
+
+    assert first.ended.succeeded == 30
+    assert any("set aside" in warning for warning in first.ended.warnings) == bool(left)
+    assert ran(tmp_path, "two").ended.cached == 30
+
+
+def test_another_programs_database_is_never_written_to(tmp_path: Path) -> None:
+    """It is set aside as it is."""
+    (tmp_path / "cache").mkdir()
+    path = tmp_path / "cache" / "answers.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("create table theirs(x)")
+
+    ran(tmp_path, "one")
+
+    with closing(sqlite3.connect(f"{path}.damaged")) as db:
+        assert db.execute("select name from sqlite_master").fetchall() == [("theirs",)]
+
+
+def test_a_cache_that_another_run_holds_is_done_without(tmp_path: Path) -> None:
+    with locked(tmp_path / "cache"):
+        first = ran(tmp_path, "one")
+
+    assert first.ended.succeeded == 30
+    assert len([warning for warning in first.ended.warnings if "[cache]" in warning]) == 1
+
+
+def test_answers_too_old_are_asked_for_anew_and_dropped(tmp_path: Path) -> None:
+    ran(tmp_path, "one")
+    with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db, db:
+        db.execute("update answers set at = at - 3601 where id <= 10")
+
+    second = ran(tmp_path, "two", "newer", cache={"ttl": "1h"})
+
+    assert len(second.provider.log) == 10
+    assert second.ended.cached == 20
+
+
+def test_only_complete_answers_are_kept(tmp_path: Path) -> None:
+    """One that was cut off, or that something was odd about, is asked for again."""
+    cut = replace(answer(), finish_reason="length")
+    write_records(tmp_path / "in.jsonl", records(3))
+    cache = {"path": str(tmp_path / "cache")}
+
+    run_virtually(tmp_path, cache=cache, scripts={"a": always(cut)})
+
+    with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db:
+        assert db.execute("select count(*) from answers").fetchone() == (0,)
+
+
+def test_the_cache_is_for_the_owner_alone(tmp_path: Path) -> None:
+    ran(tmp_path, "one")
+
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "cache" / "answers.db").stat().st_mode) == 0o600
+
+
+def test_a_record_that_no_model_answers_gets_an_old_answer_as_the_last_resort(tmp_path: Path) -> None:
+    """Whatever its age, and of whichever model of its route; the failure stays in the ledger."""
+    ran(tmp_path, "one")
+    with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db, db:
+        db.execute("update answers set at = 0")
+    (tmp_path / "two").mkdir()
+    write_records(tmp_path / "two" / "in.jsonl", [*records(30), {"id": "new", "text": "never asked"}])
+
+    second = run_virtually(
+        tmp_path / "two",
+        cache={"path": str(tmp_path / "cache"), "ttl": "1h"},
+        routes={"default": {"models": ["a", "b"], "last_resort": {"cache": True}}},
+        scripts=dict.fromkeys("ab", always(failure(ErrorType.EMPTY_ANSWER))),
+    )
+
+    assert (second.ended.degraded, second.ended.failed) == (30, 1)
+    degraded = second.results.filter(second.results["status"] == "degraded")
+    assert set(degraded["flag"]) == {"last_resort"}
+    assert set(degraded["response"]) == {"fine"}
+
+
+def test_what_is_too_much_goes_oldest_first(tmp_path: Path) -> None:
+    with closing(Answers(tmp_path)) as answers:
+        for start in range(0, 6000, 1000):
+            kept = Kept(token_hex(500), "stop", None, None)
+            answers.keep([(f"{start + n:016}".encode(), kept) for n in range(1000)], start)
+        before = answers.bytes
+        answers.prune(0, before // 2)
+
+        assert answers.bytes <= before // 2
+        assert answers.find([f"{0:016}".encode()], 0) == {}
+        assert len(answers.find([f"{5999:016}".encode()], 0)) == 1
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        {"response": {"labels": ["yes", "no"]}},
+        {"routes": {"default": {"models": ["a"], "checks": [{"contains": "^yes"}]}}},
+        {"routes": {"default": {"models": ["a"], "checks": [{"judge": {"model": "b", "rubric": "good"}}]}}},
+    ],
+    ids=["form", "check", "judge"],
+)
+def test_a_cached_answer_has_to_be_what_the_route_demands(tmp_path: Path, demand: dict[str, Any]) -> None:
+    """Another job was content with it. What no judge of this route has accepted is not known to be good."""
+    ran(tmp_path, "one", "fine")
+    (tmp_path / "two").mkdir()
+    write_records(tmp_path / "two" / "in.jsonl", records(30))
+
+    second = run_virtually(
+        tmp_path / "two",
+        cache={"path": str(tmp_path / "cache")},
+        scripts={"a": always(answer("yes")), "b": always(answer("1.0"))},
+        **demand,
+    )
+
+    assert second.ended.cached == 0
+    assert second.results["response"].to_list() == ["yes"] * 30
+
+
+def test_a_cached_answer_has_its_value(tmp_path: Path) -> None:
+    labels: dict[str, Any] = {"response": {"labels": ["fine", "not so"]}}
+    ran(tmp_path, "one", **labels)
+    second = ran(tmp_path, "two", "never asked", **labels)
+
+    assert second.ended.cached == 30
+    assert second.results["parsed"].cast(str).to_list() == ["fine"] * 30
+
+
+def test_vectors_are_kept_and_found(tmp_path: Path) -> None:
+    both = []
+    for out in ("one", "two"):
+        (tmp_path / out).mkdir()
+        write_records(tmp_path / out / "in.jsonl", records(30))
+        cache = {"path": str(tmp_path / "cache")}
+        both.append(run_virtually(tmp_path / out, cache=cache, scripts={"a": embedding}, **{**ASKED, **ONE}))
+
+    first, second = both
+    assert len(first.provider.log) == 4
+    assert (len(second.provider.log), second.ended.cached) == (0, 30)
+    vectors = [dict(done.results.select("record_id", "vector").iter_rows()) for done in both]
+    assert vectors[0] == vectors[1]
+
+
+def test_an_old_answer_goes_before_the_text_of_the_last_resort(tmp_path: Path) -> None:
+    """The text is for those that nobody ever answered."""
+    ran(tmp_path, "one")
+    (tmp_path / "two").mkdir()
+    write_records(tmp_path / "two" / "in.jsonl", [*records(3), {"id": "new", "text": "never asked"}])
+
+    second = run_virtually(
+        tmp_path / "two",
+        cache={"path": str(tmp_path / "cache"), "ttl": "1h"},
+        routes={"default": {"models": ["b", "a"], "last_resort": {"cache": True, "text": "sorry"}}},
+        scripts=dict.fromkeys("ab", always(failure(ErrorType.EMPTY_ANSWER))),
+    )
+
+    assert second.ended.degraded == 4
+    assert sorted(second.results["response"]) == ["fine"] * 3 + ["sorry"]
