@@ -262,7 +262,7 @@ class Journey:
             return
         if trail.suspicion is None:
             trail.suspicion = Suspicion(
-                lambda model: self.pools[model].answered, lambda model: self.pools[model].reliable
+                lambda model: self.pools[model].answered, lambda model: self.pools[model].failing
             )
         trail.suspicion.failed(pool.spec.model, pool.started)
         if trail.suspect:

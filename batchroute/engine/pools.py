@@ -39,8 +39,6 @@ LONGEST_TRIAL_S = 10.0
 
 UNUSUAL = 1.5
 """How many times the 99th percentile an answer may take that is still waited for before a deadline."""
-RELIABLE = 0.4
-"""Share of the latest requests that may fail of a model that is a witness: records at fault fail several times each."""
 
 _TOO_MUCH = frozenset(
     {
@@ -254,9 +252,9 @@ class Pool:
         return self._proven
 
     @property
-    def reliable(self) -> bool:
-        """Whether it hardly fails, so that what it fails with again and again is at fault."""
-        return self._breaker.failed_share <= RELIABLE
+    def failing(self) -> float:
+        """The share of its latest requests that failed."""
+        return self._breaker.failed_share(usual=self._errors / max(1, self._attempts))
 
     @property
     def load(self) -> float:

@@ -168,10 +168,10 @@ class Breaker:
             return True
         return False
 
-    @property
-    def failed_share(self) -> float:
-        """The share of the latest requests that failed; 0 where there was none."""
-        return self._recent.failed / self._recent.calls if self._recent.calls else 0.0
+    def failed_share(self, usual: float) -> float:
+        """The share of the latest requests that failed; as far as these are too few to tell, the `usual` one."""
+        recent, few = self._recent, self._policy.share_calls
+        return (recent.failed + few * usual) / (recent.calls + few)
 
     def condemn(self, now: float) -> bool:
         """No request is out any more: a suspect model is ejected; True if it was one."""

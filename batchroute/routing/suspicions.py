@@ -1,8 +1,12 @@
 """Whether what fails is the record or the models that it went to."""
 
+import math
 from collections.abc import Callable
 
 from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL
+
+BY_CHANCE = 0.1
+"""How probable it may be at most that models which fail others, too, have failed so often with one record by chance."""
 
 
 class Suspicion:
@@ -10,15 +14,15 @@ class Suspicion:
 
     A model that answers requests that were sent later than its failure is not down. If it failed with the record more
     than once, the record is what fails: all its attempts count, and the model's health does not suffer from it.
-    `answered` tells of a model how many requests had been sent with the latest that it answered, `reliable` whether it
-    hardly fails others.
+    `answered` tells of a model how many requests had been sent with the latest that it answered, `failing` which share
+    of its latest requests failed.
     """
 
-    __slots__ = ("_again", "_answered", "_failures", "_reliable", "_sent", "grounded")
+    __slots__ = ("_again", "_answered", "_failing", "_failures", "_sent", "grounded")
 
-    def __init__(self, answered: Callable[[str], int], reliable: Callable[[str], bool]) -> None:
+    def __init__(self, answered: Callable[[str], int], failing: Callable[[str], float]) -> None:
         self._answered = answered
-        self._reliable = reliable
+        self._failing = failing
         self._sent: dict[str, int] = {}
         self._failures: dict[str, int] = {}
         self._again: dict[str, int] = {}
@@ -40,12 +44,10 @@ class Suspicion:
         return self._again.get(model, 0) >= MAX_TRIES_PER_MODEL - 1
 
     def witnesses(self) -> list[str]:
-        """The models that failed with the record, have answered others since, and hardly fail those."""
-        return [
-            model
-            for model in self._failures
-            if (self._again.get(model) or self._answers_others(model)) and self._reliable(model)
-        ]
+        """The models that failed with the record and have answered others since; none where that may be chance."""
+        found = [model for model in self._failures if self._again.get(model) or self._answers_others(model)]
+        chance = math.prod(self._failing(model) ** self._failures[model] for model in found)
+        return found if chance <= BY_CHANCE else []
 
     def _answers_others(self, model: str) -> bool:
         return model in self._sent and self._answered(model) > self._sent[model]

@@ -10,8 +10,8 @@ class Scene:
 
     def __init__(self) -> None:
         self.answered = Counter[str]()
-        self.unreliable = set[str]()
-        self.suspicion = Suspicion(self.answered.__getitem__, lambda model: model not in self.unreliable)
+        self.failing = dict[str, float]()
+        self.suspicion = Suspicion(self.answered.__getitem__, lambda model: self.failing.get(model, 0.0))
 
     def fails(self, model: str, sent: int) -> None:
         self.suspicion.failed(model, sent)
@@ -77,11 +77,25 @@ def test_later_answers_of_a_model_that_failed_twice_tell_of_the_record(scene: Sc
     assert scene.suspicion.witnesses() == ["a"]
 
 
-def test_a_model_that_fails_others_too_is_no_witness(scene: Scene) -> None:
-    scene.fails("a", 1)
-    scene.answered["a"] = 2
-    scene.fails("a", 3)
-    assert scene.suspicion.witnesses() == ["a"]
+@pytest.mark.parametrize(
+    ("failing", "failures", "named"),
+    [(0.09, 1, True), (0.2, 1, False), (0.3, 2, True), (0.4, 2, False), (0.4, 3, True), (0.6, 3, False)],
+)
+def test_a_model_that_fails_others_too_is_a_witness_as_far_as_that_is_no_chance(
+    scene: Scene, failing: float, failures: int, named: bool
+) -> None:
+    for sent in range(1, 2 * failures, 2):
+        scene.fails("a", sent)
+        scene.answered["a"] = sent + 1
+    scene.failing["a"] = failing
 
-    scene.unreliable.add("a")
-    assert scene.suspicion.witnesses() == []
+    assert scene.suspicion.witnesses() == (["a"] if named else [])
+
+
+def test_two_models_that_fail_one_record_are_worth_more_than_each(scene: Scene) -> None:
+    for model in ("a", "b"):
+        scene.fails(model, 1)
+        scene.answered[model] = 2
+        scene.failing[model] = 0.3
+
+    assert scene.suspicion.witnesses() == ["a", "b"]
