@@ -93,7 +93,8 @@ class Twins:
         self._forms, self._vectors = forms, vectors
         # By tails: a pair of numbers would be one more thing for the garbage collector to look at, for each record.
         # Whoever finds something compares the fingerprints.
-        self._led: dict[int, _Led] = {}
+        # Of a request that nobody waits for, as most are, only its fingerprint is kept.
+        self._led: dict[int, _Led | int] = {}
         self._parked = 0
         self._recent: dict[int, Result] = {}
         self._leaving: dict[int, Result] = {}
@@ -110,10 +111,12 @@ class Twins:
         tail, fingerprint = result.tail, result.fingerprint
         if tail is None or fingerprint is None:
             return
-        led = self._led.get(tail)
-        if led is not None and led.fingerprint == fingerprint:
+        succeeded, led = result.status is Status.SUCCEEDED, self._led.get(tail)
+        if led == fingerprint and not succeeded:
+            led = self._led[tail] = _Led(fingerprint)
+        if isinstance(led, _Led) and led.fingerprint == fingerprint:
             led.result = result
-        if result.status is Status.SUCCEEDED:
+        if succeeded:
             self._recent[tail] = result
             self._sightings.add(fingerprint, tail)
 
@@ -152,11 +155,11 @@ class Twins:
         left, perhaps = list[Admitted](), list[Admitted]()
         for record in records:
             fingerprint, tail = record.fingerprint, record.tail
-            if tail is None or fingerprint is None:
+            if tail is None or fingerprint is None or not self._sightings.has(fingerprint, tail):
                 left.append(record)
             elif (answer := self._known(fingerprint, tail)) is not None:
                 self._give(record, answer)
-            elif self._sightings.has(fingerprint, tail) and tail not in self._led:
+            elif tail not in self._led:
                 perhaps.append(record)
             else:
                 left.append(record)
@@ -218,18 +221,20 @@ class Twins:
             return True
         if tail in self._led or self._sightings.has(fingerprint, tail):
             return False
-        self._led[tail] = _Led(fingerprint)
+        self._led[tail] = fingerprint
         return True
 
     def arrived(self, record: Admitted) -> bool:
-        """Whether that was all; else others are to follow the record."""
-        if record.tail is None:
+        """Whether that was all; else others are to follow the record. Told in the turn in which it was `learn`ed."""
+        tail = record.tail
+        if tail is None:
             return True
-        led = self._led[record.tail]
-        if led.followers is not None or led.waiting is not None:
-            return False
-        self._settle(record.tail, led)
-        del self._led[record.tail]
+        led = self._led[tail]
+        if isinstance(led, _Led):
+            if led.followers is not None or led.waiting is not None:
+                return False
+            self._settle(tail, led)
+        del self._led[tail]
         return True
 
     async def walk(self, record: Admitted, journey: Journey) -> None:
@@ -237,7 +242,7 @@ class Twins:
         tail, fingerprint = record.tail, record.fingerprint
         assert tail is not None
         assert fingerprint is not None
-        while (led := self._led.get(tail)) is not None:
+        while (led := self._awaited(tail)) is not None:
             if led.fingerprint != fingerprint:
                 await journey(record)  # half of the digest by chance, or by ill will
                 return
@@ -261,7 +266,8 @@ class Twins:
         """Bring those to their results that wait for this one, which has come to its own."""
         tail = record.tail
         assert tail is not None, "only then is it waited for"
-        led = self._led[tail]
+        led = self._awaited(tail)
+        assert led is not None
         while (asking := self._settle(tail, led)) is not None:
             led.result = None
             await journey(asking)
@@ -269,6 +275,13 @@ class Twins:
         del self._led[tail]
         if led.waiting is not None:
             led.waiting.set()
+
+    def _awaited(self, tail: int) -> _Led | None:
+        """A request that is on its way and shall be waited for."""
+        led = self._led.get(tail)
+        if isinstance(led, int):
+            led = self._led[tail] = _Led(led)
+        return led
 
     def _settle(self, tail: int, led: _Led) -> Admitted | None:
         """The record that has to ask again for the others; None where all got what the one before them got.

@@ -47,7 +47,7 @@ class Fingerprints:
         self._adapters = adapters or {}
         self._dedupe = dedupe
         self._begun: dict[tuple[Tried, bytes, str], hashlib.blake2b] = {}
-        self._salts: dict[tuple[str, bytes], int | None] = {}
+        self._shared: dict[tuple[Tried, bytes, str, str], tuple[hashlib.blake2b, int | None]] = {}
 
     def of(self, request: Request, models: Tried, form: str = "") -> int:
         """The fingerprint, signed as SQLite's integers are. `form` tells what the answer has to be."""
@@ -57,13 +57,16 @@ class Fingerprints:
         """The fingerprint, and what makes a digest of it: the same for the requests that share an answer, which are
         those of a route, as each asks of an answer what it likes. None: this one shares none.
         """
-        fingerprint, tail = self._both(request, models, form)
-        if self._dedupe is False:
-            return fingerprint, None
-        try:
-            salt = self._salts[route, request.params]
-        except KeyError:
-            salt = self._salt(request, route)
+        key = (models, request.params, form, route)
+        found = self._shared.get(key)
+        if found is None:
+            found = self._begin(request, models, form), self._salt(request, route)
+            if not request.own_params:
+                self._shared[key] = found
+        begun, salt = found
+        digest = begun.copy()
+        digest.update(request.messages)
+        fingerprint, tail = _halves(digest.digest())
         return fingerprint, None if salt is None else tail ^ salt
 
     def answers(self, stored: int | None, request: Request, models: Tried, form: str = "") -> bool:
@@ -78,7 +81,7 @@ class Fingerprints:
 
     def _both(self, request: Request, models: Tried, form: str) -> Digest:
         begun = self._begun.get((models, request.params, form))
-        digest = self._begin(request, models, form) if begun is None else begun.copy()
+        digest = (self._begin(request, models, form) if begun is None else begun).copy()
         digest.update(request.messages)
         halves: Digest = _halves(digest.digest())
         return halves
@@ -87,7 +90,7 @@ class Fingerprints:
         """What the records of a route have in common; kept where the parameters are the job's."""
         begun = hashlib.blake2b(self._asked(request, models, form), digest_size=BYTES)
         if not request.own_params:
-            self._begun[models, request.params, form] = begun.copy()
+            self._begun[models, request.params, form] = begun
         return begun
 
     def _asked(self, request: Request, models: Tried, form: str) -> bytes:
@@ -97,13 +100,13 @@ class Fingerprints:
 
     def _salt(self, request: Request, route: str) -> int | None:
         """What tells the requests of a route from those of others; None where they share no answers."""
+        if self._dedupe is False:
+            return None
         params = json.loads(b"{%b}" % request.params[1:])
         salt = None
         if self._dedupe or not _draws(params.get(TEMPERATURE)):
             hashed = hashlib.blake2b(route.encode(), digest_size=_SALT_BYTES).digest()
             salt = int.from_bytes(hashed, "little", signed=True)
-        if not request.own_params:
-            self._salts[route, request.params] = salt
         return salt
 
     def _told(self, model: str | tuple[str, ...], params: dict[str, object]) -> object:
