@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from batchroute.routing.verdicts import MAX_TRIES_PER_MODEL
 
-BY_CHANCE = 0.1
+BY_CHANCE = 0.03
 """How probable it may be at most that models which fail others, too, have failed so often with one record by chance."""
 
 
