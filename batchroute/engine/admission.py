@@ -46,7 +46,7 @@ class Window:
 
     @property
     def taken(self) -> int:
-        """Records admitted and not yet committed."""
+        """Records admitted and not yet finished."""
         return sum(self._taken.values())
 
     def free(self, model: str) -> bool:

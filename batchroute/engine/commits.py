@@ -32,9 +32,14 @@ class Commits:
         """Call this with every group once it is committed."""
         self._told.append(tell)
 
+    def pending(self) -> list[Result]:
+        """The results that were entered and are not committed yet."""
+        return [result for _, result in self._group.results]
+
     async def settled(self) -> None:
-        """Wait until everything that was entered is committed. Raises OutputError when the disk fails."""
-        while self._done is not None:  # noqa: ASYNC110  for four turns at most
+        """Wait until everything that was entered by now is committed. Raises OutputError when the disk fails."""
+        done = self._done
+        while done is not None and self._done is done:  # noqa: ASYNC110  for four turns at most
             await asyncio.sleep(0)
         if self._failure is not None:
             raise self._failure

@@ -114,7 +114,8 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         if self.twins is not None:
-            self.exporter.starting = self.twins.exporting
+            twins = self.twins
+            self.exporter.starting = lambda: twins.exporting(self.commits.pending())
         self._started_at, self._began = self.clock.wall(), self.clock.now()
         self.halt.on_stop(self._wake_all)
         requests = Requests(
@@ -301,9 +302,6 @@ class Pipeline:
             self._part_due.clear()
             if self._is_part_due() and not self._all_walked:
                 with self.stops.when_broken():
-                    await (
-                        self.commits.settled()
-                    )  # what is known to be answered is in this part, or in the next
                     await self.exporter.export()
                     self._note("running", None, self._counts_so_far())
                     self.exported()

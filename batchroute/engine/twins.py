@@ -120,9 +120,12 @@ class Twins:
             self._recent[tail] = result
             self._sightings.add(fingerprint, tail)
 
-    def exporting(self) -> None:
-        """An export begins: what was entered by now goes into a part."""
+    def exporting(self, pending: Sequence[Result]) -> None:
+        """An export begins: what was entered by now goes into a part, but for those results: into the next one."""
         self._leaving, self._recent = self._recent, {}
+        for result in pending:
+            if result.tail is not None and result.status is Status.SUCCEEDED:
+                self._recent[result.tail] = result
 
     def _known(self, fingerprint: int, tail: int) -> Result | None:
         """An answer that is in memory, and stays there for a while as it is asked for."""

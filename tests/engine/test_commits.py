@@ -156,3 +156,42 @@ def test_attempts_are_told_once_they_are_committed(tmp_path: Path) -> None:
         assert len(told) == 3
 
     with_commits(tmp_path, test)
+
+
+def test_what_is_settled_was_entered_before_and_what_comes_later_is_not_waited_for(tmp_path: Path) -> None:
+    async def test(commits: Commits, store: Store) -> None:
+        async def go_on() -> None:
+            for number in range(1000):
+                commits.ended(2, attempt("y", attempt=number))
+                await asyncio.sleep(0)
+
+        commits.finished(1, attempt("x"), result("x"))
+        assert [each.record_id for each in commits.pending()] == ["x"]
+        going_on = asyncio.get_running_loop().create_task(go_on())
+        await commits.settled()
+        assert store.unexported == 1
+        assert commits.pending() == []
+        assert not going_on.done()
+        await going_on
+
+    with_commits(tmp_path, test)
+
+
+def test_who_is_told_of_every_commit_is_told_of_none_that_failed(tmp_path: Path) -> None:
+    async def test(commits: Commits, _: Store) -> None:
+        told: list[int] = []
+        commits.on_commit(lambda group: told.append(len(group.ended)))
+        commits.ended(1, attempt("x"))
+        commits.ended(2, attempt("y"))
+        await commits.settled()
+        assert told == [2]
+        break_disk(tmp_path)
+        flushing = asyncio.get_running_loop().create_task(commits.flush_regularly())
+        commits.ended(3, attempt("z"))
+        with pytest.raises(OutputError):
+            await commits.settled()
+        assert told == [2]
+        with pytest.raises(OutputError):  # also where nobody waits
+            await flushing
+
+    with_commits(tmp_path, test)
