@@ -5,10 +5,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from batchroute.core.records import UNLABELLED
+from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType
+from batchroute.core.results import Result
 from batchroute.engine.pipeline import Options
+from batchroute.engine.trails import Admitted
+from batchroute.engine.twins import Twins
+from batchroute.io.store import Store
 from batchroute.job.endpoints import VECTOR
-from tests.builders import records, write_records
+from tests.builders import records, result, write_records
 from tests.engine.runs import run_virtually
 from tests.engine.test_bundles import ASKED, ONE, embedding
 from tests.fakes import Script, always, answer, failure
@@ -205,3 +211,40 @@ def test_a_stale_answer_that_is_asked_for_again_is_shared_with_nobody(tmp_path: 
     answers = dict(ran.results.select("record_id", "response").iter_rows())
     assert "two" in answers["r1"]
     assert "one" in answers["r2"]
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_what_was_entered_when_an_export_began_is_known_until_its_part_is_there(
+    tmp_path: Path, pending: bool
+) -> None:
+    """A result whose commit comes after the export of its time is moved by the next one."""
+    given: list[Result] = []
+    store = Store(tmp_path)
+    twins = Twins(
+        directory=tmp_path, store=store, give=lambda _, known: given.append(known), forms={}, vectors=False
+    )
+    answered = result("first", fingerprint=7, tail=8)
+    twins.learn(answered)
+    twins.exporting([answered] if pending else [])
+    twins.exporting([])
+
+    left, perhaps = twins.unshared([asking("second", fingerprint=7, tail=8)])
+
+    assert (left, given) == ([], [answered] if pending else [])
+    assert len(perhaps) == (not pending)
+    store.close()
+
+
+def asking(record_id: str, *, fingerprint: int, tail: int) -> Admitted:
+    return Admitted(
+        seq=1,
+        record_id=record_id,
+        labels=UNLABELLED,
+        route="default",
+        models=("a",),
+        head="a",
+        request=Request(messages=b"[]", params=b"", max_output_tokens=None),
+        kept={},
+        fingerprint=fingerprint,
+        tail=tail,
+    )
