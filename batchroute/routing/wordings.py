@@ -26,10 +26,10 @@ OPENING: Final = 120
 ENDING: Final = 80
 """Characters at its end that are read."""
 
-PARTS: Final = 10
-"""Weights are whole numbers, tenths of a natural logarithm: sums of floats depend on their order."""
+PARTS: Final = 20
+"""Weights are whole numbers, twentieths of a natural logarithm: sums of floats depend on their order."""
 
-_SHARPNESS: Final = 1.0
+_SHARPNESS: Final = 1.4
 """What turns sums into confidence that holds on requests that were not trained on."""
 
 _LEAST: Final = 0.25

@@ -18,8 +18,13 @@ _JOINS: Final = (
 )  # fmt: skip
 _BEFORE: Final = ("Hi, ", "Hello! ", "please ", "Quick one: ", "We run a small hotel. ", "For our newsletter: ", "Context: online shop. ", "You get a mail from a customer. ", "Below is a text. ", "Task: ", "I'm a teacher. ", "ok so ")  # fmt: skip
 _AFTER: Final = (" Keep it short.", " No explanation.", " Max 100 words.", " Thanks!", " Answer in English.", " Explain your choice.", " As a table.", " One line each.", " Give reasons.", " pls", " Mark what is unsure.")  # fmt: skip
+_TOGETHER: Final = 3
 _GROUP: Final = re.compile(r"\(([^()]*)\)")
 _SLOT: Final = re.compile(r"\{(\w+)\}")
+
+
+WORDS: Final = Path(__file__).with_name("words.txt")
+"""Words that speak for a task wherever they stand."""
 
 
 class Example(NamedTuple):
@@ -79,3 +84,15 @@ def _filled(dice: random.Random, language: str, slot: str) -> str:
         some = own if dice.random() < 0.75 else languages()[dice.choice(list(languages()))].slots
         return " ".join(dice.choice(some["m"]) for _ in range(dice.choice((1, 1, 1, 2, 3))))
     return dice.choice(own.get(slot) or english[slot])
+
+
+def spoken(times: int, seed: int = 3) -> Iterator[Example]:
+    """Requests that are nothing but words of their task, a few of them; each word `times` times."""
+    dice = random.Random(seed)
+    lines = WORDS.read_text(encoding="utf-8").splitlines()
+    for heading, line in zip(lines[::2], lines[1::2], strict=True):
+        for _ in range(times):
+            words = line.split("|")
+            dice.shuffle(words)
+            for start in range(0, len(words), _TOGETHER):
+                yield Example(" ".join(words[start : start + _TOGETHER]), heading.strip("[]"))
