@@ -7,6 +7,7 @@ each task; the weights are added, and the task that comes to most is it. They st
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -41,6 +42,13 @@ _STEM: Final = 5
 _MARKS: Final = ".,:;!?\"'()[]{}<>=/*#`+-|…«»“”„¿¡。,?!:;、「」『』()\n\t"
 """Each is a word of its own."""
 
+_ALL: Final = (*TASKS, NOTHING)
+_A_PACK: Final = 4
+_ROOM: Final = 2**15
+"""Sums of weights stay within half of it either way: a text is read to some two hundred characters."""
+
+_PACKS: Final = ("pack 0", "pack 1", "pack 2")
+
 _FACTOR: Final = 0x9E3779B97F4A7C15
 """Makes one number of two."""
 
@@ -67,23 +75,38 @@ def _apart(text: pl.Expr) -> pl.Expr:
 
 def likeliest(texts: pl.Series) -> pl.DataFrame:
     """`task` and `confidence` (0 to 1) of each text; null where the text is null, or nothing says enough."""
-    words = tokens(texts).select("row", here=pl.col("word").hash())
-    pairs = words.select("row", key=pl.col("here") * _FACTOR + pl.col("here").shift(1))
-    found = pl.concat([words.rename({"here": "key"}), pairs])
-    weights = _weights()
-    sums = found.join(weights, on="key").group_by("row").agg(pl.col(*TASKS, NOTHING).sum())
+    words = tokens(texts).select("row", key=pl.col("word").hash())
+    pairs = words.select("row", pl.col("key") * _FACTOR + pl.col("key").shift(1))
+    known = pl.concat([words, pairs]).join(_weights(), on="key")
+    sums = known.group_by("row").agg(pl.col(*_PACKS).sum())
     rows = pl.DataFrame({"row": pl.int_range(len(texts), dtype=pl.UInt32, eager=True)})
     return rows.join(_judged(sums), on="row", how="left", maintain_order="left").select("task", "confidence")
 
 
 def _judged(sums: pl.DataFrame) -> pl.DataFrame:
     """Of tasks that are as likely the first one is told: the same text has the same task in every run."""
-    most = pl.max_horizontal(*TASKS, NOTHING).alias("most")
-    shares = [((pl.col(task) - pl.col("most")) * (_SHARPNESS / PARTS)).exp() for task in (*TASKS, NOTHING)]
+    unpacked = sums.select("row", *(_unpacked(number).alias(task) for number, task in enumerate(_ALL)))
+    most = pl.max_horizontal(*_ALL).alias("most")
+    shares = [((pl.col(task) - pl.col("most")) * (_SHARPNESS / PARTS)).exp() for task in _ALL]
     told = pl.coalesce(pl.when(pl.col(task) == pl.col("most")).then(pl.lit(task)) for task in TASKS)
     sure = (1 / pl.sum_horizontal(shares)).alias("confidence")
-    judged = sums.with_columns(most).select("row", told.alias("task"), sure)
+    judged = unpacked.with_columns(most).select("row", told.alias("task"), sure)
     return judged.filter(pl.col("task").is_not_null() & (pl.col("confidence") >= _LEAST))
+
+
+def _packed(weights: Sequence[int]) -> list[int]:
+    """Four weights in one number, so that adding numbers adds weights: a text has a hundred of them for each task."""
+    return [
+        sum(weight * _ROOM**place for place, weight in enumerate(weights[start : start + _A_PACK]))
+        for start in range(0, len(_ALL), _A_PACK)
+    ]
+
+
+def _unpacked(number: int) -> pl.Expr:
+    """The sum of one task. Half the room is added before it is cut off, as sums may be negative."""
+    pack, place = divmod(number, _A_PACK)
+    half = sum(_ROOM // 2 * _ROOM**below for below in range(place + 1))
+    return ((pl.col(_PACKS[pack]) + half) // _ROOM**place) % _ROOM - _ROOM // 2
 
 
 @functools.cache
@@ -94,6 +117,5 @@ def _weights() -> pl.DataFrame:
     two = words.str.split_exact(" ", 1).struct.rename_fields(["first", "second"]).struct.unnest()
     first, second = two["first"].hash(), two["second"].hash()
     key = first.zip_with(two["second"].is_null(), second * _FACTOR + first)
-    columns = zip(*([int(weight) for weight in line[1].split(",")] for line in lines), strict=True)
-    named = dict(zip((*TASKS, NOTHING), columns, strict=True))
-    return pl.DataFrame({"key": key, **named}, schema_overrides=dict.fromkeys(named, pl.Int32))
+    packed = zip(*(_packed([int(weight) for weight in line[1].split(",")]) for line in lines), strict=True)
+    return pl.DataFrame({"key": key, **dict(zip(_PACKS, packed, strict=True))})

@@ -26,7 +26,7 @@ ROUNDS: Final = 8
 STEP: Final = 0.35
 RARE: Final = 2
 """A word in fewer requests is not learnt."""
-LIGHT: Final = 2
+LIGHT: Final = 3
 """What weighs less than this for every task, in parts, is left out."""
 
 MODULE: Final = Path(wordings.__file__).with_name("weights.py")
