@@ -231,7 +231,7 @@ CUES: Final = (
             ),
         ),
         orders=(
-            "solve_|prove_|prove that|disprove|calcul|compute_|deduce|derive_|work out|figure out|integrate_|differentiate|factor_|factorize|factorise|explain why|"
+            "solve_|prove_|prove that|disprove|calcul|compute_|deduce|derive_|work out|figure out|integrate_|differentiate|factor_|factorize|factorise|explain why|explain step|"
             "show that|think step|think through|think carefully|compare_|weigh_|find the value|find the probability|find the sum|find the derivative|"
             "find the area|find the volume|find the root|find the next|find the smallest|find the largest|find the missing|find the minimum|"
             "find the maximum|find the limit|what is the next number|what is the value of|what is the sum|what is the area|what is the square|"
