@@ -1,9 +1,8 @@
 # ruff: noqa: RUF001 - full-width punctuation is what Chinese and Japanese are written with
 """The shipped task patterns, and the guess they make: which kind of work a text asks for.
 
-People put the instruction first or last, and the document between. So only the opening and the ending
-of a text are read, and what reads like an instruction (a verb where a sentence begins) goes before
-words that merely occur. Within one kind of evidence the earliest wins.
+An instruction that a text begins with decides: a verb where the sentence begins, and perhaps what it is about. Such
+rules are few and sure. All other texts are judged by their wording, which is weighed (`wordings.py`).
 
 English, Chinese, Spanish, French and German throughout; Portuguese, Italian and Japanese for the
 commonest wordings. The patterns are plain words, `|` between them: a word begins where a word begins
@@ -30,6 +29,7 @@ OPENING: Final = 240
 
 ENDING: Final = 120
 """Characters at its end that are read."""
+
 
 class Ask(Struct, frozen=True):
     """An instruction of two parts, the second later in the same clause: "is | are", "toxic | abusive"."""
@@ -273,6 +273,7 @@ PICTURED: Final = (
 
 _PICTURE_HINTS: Final = r"mage|MAGE|hoto|HOTO|ictur|creensho|\.png|\.PNG|\.jp|\.JP|\.webp|\.gif|foto|Foto|Bild|bild|图|照片|画像|写真"
 
+
 class _Evidence:
     """One kind of evidence for all tasks: one search a text, then a look at what was found.
 
@@ -310,6 +311,10 @@ class _Evidence:
 _LANGUAGES: Final = "|".join(f"{to} {name}" for to in ("in", "into", "to") for name in _LANGUAGE.split("|"))
 
 
+_GREETING: Final = "(?:(?i:hi|hello|hey|good morning|hola|buenos días|hallo|guten tag|salut|bonjour|ciao|olá)[^.!,\\n]{0,16}[.!,]\\s*)?"
+"""A greeting before an instruction does not make it conversation."""
+
+
 class _Script(Struct, frozen=True, kw_only=True):
     """How clauses are written. One automaton for all scripts would be too large."""
 
@@ -332,7 +337,8 @@ class _Script(Struct, frozen=True, kw_only=True):
         """What may stand between the beginning of a sentence and its instruction."""
         courtesy = words_as_one(self.chosen(_COURTESY), anywhere=False)
         lead_in = words_as_one(self.chosen(_LEAD_INS), anywhere=False) + self.gap + self.joins
-        return f"{self.opens}*(?:(?:{courtesy}|{lead_in})[\\s,，]*)*"
+        greeting = "" if self.wide else _GREETING
+        return f"{self.opens}*{greeting}(?:(?:{courtesy}|{lead_in})[\\s,，]*)*"
 
     def instruction(self, cues: Iterable[Cues]) -> str:
         """Any instruction of these tasks: an ask, an order, or a verb of making and a product."""
@@ -388,7 +394,9 @@ def guess(texts: pl.Series) -> Opinion:
         rest = rest.filter(~known)
     sure = tasks.is_not_null().cast(pl.Float64) * _RULED
     weighed = likeliest(texts.gather(rest["row"]))
-    return Opinion(tasks.scatter(rest["row"], weighed["task"]), sure.scatter(rest["row"], weighed["confidence"]))
+    return Opinion(
+        tasks.scatter(rest["row"], weighed["task"]), sure.scatter(rest["row"], weighed["confidence"])
+    )
 
 
 def _ends(texts: pl.Series) -> pl.Series:

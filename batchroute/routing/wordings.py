@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - full-width punctuation is what Chinese and Japanese are written with
 """What the wording of a request says of its task: a linear model over words and pairs of words.
 
 For texts that begin with no plain instruction. Each word, and each two that follow one another, weigh something for
@@ -22,10 +21,10 @@ TASKS: Final = (
 NOTHING: Final = "nothing"
 """Stands among the tasks for texts in which nothing is asked."""
 
-OPENING: Final = 90
+OPENING: Final = 120
 """Characters at the start of a text that are read."""
 
-ENDING: Final = 50
+ENDING: Final = 80
 """Characters at its end that are read."""
 
 PARTS: Final = 20
@@ -34,7 +33,7 @@ PARTS: Final = 20
 _SHARPNESS: Final = 1.4
 """What turns sums into confidence that holds on requests that were not trained on."""
 
-_LEAST: Final = 0.25
+_LEAST: Final = 0.3
 """Below this confidence nothing is said."""
 
 _STEM: Final = 5
@@ -65,9 +64,16 @@ def tokens(texts: pl.Series) -> pl.DataFrame:
     spaced = (
         pl.concat_str(pl.lit("^ "), _apart(read), pl.lit(" $"))
         .str.replace_all("[0-9]+", " 0 ")
-        .str.replace_many(list(_MARKS), [f" {mark} ".replace("\n", "⏎").replace("\t", "⏎") for mark in _MARKS])
+        .str.replace_many(
+            list(_MARKS), [f" {mark} ".replace("\n", "⏎").replace("\t", "⏎") for mark in _MARKS]
+        )
     )
-    words = texts.alias("text").to_frame().with_row_index("row").select("row", spaced.str.split(" ").alias("word"))
+    words = (
+        texts.alias("text")
+        .to_frame()
+        .with_row_index("row")
+        .select("row", spaced.str.split(" ").alias("word"))
+    )
     return words.explode("word").filter(pl.col("word") != "").with_columns(pl.col("word").str.head(_STEM))
 
 
@@ -125,7 +131,8 @@ def _unpacked(packs: pl.Series, place: int) -> pl.Series:
 def _known() -> pl.Series:
     """Whether there may be a weight for keys that begin so: most words have none, and this is cheaper than to look."""
     seen = pl.repeat(False, 2 ** (64 - _BEYOND), dtype=pl.Boolean, eager=True)
-    return seen.scatter(_weights()["key"] // 2**_BEYOND, True)
+    known: pl.Series = seen.scatter(_weights()["key"] // 2**_BEYOND, True)
+    return known
 
 
 @functools.cache

@@ -53,7 +53,9 @@ def _read(text: str) -> Phrases:
             (slots if heading[1] else asks)[heading[1] or heading[2]] = lines
         else:
             lines.append(line)
-    return Phrases(asks, {name: "\n".join(lines).replace("\\n", "\n").split("|") for name, lines in slots.items()})
+    return Phrases(
+        asks, {name: "\n".join(lines).replace("\\n", "\n").split("|") for name, lines in slots.items()}
+    )
 
 
 def examples(each: int, seed: int = 7) -> Iterator[Example]:

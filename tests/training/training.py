@@ -30,7 +30,7 @@ LIGHT: Final = 3
 """What weighs less than this for every task, in parts, is left out."""
 
 MODULE: Final = Path(wordings.__file__).with_name("weights.py")
-HEADING: Final = '''# ruff: noqa: E501, RUF001 - one word or pair of words a line, in all scripts
+HEADING: Final = '''# ruff: noqa: E501 - one word or pair of words a line, in all scripts
 """What words weigh for each task: made by `python -m tests.training`, not by hand. See wordings.py."""
 
 from typing import Final
@@ -99,7 +99,9 @@ def _learn(
 
 
 def likelihoods(table: dict[str, list[float]], words: Sequence[str], sharpness: float = 1.0) -> list[float]:
-    sums = [sum(column) for column in zip(*(table[word] for word in words), strict=True)] or [0.0] * len(CLASSES)
+    sums = [sum(column) for column in zip(*(table[word] for word in words), strict=True)] or [0.0] * len(
+        CLASSES
+    )
     most = max(sums)
     shares = [math.exp((one - most) * sharpness) for one in sums]
     total = sum(shares)
@@ -118,9 +120,9 @@ def cross_validated(folds: int = 4) -> None:
     for sharpness in (0.8, 1.0, 1.2, 1.4, 1.6):
         said = [(likelihoods(table, words, sharpness), task) for table, words, task in sums]
         loss = -sum(math.log(max(shares[task], 1e-9)) for shares, task in said) / len(said)
-        print(f"sharpness {sharpness}: loss {loss:.3f}")  # noqa: T201 - a command
+        print(f"sharpness {sharpness}: loss {loss:.3f}")
     right = sum(max(shares) == shares[task] for shares, task in said)
-    print(f"cross-validated: {right} of {len(said)} ({right / len(said):.1%})")  # noqa: T201 - a command
+    print(f"cross-validated: {right} of {len(said)} ({right / len(said):.1%})")
 
 
 def shipped(table: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -140,7 +142,7 @@ def write(table: dict[str, list[float]]) -> None:
     """Make the module of the weights anew."""
     rows = rounded(table)
     lines = [f"{word}\t{','.join(map(str, rows[word]))}".replace("\\", "\\\\") for word in sorted(rows)]
-    text = "\n".join(lines).replace('"""', r'\"\"\"')
+    text = "\n".join(lines).replace('"""', r"\"\"\"")
     MODULE.write_text(f'{HEADING}\nWEIGHTS: Final = """\\\n{text}\\\n"""\n', encoding="utf-8")
 
 
