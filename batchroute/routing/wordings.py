@@ -43,11 +43,11 @@ _MARKS: Final = ".,:;!?\"'()[]{}<>=/*#`+-|…«»“”„¿¡。,?!:;、「」�
 """Each is a word of its own."""
 
 _ALL: Final = (*TASKS, NOTHING)
-_A_PACK: Final = 4
-_ROOM: Final = 2**15
+_A_PACK: Final = 3
+_ROOM: Final = 2**20
 """Sums of weights stay within half of it either way: a text is read to some two hundred characters."""
 
-_PACKS: Final = ("pack 0", "pack 1", "pack 2")
+_PACKS: Final = ("pack 0", "pack 1", "pack 2", "pack 3")
 
 _BEYOND: Final = 44
 """Bits of a key beyond its beginning."""
@@ -114,7 +114,7 @@ def _judged(sums: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
 
 
 def _packed(weights: Sequence[int]) -> list[int]:
-    """Four weights in one number, so that adding numbers adds weights: a text has a hundred of them for each task."""
+    """Three weights in one number, so that adding numbers adds weights."""
     return [
         sum(weight * _ROOM**place for place, weight in enumerate(weights[start : start + _A_PACK]))
         for start in range(0, len(_ALL), _A_PACK)
@@ -130,7 +130,7 @@ def _unpacked(packs: pl.Series, place: int) -> pl.Series:
 @functools.cache
 def _known() -> pl.Series:
     """Whether there may be a weight for keys that begin so: most words have none, and this is cheaper than to look."""
-    seen = pl.repeat(False, 2 ** (64 - _BEYOND), dtype=pl.Boolean, eager=True)
+    seen = pl.Series([False]).new_from_index(0, 2 ** (64 - _BEYOND))
     known: pl.Series = seen.scatter(_weights()["key"] // 2**_BEYOND, True)
     return known
 
