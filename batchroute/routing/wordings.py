@@ -125,7 +125,8 @@ def _unpacked(packs: pl.Series, place: int) -> pl.Series:
     """The sums of one task. Half the room is added before it is cut off, as sums may be negative."""
     half = sum(_ROOM // 2 * _ROOM**below for below in range(place + 1))
     beneath: int = _ROOM**place
-    return (packs + half) // beneath % _ROOM - _ROOM // 2
+    weights: pl.Series = (packs + half) // beneath % _ROOM - _ROOM // 2
+    return weights
 
 
 @functools.cache
