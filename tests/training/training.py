@@ -5,17 +5,15 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from batchroute.routing import wordings
-from batchroute.routing.wordings import NOTHING, PARTS, TASKS, tokens
+from batchroute.routing.weights import CLASSES, FILE, NOTHING, PARTS, TASKS
+from batchroute.routing.wordings import tokens
 from tests.test_samples import REQUESTS, half
 from tests.training.generated import Example, examples, spoken
 
-CLASSES: Final = (*TASKS, NOTHING)
 EACH: Final = 8
 """Requests made of every phrase."""
 SPOKEN: Final = 2
@@ -26,15 +24,10 @@ ROUNDS: Final = 8
 STEP: Final = 0.35
 RARE: Final = 2
 """A word in fewer requests is not learnt."""
-LIGHT: Final = 3
-"""What weighs less than this for every task, in parts, is left out."""
-
-MODULE: Final = Path(wordings.__file__).with_name("weights.py")
-HEADING: Final = '''# ruff: noqa: E501 - one word or pair of words a line, in all scripts
-"""What words weigh for each task: made by `python -m tests.training`, not by hand. See wordings.py."""
-
-from typing import Final
-'''
+KEPT: Final = 8000
+"""So many words are kept, those that weigh most; the others are forgotten, and what they said is learnt by these."""
+MOST: Final = 79
+"""No weight is more than so many parts: the sums of a text have room then."""
 
 Weighed = tuple[Sequence[str], int, float]
 """The words of a request, the number of its task, and what it weighs."""
@@ -68,9 +61,13 @@ def made() -> list[Weighed]:
 
 
 def train(some: Sequence[Weighed]) -> dict[str, list[float]]:
-    """Weights by word."""
+    """Weights by word: of all words first, then of those that weighed most."""
     often = Counter(word for words, _, _ in some for word in set(words))
-    table = {word: [0.0] * len(CLASSES) for word, times in often.items() if times >= RARE}
+    everything = {word: [0.0] * len(CLASSES) for word, times in often.items() if times >= RARE}
+    return _trained(_heaviest(_trained(everything, some)), some)
+
+
+def _trained(table: dict[str, list[float]], some: Sequence[Weighed]) -> dict[str, list[float]]:
     spread = dict.fromkeys(table, 1.0)
     known = [([word for word in words if word in table], task, weight) for words, task, weight in some]
     dice = random.Random(11)
@@ -79,6 +76,13 @@ def train(some: Sequence[Weighed]) -> dict[str, list[float]]:
         for words, task, weight in known:
             _learn(table, spread, words, task, weight)
     return table
+
+
+def _heaviest(table: dict[str, list[float]]) -> dict[str, list[float]]:
+    def weight(word: str) -> tuple[float, str]:
+        return -max(map(abs, table[word])), word
+
+    return {word: table[word] for word in sorted(table, key=weight)[:KEPT]}
 
 
 def _learn(
@@ -126,7 +130,26 @@ def cross_validated(folds: int = 4) -> None:
 
 
 def shipped(table: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Weights as they come back from the file."""
     return {word: [weight / PARTS for weight in row] for word, row in rounded(table).items()}
+
+
+def rounded(table: dict[str, list[float]]) -> dict[str, list[int]]:
+    """Whole parts, without the words that have come to nothing."""
+    rows = {
+        word: [max(-MOST, min(MOST, round(weight * PARTS))) for weight in row] for word, row in table.items()
+    }
+    return {word: rows[word] for word in sorted(rows) if any(rows[word])}
+
+
+def frame(table: dict[str, list[float]]) -> pl.DataFrame:
+    """The table of the file."""
+    rows = rounded(table)
+    both = [word.rpartition(" ") for word in rows]
+    words = {"before": [before or None for before, _, _ in both], "word": [word for _, _, word in both]}
+    columns = zip(CLASSES, zip(*rows.values(), strict=True), strict=True)
+    numbers = [pl.Series(name, column, dtype=pl.Int8) for name, column in columns]
+    return pl.DataFrame(words, schema_overrides={"before": pl.String}).with_columns(numbers)
 
 
 def main() -> None:
@@ -135,18 +158,5 @@ def main() -> None:
     if options.parse_args().check:
         cross_validated()
     else:
-        write(train(made() + weighed(seen(), OWN)))
-
-
-def write(table: dict[str, list[float]]) -> None:
-    """Make the module of the weights anew."""
-    rows = rounded(table)
-    lines = [f"{word}\t{','.join(map(str, rows[word]))}".replace("\\", "\\\\") for word in sorted(rows)]
-    text = "\n".join(lines).replace('"""', r"\"\"\"")
-    MODULE.write_text(f'{HEADING}\nWEIGHTS: Final = """\\\n{text}\\\n"""\n', encoding="utf-8")
-
-
-def rounded(table: dict[str, list[float]]) -> dict[str, list[int]]:
-    """Weights as they are shipped: whole parts, without the words that hardly weigh."""
-    rows = {word: [round(weight * PARTS) for weight in row] for word, row in table.items()}
-    return {word: row for word, row in rows.items() if max(map(abs, row)) >= LIGHT}
+        table = frame(train(made() + weighed(seen(), OWN)))
+        table.write_parquet(FILE, compression="zstd", compression_level=19, statistics=False)
