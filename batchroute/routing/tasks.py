@@ -394,9 +394,8 @@ def guess(texts: pl.Series) -> Opinion:
         rest = rest.filter(~known)
     sure = tasks.is_not_null().cast(pl.Float64) * _RULED
     weighed = likeliest(texts.gather(rest["row"]))
-    return Opinion(
-        tasks.scatter(rest["row"], weighed["task"]), sure.scatter(rest["row"], weighed["confidence"])
-    )
+    rows = rest["row"].gather(weighed["row"])
+    return Opinion(tasks.scatter(rows, weighed["task"]), sure.scatter(rows, weighed["confidence"]))
 
 
 def _ends(texts: pl.Series) -> pl.Series:

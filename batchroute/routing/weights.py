@@ -31,8 +31,11 @@ PARTS: Final = 20
 
 FILE: Final = Path(__file__).with_name("wordings.parquet")
 
-ROOM: Final = 2**16
-"""A sum stays within half of it either way: that is some three hundred words and pairs of the weightiest."""
+MOST: Final = 56
+"""No weight is more, either way."""
+
+ROOM: Final = 2**15
+"""A sum stays within half of it either way: that of 290 words and pairs does, whatever they weigh."""
 
 _A_PACK: Final = 4
 _STARTS: Final = range(0, len(CLASSES), _A_PACK)
@@ -55,7 +58,7 @@ class Weights(Struct, frozen=True):
     packs: pl.DataFrame
 
     def sums(self, words: pl.DataFrame) -> pl.DataFrame:
-        """What comes together for each `row` of these words, a column a class; no line where no word has a weight."""
+        """What comes together for each `row` of these words, a column a class; none for rows without a weight."""
         rows, sought = words["row"], keys(words["word"])
         known = self.known.gather(sought // 2**_BEYOND)
         found = pl.DataFrame({"row": pl.concat([rows, rows]).filter(known), "key": sought.filter(known)})
@@ -98,6 +101,7 @@ def _packed() -> Sequence[pl.Expr]:
     ]
 
 
+@functools.cache
 def _unpacked() -> Sequence[pl.Expr]:
     """Half the room is added before a sum is cut off, as sums may be negative."""
     return [

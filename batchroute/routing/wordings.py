@@ -4,6 +4,8 @@ For texts that begin with no plain instruction. Each word, and each two that fol
 each task; the weights (`weights.py`) are added, and the task that comes to most is it.
 """
 
+import functools
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -60,23 +62,16 @@ def _apart(texts: pl.Series) -> pl.Series:
 
 
 def likeliest(texts: pl.Series) -> pl.DataFrame:
-    """`task` and `confidence` (0 to 1) of each text; null where the text is null, or nothing says enough."""
+    """`task` and `confidence` (0 to 1) of the texts that say enough, in any order; `row` is the place of the text."""
     sums = shipped().sums(tokens(texts))
-    judged = _judged(sums)
-    return (
-        pl.DataFrame({"row": pl.int_range(len(texts), dtype=pl.UInt32, eager=True)})
-        .join(judged, on="row", how="left", maintain_order="left")
-        .select("task", "confidence")
-    )
+    shares = sums.with_columns(most=pl.max_horizontal(CLASSES)).select(_judgement())
+    return shares.filter((pl.col("confidence") >= _LEAST) & pl.col("task").is_not_null())
 
 
-def _judged(sums: pl.DataFrame) -> pl.DataFrame:
-    """Task and confidence of each row. Of tasks that are as likely the first one is told: the same text has the same
-    task in every run.
-    """
-    most = sums.with_columns(most=pl.max_horizontal(CLASSES))
+@functools.cache
+def _judgement() -> Sequence[pl.Expr]:
+    """Of tasks that are as likely the first one is told: the same text has the same task in every run."""
+    first = pl.coalesce(pl.when(pl.col(task) == pl.col("most")).then(pl.lit(task)) for task in TASKS)
     shares = ((pl.col(name) - pl.col("most")) * (_SHARPNESS / PARTS) for name in CLASSES)
     confidence = 1 / pl.sum_horizontal(share.exp() for share in shares)
-    first = pl.coalesce(pl.when(pl.col(task) == pl.col("most")).then(pl.lit(task)) for task in TASKS)
-    said = most.select("row", task=first, confidence=confidence)
-    return said.with_columns(pl.when(pl.col("confidence") >= _LEAST).then("task").alias("task"))
+    return pl.col("row"), first.alias("task"), confidence.alias("confidence")

@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from batchroute.routing.weights import CLASSES, FILE, NOTHING, PARTS, TASKS
+from batchroute.routing.weights import CLASSES, FILE, MOST, NOTHING, PARTS, TASKS
 from batchroute.routing.wordings import tokens
 from tests.test_samples import REQUESTS, half
 from tests.training.generated import Example, examples, spoken
@@ -26,8 +26,6 @@ RARE: Final = 2
 """A word in fewer requests is not learnt."""
 KEPT: Final = 8000
 """So many words are kept, those that weigh most; the others are forgotten, and what they said is learnt by these."""
-MOST: Final = 79
-"""No weight is more than so many parts: the sums of a text have room then."""
 
 Weighed = tuple[Sequence[str], int, float]
 """The words of a request, the number of its task, and what it weighs."""
