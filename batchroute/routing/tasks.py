@@ -21,7 +21,7 @@ import polars as pl
 from msgspec import Struct
 
 from batchroute.routing.opinions import Opinion
-from batchroute.routing.wordings import likeliest
+from batchroute.routing.wordings import is_wide, likeliest
 from batchroute.routing.words import any_of, ascii_boundaries, in_script, words_as_one
 
 OPENING: Final = 240
@@ -389,10 +389,12 @@ def guess(texts: pl.Series) -> Opinion:
     tasks = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
     for find in _finders():
         found = find(rest["text"])
+        if found.null_count() == len(found):
+            continue
         known = found.is_not_null()
         tasks = tasks.scatter(rest["row"].filter(known), found.filter(known))
         rest = rest.filter(~known)
-    sure = tasks.is_not_null().cast(pl.Float64) * _RULED
+    sure = pl.repeat(_RULED, len(texts), dtype=pl.Float64, eager=True)
     weighed = likeliest(texts.gather(rest["row"]))
     rows = rest["row"].gather(weighed["row"])
     return Opinion(tasks.scatter(rows, weighed["task"]), sure.scatter(rows, weighed["confidence"]))
@@ -418,14 +420,15 @@ def _finders() -> tuple[_Find, ...]:
 
 def _pictured(texts: pl.Series, *, pictured: str) -> pl.Series:
     """A search for a few short literals is many times faster than the list, so it chooses where to look."""
-    hinted = texts.str.contains(_PICTURE_HINTS).arg_true()
-    vision = hinted.filter(texts.gather(hinted).str.contains(pictured))
     nothing = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
+    hinted = texts.str.contains(_PICTURE_HINTS).arg_true()
+    if hinted.is_empty():
+        return nothing
+    vision = hinted.filter(texts.gather(hinted).str.contains(pictured))
     return nothing.scatter(vision, pl.repeat("vision", len(vision), dtype=pl.String, eager=True))
 
 
 def _in_characters(texts: pl.Series, *, evidence: _Evidence) -> pl.Series:
-    """Chinese and Japanese, known by their bytes: letters with accents make a text longer by some per cent only."""
     found = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
-    rows = (texts.str.len_bytes() > texts.str.len_chars() * 9 // 8).arg_true()
+    rows = texts.to_frame("text").select(is_wide()).to_series().arg_true()
     return found if rows.is_empty() else found.scatter(rows, evidence.tasks(texts.gather(rows)))

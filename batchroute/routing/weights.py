@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-from msgspec import Struct
 
 TASKS: Final = (
     "code", "reason", "classify", "extract", "translate", "summarize", "creative", "moderate", "chat"
@@ -41,29 +40,22 @@ _A_PACK: Final = 4
 _STARTS: Final = range(0, len(CLASSES), _A_PACK)
 _PACKS: Final = tuple(f"pack {number}" for number, _ in enumerate(_STARTS))
 
-_BEYOND: Final = 46
-"""Bits of a key beyond its beginning."""
+_HALVES: Final = sum(ROOM // 2 * ROOM**place for place in range(_A_PACK))
+"""Half the room for each weight of a pack, so that no sum is negative when it is cut out."""
 
 _FACTOR: Final = 0x9E3779B97F4A7C15
 """Makes one number of two."""
 
 
-class Weights(Struct, frozen=True):
-    """Ready to be added up. `packs` has the weights by key, several in one number, so that adding numbers adds weights.
+def sums(words: pl.DataFrame, weights: pl.DataFrame) -> pl.DataFrame:
+    """What comes together for each `row` of these words, a column a class; none for rows without a weight.
 
-    `known` says whether there may be a weight for keys that begin so: most have none, and this is cheaper than to look.
+    All classes begin at the same number, which is not 0: it is the differences that tell.
     """
-
-    known: pl.Series
-    packs: pl.DataFrame
-
-    def sums(self, words: pl.DataFrame) -> pl.DataFrame:
-        """What comes together for each `row` of these words, a column a class; none for rows without a weight."""
-        rows, sought = words["row"], keys(words["word"])
-        known = self.known.gather(sought // 2**_BEYOND)
-        found = pl.DataFrame({"row": pl.concat([rows, rows]).filter(known), "key": sought.filter(known)})
-        packed = found.join(self.packs, on="key").group_by("row").agg(pl.col(_PACKS).sum())
-        return packed.select("row", *_unpacked())
+    rows = words["row"]
+    sought = pl.DataFrame({"row": pl.concat([rows, rows]), "key": keys(words["word"])})
+    found = sought.join(weights, on="key")
+    return found.group_by("row").agg(pl.col(_PACKS).sum() + _HALVES).select("row", *_unpacked())
 
 
 def keys(words: pl.Series) -> pl.Series:
@@ -76,19 +68,19 @@ def _of_two(first: pl.Series, second: pl.Series) -> pl.Series:
     return second * _FACTOR + first
 
 
-def weights(table: pl.DataFrame) -> Weights:
-    """Of a table as the file holds it."""
-    word = table["word"].hash()
-    key = _of_two(table["before"].hash(), word).zip_with(table["before"].is_not_null(), word)
-    nowhere = pl.Series([False]).new_from_index(0, 2 ** (64 - _BEYOND))
-    known = nowhere.scatter(key // 2**_BEYOND, True)
-    return Weights(known, table.select(key.alias("key"), *_packed()))
+def by_key(table: pl.DataFrame) -> pl.DataFrame:
+    """A table as the file holds it, ready to be added up: several weights in one number, so that adding numbers adds
+    weights.
+    """
+    word, before = table["word"].hash(), table["before"]
+    key = _of_two(before.hash(), word).zip_with(before.is_not_null(), word)
+    return table.select(key.alias("key"), *_packed())
 
 
 @functools.cache
-def shipped() -> Weights:
-    """Those of the package. Read when first asked for."""
-    return weights(pl.read_parquet(FILE))
+def shipped() -> pl.DataFrame:
+    """Those of the package, by key. Read when first asked for."""
+    return by_key(pl.read_parquet(FILE))
 
 
 def _packed() -> Sequence[pl.Expr]:
@@ -103,13 +95,8 @@ def _packed() -> Sequence[pl.Expr]:
 
 @functools.cache
 def _unpacked() -> Sequence[pl.Expr]:
-    """Half the room is added before a sum is cut off, as sums may be negative."""
     return [
-        ((pl.col(pack) + _half(place)) // ROOM**place % ROOM - ROOM // 2).alias(name)
+        (pl.col(pack) // ROOM**place % ROOM).alias(name)
         for pack, start in zip(_PACKS, _STARTS, strict=True)
         for place, name in enumerate(CLASSES[start : start + _A_PACK])
     ]
-
-
-def _half(place: int) -> int:
-    return sum(ROOM // 2 * ROOM**below for below in range(place + 1))

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from batchroute.routing.weights import CLASSES, PARTS, TASKS, shipped
+from batchroute.routing.weights import CLASSES, PARTS, TASKS, shipped, sums
 
 OPENING: Final = 100
 """Characters at the start of a text that are read."""
@@ -38,33 +38,56 @@ _WIDE: Final = "[\u2e80-\uffff]|[^\u2e80-\uffff]+"
 
 def tokens(texts: pl.Series) -> pl.DataFrame:
     """The words of each text that are read, in order: `row`, its place, and `word`. `^` begins a text, `$` ends it."""
-    parted = _read(texts).str.replace_all("[0-9]+", " 0 ").str.replace_many(list(_MARKS), _APART)
-    bounded = pl.concat_str(pl.lit("^ "), pl.col("text"), pl.lit(" $"))
-    pieces = parted.to_frame("text").select(bounded.str.split(" ").alias("word")).with_row_index("row")
-    words = pieces.explode("word").filter(pl.col("word").str.len_bytes() > 0)
-    return words.with_columns(pl.col("word").str.head(_STEM))
+    read = texts.alias("text").to_frame().select(_reading())
+    wide = read.select(is_wide()).to_series().arg_true()
+    pieces = _apart(read.to_series(), wide).to_frame("text").select(_pieces()).with_row_index("row")
+    return pieces.explode("word").filter(pl.col("word").str.len_bytes() > 0).with_columns(_stem())
 
 
-def _read(texts: pl.Series) -> pl.Series:
-    """The opening and the ending of each text, or all of it, in lower case and with blanks between its words."""
-    text = pl.col("text")
-    both = pl.concat_str(text.str.head(OPENING), text.str.tail(ENDING), separator=" … ")
-    read = pl.when(text.str.len_chars() > OPENING + ENDING).then(both).otherwise(text)
-    return _apart(texts.alias("text").to_frame().select(read.str.to_lowercase()).to_series())
-
-
-def _apart(texts: pl.Series) -> pl.Series:
+def _apart(texts: pl.Series, wide: pl.Series) -> pl.Series:
     """Chinese and Japanese have no blanks between words: each character is one."""
-    wide = (texts.str.len_bytes() > texts.str.len_chars() * 9 // 8).arg_true()
     if wide.is_empty():
         return texts
     return texts.scatter(wide, texts.gather(wide).str.extract_all(_WIDE).list.join(" "))
 
 
+# What is said to polars is put together once: in small batches that would take longer than what it says.
+
+
+@functools.cache
+def is_wide() -> pl.Expr:
+    """Whether `text` is Chinese or Japanese, by its bytes: letters with accents make a text longer by some per cent
+    only.
+    """
+    text = pl.col("text").str
+    return text.len_bytes() > text.len_chars() * 9 // 8
+
+
+@functools.cache
+def _reading() -> pl.Expr:
+    """The opening and the ending of `text`, or all of it, in lower case."""
+    text = pl.col("text")
+    both = pl.concat_str(text.str.head(OPENING), text.str.tail(ENDING), separator=" … ")
+    read = pl.when(text.str.len_chars() > OPENING + ENDING).then(both).otherwise(text)
+    return read.str.to_lowercase()
+
+
+@functools.cache
+def _pieces() -> pl.Expr:
+    """What stands between the blanks of `text`, once there are blanks around every mark and number."""
+    apart = pl.col("text").str.replace_all("[0-9]+", " 0 ").str.replace_many(list(_MARKS), _APART)
+    return pl.concat_str(pl.lit("^ "), apart, pl.lit(" $")).str.split(" ").alias("word")
+
+
+@functools.cache
+def _stem() -> pl.Expr:
+    return pl.col("word").str.head(_STEM)
+
+
 def likeliest(texts: pl.Series) -> pl.DataFrame:
     """`task` and `confidence` (0 to 1) of the texts that say enough, in any order; `row` is the place of the text."""
-    sums = shipped().sums(tokens(texts))
-    shares = sums.with_columns(most=pl.max_horizontal(CLASSES)).select(_judgement())
+    told = sums(tokens(texts), shipped())
+    shares = told.with_columns(most=pl.max_horizontal(CLASSES)).select(_judgement())
     return shares.filter((pl.col("confidence") >= _LEAST) & pl.col("task").is_not_null())
 
 
