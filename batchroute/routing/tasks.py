@@ -322,8 +322,6 @@ class _Script(Struct, frozen=True, kw_only=True):
     """Chinese characters and kana, or letters."""
     gap: str
     """The rest of a clause, as little of it as will do."""
-    ends: str
-    """What stands before a sentence."""
     opens: str
     """What a sentence may begin with that is no word."""
     joins: str
@@ -364,14 +362,12 @@ class _Script(Struct, frozen=True, kw_only=True):
 _LETTERS: Final = _Script(
     wide=False,
     gap=r"[^\n.!?:;]*?",
-    ends=r"[\n.!?:;¿¡]",
     opens=r"[\s\"“”„«»(\[*#>,\-0-9)¿¡]",
     joins=r"(?:,| and | then | y | et | und | e )",
 )
 _CHARACTERS: Final = _Script(
     wide=True,
     gap=r"[^\n。！？：；]*?",
-    ends=r"[\n。！？：；]",
     opens=r"[\s“”「『（(，、0-9]",
     joins="",
 )
@@ -397,7 +393,8 @@ def guess(texts: pl.Series) -> Opinion:
     sure = pl.repeat(_RULED, len(texts), dtype=pl.Float64, eager=True)
     weighed = likeliest(texts.gather(rest["row"]))
     rows = rest["row"].gather(weighed["row"])
-    return Opinion(tasks.scatter(rows, weighed["task"]), sure.scatter(rows, weighed["confidence"]))
+    tasks = tasks.scatter(rows, weighed["task"])
+    return Opinion(tasks, sure.scatter(rows, weighed["confidence"]).set(tasks.is_null(), None))
 
 
 def _ends(texts: pl.Series) -> pl.Series:

@@ -66,7 +66,7 @@ def is_wide() -> pl.Expr:
 @functools.cache
 def _reading() -> pl.Expr:
     """The opening and the ending of `text`, or all of it, in lower case."""
-    text = pl.col("text")
+    text = pl.col("text").str.strip_chars()
     both = pl.concat_str(text.str.head(OPENING), text.str.tail(ENDING), separator=" … ")
     read = pl.when(text.str.len_chars() > OPENING + ENDING).then(both).otherwise(text)
     return read.str.to_lowercase()

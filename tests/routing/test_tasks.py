@@ -321,7 +321,7 @@ def test_nine_of_ten_prompts_get_their_task(prompts: dict[str, tuple[str, ...]])
 
 @pytest.mark.parametrize("task", HELD_OUT)
 def test_no_task_is_left_behind(task: str) -> None:
-    assert _accuracy({task: HELD_OUT[task]}) >= 0.8
+    assert _accuracy({task: HELD_OUT[task]}) >= 0.7
 
 
 @pytest.mark.parametrize(
@@ -403,6 +403,17 @@ def test_words_are_plain_and_lower_case(cues: Cues) -> None:
 
     assert [words for words in lists if words != words.lower()] == []
     assert [words for words in lists if "" in words.split("|")] == []
+
+
+def test_it_is_told_how_sure_a_task_is_and_of_nothing_how_sure_that_is() -> None:
+    texts = pl.Series(["Translate into German: hello", "Which would you pick, then?", FILLER * 6, None])
+
+    opinion = guess(texts)
+
+    assert opinion.confidence is not None
+    assert [sure is None for sure in opinion.confidence] == [task is None for task in opinion.labels]
+    assert opinion.labels.to_list()[2:] == [None, None]
+    assert opinion.confidence.drop_nulls().is_between(0.3, 1).all()
 
 
 @pytest.mark.benchmark

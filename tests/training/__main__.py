@@ -1,4 +1,4 @@
-"""`python -m tests.training`: makes the weights of batchroute/routing/wordings.py. The same ones in every run."""
+"""`python -m tests.training`: makes batchroute/routing/wordings.parquet. The same ones in every run."""
 
 from tests.training.training import main
 

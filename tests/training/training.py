@@ -1,10 +1,12 @@
 """Softmax regression in plain Python: slow, without a dependency, and the same sums in the same order every time."""
 
 import argparse
+import hashlib
 import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -21,10 +23,14 @@ SPOKEN: Final = 2
 OWN: Final = 4
 """What a sample request weighs beside one that was made up."""
 ROUNDS: Final = 8
+AGAIN: Final = 6
+"""Rounds of those that are kept."""
 STEP: Final = 0.35
 RARE: Final = 2
 """A word in fewer requests is not learnt."""
-KEPT: Final = 8000
+MADE_FROM: Final = "made_from"
+"""The key of the file's metadata under which the digest stands."""
+KEPT: Final = 10_000
 """So many words are kept, those that weigh most; the others are forgotten, and what they said is learnt by these."""
 
 Weighed = tuple[Sequence[str], int, float]
@@ -62,14 +68,14 @@ def train(some: Sequence[Weighed]) -> dict[str, list[float]]:
     """Weights by word: of all words first, then of those that weighed most."""
     often = Counter(word for words, _, _ in some for word in set(words))
     everything = {word: [0.0] * len(CLASSES) for word, times in often.items() if times >= RARE}
-    return _trained(_heaviest(_trained(everything, some)), some)
+    return _trained(_heaviest(_trained(everything, some, ROUNDS)), some, AGAIN)
 
 
-def _trained(table: dict[str, list[float]], some: Sequence[Weighed]) -> dict[str, list[float]]:
+def _trained(table: dict[str, list[float]], some: Sequence[Weighed], rounds: int) -> dict[str, list[float]]:
     spread = dict.fromkeys(table, 1.0)
     known = [([word for word in words if word in table], task, weight) for words, task, weight in some]
     dice = random.Random(11)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         dice.shuffle(known)
         for words, task, weight in known:
             _learn(table, spread, words, task, weight)
@@ -150,11 +156,27 @@ def frame(table: dict[str, list[float]]) -> pl.DataFrame:
     return pl.DataFrame(words, schema_overrides={"before": pl.String}).with_columns(numbers)
 
 
+def digest(some: Sequence[Weighed]) -> str:
+    """Of all that the weights depend on: what is learnt from, as it is read, and how. It is kept in the file."""
+    how = OWN, ROUNDS, AGAIN, STEP, RARE, KEPT, MOST, PARTS, CLASSES
+    return hashlib.sha256(repr((how, some)).encode()).hexdigest()
+
+
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m tests.training", description=__doc__)
     options.add_argument("--check", action="store_true", help="cross-validate, and write nothing")
     if options.parse_args().check:
         cross_validated()
     else:
-        table = frame(train(made() + weighed(seen(), OWN)))
-        table.write_parquet(FILE, compression="zstd", compression_level=19, statistics=False)
+        write(FILE, learnt_from())
+
+
+def learnt_from() -> list[Weighed]:
+    return made() + weighed(seen(), OWN)
+
+
+def write(path: Path, some: Sequence[Weighed]) -> None:
+    """Some ten seconds."""
+    frame(train(some)).write_parquet(
+        path, compression="zstd", compression_level=19, statistics=False, metadata={MADE_FROM: digest(some)}
+    )
