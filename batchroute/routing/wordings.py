@@ -30,7 +30,10 @@ _STEM: Final = 5
 _MARKS: Final = ".,:;!?\"'()[]{}<>=/*#`+-|…«»“”„¿¡。,?!:;、「」『』()\n\t"
 """Each is a word of its own."""
 
-_APART: Final = [f" {'⏎' if mark.isspace() else mark} " for mark in _MARKS]
+_APART: Final = {
+    mark + blank: f" {'⏎' if mark.isspace() else mark} " for blank in (" ", "") for mark in _MARKS
+}
+"""What stands for a mark: with a blank after it as without one, so that two blanks are few."""
 
 _WIDE: Final = "[\u2e80-\uffff]|[^\u2e80-\uffff]+"
 """A Chinese or Japanese character, or what stands between two."""
@@ -38,7 +41,7 @@ _WIDE: Final = "[\u2e80-\uffff]|[^\u2e80-\uffff]+"
 
 def tokens(texts: pl.Series) -> pl.DataFrame:
     """The words of each text that are read, in order: `row`, its place, and `word`. `^` begins a text, `$` ends it."""
-    read = texts.alias("text").to_frame().select(_reading())
+    read = texts.str.strip_chars().to_frame("text").select(_reading())
     wide = read.select(is_wide()).to_series().arg_true()
     pieces = _apart(read.to_series(), wide).to_frame("text").select(_pieces()).with_row_index("row")
     return pieces.explode("word").filter(pl.col("word").str.len_bytes() > 0).with_columns(_stem())
@@ -66,7 +69,7 @@ def is_wide() -> pl.Expr:
 @functools.cache
 def _reading() -> pl.Expr:
     """The opening and the ending of `text`, or all of it, in lower case."""
-    text = pl.col("text").str.strip_chars()
+    text = pl.col("text")
     both = pl.concat_str(text.str.head(OPENING), text.str.tail(ENDING), separator=" … ")
     read = pl.when(text.str.len_chars() > OPENING + ENDING).then(both).otherwise(text)
     return read.str.to_lowercase()
@@ -75,7 +78,7 @@ def _reading() -> pl.Expr:
 @functools.cache
 def _pieces() -> pl.Expr:
     """What stands between the blanks of `text`, once there are blanks around every mark and number."""
-    apart = pl.col("text").str.replace_all("[0-9]+", " 0 ").str.replace_many(list(_MARKS), _APART)
+    apart = pl.col("text").str.replace_all("[0-9]+ ?", " 0 ").str.replace_many(_APART, leftmost=True)
     return pl.concat_str(pl.lit("^ "), apart, pl.lit(" $")).str.split(" ").alias("word")
 
 
