@@ -313,18 +313,18 @@ def depth(value: object) -> int:
 
 
 def half(request: Labelled) -> int:
-    """0 for the half whose requests were looked at while the shipped hints were written, 1 for the other."""
+    """0 for the half whose requests the shipped weights are trained on, 1 for the other, which nothing is tuned to."""
     return hashlib.sha256(request.id.encode()).digest()[0] % 2
 
 
 @pytest.mark.parametrize(
-    ("number", "at_least"), [pytest.param(0, 0.88, id="seen"), pytest.param(1, 0.71, id="unseen")]
+    ("number", "at_least"), [pytest.param(0, 0.96, id="seen"), pytest.param(1, 0.79, id="unseen")]
 )
-def test_the_shipped_patterns_name_the_true_task(number: int, at_least: float) -> None:
+def test_the_shipped_rules_name_the_true_task(number: int, at_least: float) -> None:
     """What they reach, and what they reach on requests that nobody tuned them to: the honest figure."""
     some = [request for request in REQUESTS if half(request) == number]
 
-    found = guess(pl.Series([request.text for request in some])).to_list()
+    found = guess(pl.Series([request.text for request in some])).labels.to_list()
 
     assert len(some) > 300
     assert sum(task == each.task for task, each in zip(found, some, strict=True)) / len(some) >= at_least

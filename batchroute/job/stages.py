@@ -129,10 +129,11 @@ class PatternsStage(Spec):
 
 
 class BuiltinStage(Spec):
-    """The shipped multilingual task patterns."""
+    """The shipped multilingual rules."""
 
     builtin: Literal["tasks"]
     text: Text | None = None
+    threshold: Share | None = None
 
     def reads(self) -> set[str]:
         """The input columns that it needs."""

@@ -105,9 +105,9 @@ def _deciders(stage: Stage, functions: Mapping[str, Function]) -> list[Decider]:
             judge = _Patterns(stage.patterns).tasks
             return [Decider(name="patterns", labels=(TASK,), decide=_judged(TASK, stage.text, judge))]
         case BuiltinStage():
-            judge = tasks.guess
             name = f"builtin:{stage.builtin}"
-            return [Decider(name=name, labels=(TASK,), decide=_judged(TASK, stage.text, judge))]
+            decide = _guessed(stage.text)
+            return [Decider(name=name, labels=(TASK,), decide=decide, threshold=stage.threshold)]
         case LengthStage():
             judge = partial(_by_length, medium=stage.length.medium, hard=stage.length.hard)
             decide = _judged(COMPLEXITY, stage.text, judge)
@@ -130,6 +130,15 @@ def _judged(label: str, column: str | None, judge: _Judge) -> Decide:
 
     def decide(columns: Columns) -> Opinions:
         return {label: Opinion(judge(columns.texts(column)))}
+
+    return decide
+
+
+def _guessed(column: str | None) -> Decide:
+    """The shipped rules, which say how sure they are."""
+
+    def decide(columns: Columns) -> Opinions:
+        return {TASK: tasks.guess(columns.texts(column))}
 
     return decide
 

@@ -114,6 +114,31 @@ class TestConfidence:
 
         assert (labels.task, labels.classified_by) == (task, "column:task" if task == "a" else "patterns")
 
+    @pytest.mark.parametrize(
+        ("threshold", "task", "by"),
+        [
+            pytest.param(0.9, "translate", "builtin:tasks", id="a plain instruction is sure"),
+            pytest.param(0.95, "late", "patterns", id="and not more than that"),
+            pytest.param(0.0, "translate", "builtin:tasks", id="nothing is asked for"),
+        ],
+    )
+    def test_the_shipped_rules_say_how_sure_they_are(self, threshold: float, task: str, by: str) -> None:
+        classifier = _classifier({"builtin": "tasks", "threshold": threshold}, {"patterns": {"late": ["x"]}})
+
+        (labels,) = classifier.classify(_records({"text": "Translate into German: the fox"}))
+
+        assert (labels.task, labels.classified_by) == (task, by)
+
+    def test_of_requests_that_are_not_plain_some_are_surer_than_others(self) -> None:
+        texts = ["ok", "Is this comment fine under our rules? Remove or keep?", "Blue or green, then?"]
+        decided = [
+            sum(task is not None for task in _tasks(_classifier(stage), *({"text": text} for text in texts)))
+            for stage in ({"builtin": "tasks", "threshold": least} for least in (0.3, 0.6, 0.999))
+        ]
+
+        assert decided[0] > decided[-1]
+        assert decided == sorted(decided, reverse=True)
+
     def test_an_expression_says_how_sure_another_is(self) -> None:
         stage = {**SQL, "confidence": "sure", "threshold": 0.5}
 
@@ -126,9 +151,7 @@ class TestConfidence:
         with pytest.raises(ValidationError, match="has a threshold and nothing to compare with it"):
             _classifier({**stage, "threshold": 0.5})
 
-    @pytest.mark.parametrize(
-        "stage", [{"patterns": {"a": ["a"]}}, {"builtin": "tasks"}, {"length": {"medium": 1, "hard": 2}}]
-    )
+    @pytest.mark.parametrize("stage", [{"patterns": {"a": ["a"]}}, {"length": {"medium": 1, "hard": 2}}])
     def test_a_stage_that_never_says_how_sure_it_is_has_no_threshold(self, stage: dict[str, Any]) -> None:
         with pytest.raises(ValidationError, match="not permitted"):
             _classifier({**stage, "threshold": 0.5})
