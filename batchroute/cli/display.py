@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+from batchroute.cli.interrupts import tidied
 from batchroute.cli.logs import Clean, JsonLog, Log, PlainLog, heard
 from batchroute.core.money import usd
 from batchroute.engine.pools import PoolStatistics
@@ -54,7 +55,11 @@ def _live(job: str, clean: Clean) -> Iterator[Callable[[Progress], None]]:
 
     console = Console(stderr=True, markup=False, highlight=False)
     log = PlainLog("", clean, lambda line: console.print(line, style="bold red", soft_wrap=True))
-    with Live(console=console, refresh_per_second=4, transient=True) as live, heard(log):
+    with (
+        tidied(lambda: console.show_cursor(show=True)),
+        Live(console=console, refresh_per_second=4, transient=True) as live,
+        heard(log),
+    ):
         alarm = Alarm(log)
 
         def show(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Answers of earlier runs: found before a record is sent, kept once a result is committed."""
+"""Answers of earlier runs: found before a record is sent, kept once a result is entered."""
 
 import asyncio
 import hashlib
@@ -187,7 +187,7 @@ class Cache:
             response = structs.replace(response, parsed=parsed)
         return response if checks is None or not checks.refusals(response) else None
 
-    # After a result is committed
+    # After a result is entered
 
     def keep(self, record: Admitted, model: str, response: Response) -> None:
         """Keep an answer that was accepted, unless something about it is odd."""

@@ -159,6 +159,8 @@ class Feed:
                     again.append(rendered)
                 else:
                     self._put(batch, rendered)
+                    if self.shortcuts is not None and self.shortcuts.heavy:
+                        await self.shortcuts.share()
             if self.shortcuts is not None:
                 await self.shortcuts.share()
             await asyncio.sleep(0)  # requests in flight go on in between

@@ -87,7 +87,8 @@ class Requests:
     def close(self, trail: Trail, pool: Pool, exchange: Exchange, verdict: Action | None) -> None:
         """Enter how the request ended, and the record's result if that ended it.
 
-        Nobody waits for the commit: the slot's next request goes out only after one that holds this, too.
+        Nobody waits for the commit: the slot's next request goes out only after one that holds this, too, save for an
+        answer that a judge or a second request delays; until then it stands in the books as it was sent.
         """
         attempt = entries.ended(
             exchange.attempt, exchange.outcome, verdict, exchange.latency_s, pool.spec.rates

@@ -21,6 +21,8 @@ from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
 
 LOOKED_UP_AT_ONCE: Final = 512
+AT_ONCE_BYTES: Final = 4 << 20
+"""Of requests that are held until it is decided whether they are sent: some carry images."""
 
 
 class Answering:
@@ -88,28 +90,42 @@ class Shortcuts:
     ) -> None:
         self._backlog, self._twins, self._cache, self._answering = backlog, twins, cache, answering
         self._ready: list[Admitted] = []
+        self._ready_bytes = 0
         self._perhaps: list[Admitted] = []
         """Those whose answer may stand in a part, which is looked for once it is worth it: some were never asked."""
+        self._perhaps_bytes = 0
 
     def put(self, record: Admitted) -> None:
         """Take a record; what becomes of it is decided with those that come with it."""
+        if record.tail is None and self._cache is None:
+            self._backlog.put(record)  # it shares no answer
+            return
         self._ready.append(record)
+        self._ready_bytes += len(record.request.messages)
+
+    @property
+    def heavy(self) -> bool:
+        """Whether so much was put that it is time to `share`."""
+        return self._ready_bytes >= AT_ONCE_BYTES
 
     async def share(self) -> None:
         """Answer what can be answered of the records that were put, and pass the others on."""
-        ready, self._ready = self._ready, []
+        ready, self._ready, self._ready_bytes = self._ready, [], 0
         if not ready:
             return
         if self._twins is not None:
             await self._twins.look_back()
             ready, perhaps = self._twins.unshared(ready)
             self._perhaps += perhaps
+            self._perhaps_bytes += sum(len(record.request.messages) for record in perhaps)
+            if self._perhaps_bytes >= AT_ONCE_BYTES:
+                await self.look_up(least=1)
         await self._pass_on(ready)
 
     async def look_up(self, *, least: int = LOOKED_UP_AT_ONCE) -> None:
         """Look into parts for those that were kept back, if they are so many. Raises OutputError."""
         if self._twins is not None and len(self._perhaps) >= max(least, 1):
-            perhaps, self._perhaps = self._perhaps, []
+            perhaps, self._perhaps, self._perhaps_bytes = self._perhaps, [], 0
             await self._pass_on(await self._twins.recalled(perhaps))
 
     async def _pass_on(self, records: list[Admitted]) -> None:

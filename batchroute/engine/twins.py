@@ -25,7 +25,8 @@ from batchroute.routing.forms import Formed
 from batchroute.routing.sightings import Sightings
 
 PARKED: Final = 4096
-"""Records at most that wait for another one without a place in the window."""
+PARKED_BYTES: Final = 16 << 20
+"""Records at most that wait for another one without a place in the window, and what they ask."""
 SHELVED: Final = 16_384
 SHELVED_BYTES: Final = 32 << 20
 """What is kept in memory of answers that stand in parts."""
@@ -71,6 +72,9 @@ class _Shelf:
     def put(self, tail: int, result: Result) -> None:
         if tail in self._results:
             return
+        if result.kept:  # of the record's own columns those that share its answer want none
+            vector = entries.vector_of(result)
+            result = structs.replace(result, kept={} if vector is None else {VECTOR: vector})
         self._results[tail] = result
         self._bytes += _size(result)
         while len(self._results) > SHELVED or self._bytes > SHELVED_BYTES:
@@ -79,7 +83,9 @@ class _Shelf:
 
 def _size(result: Result) -> int:
     vector = entries.vector_of(result)
-    return len(result.response or "") + len(result.error_message or "") + len(vector or b"")
+    said = len(result.response or "")
+    parsed = said if result.parsed is not None else 0
+    return said + parsed + len(result.error_message or "") + len(vector or b"")
 
 
 class Twins:
@@ -95,7 +101,7 @@ class Twins:
         # Whoever finds something compares the fingerprints.
         # Of a request that nobody waits for, as most are, only its fingerprint is kept.
         self._led: dict[int, _Led | int] = {}
-        self._parked = 0
+        self._parked = self._parked_bytes = 0
         self._recent: dict[int, Result] = {}
         self._leaving: dict[int, Result] = {}
         """Answers in the journal: those since an export began, and those that it moves into a part."""
@@ -125,7 +131,7 @@ class Twins:
         self._leaving, self._recent = self._recent, {}
         for result in pending:
             if result.tail is not None and result.status is Status.SUCCEEDED:
-                self._recent[result.tail] = result
+                self._recent.setdefault(result.tail, result)  # the first one was sent, and tells what it took
 
     def _known(self, fingerprint: int, tail: int) -> Result | None:
         """An answer that is in memory, and stays there for a while as it is asked for."""
@@ -249,8 +255,9 @@ class Twins:
             if led.fingerprint != fingerprint:
                 await journey(record)  # half of the digest by chance, or by ill will
                 return
-            if self._parked < PARKED:
+            if self._parked < PARKED and self._parked_bytes < PARKED_BYTES:
                 self._parked += 1
+                self._parked_bytes += len(record.request.messages)
                 led.follow(record)
                 return
             await led.over()
@@ -274,10 +281,15 @@ class Twins:
         while (asking := self._settle(tail, led)) is not None:
             led.result = None
             await journey(asking)
-        self._parked -= len(led.followers or ())
+        for follower in led.followers or ():
+            self._unpark(follower)
         del self._led[tail]
         if led.waiting is not None:
             led.waiting.set()
+
+    def _unpark(self, record: Admitted) -> None:
+        self._parked -= 1
+        self._parked_bytes -= len(record.request.messages)
 
     def _awaited(self, tail: int) -> _Led | None:
         """A request that is on its way and shall be waited for."""
@@ -299,8 +311,9 @@ class Twins:
             if led.failures < OPINIONS and not is_of_request(result.error_type or ""):
                 if not led.followers:
                     return None
-                self._parked -= 1
-                return led.followers.pop(0)
+                asking = led.followers.pop(0)
+                self._unpark(asking)
+                return asking
             self._shelf.put(tail, result)
             self._sightings.add(led.fingerprint, tail)
         for follower in led.followers or ():

@@ -63,6 +63,8 @@ _OLDER = {1: _FROM_1 + _FROM_2, 2: _FROM_2}
 _BY_DIGEST = "create index if not exists answered on records(request, tail) where tail notnull"
 _WORTH_AN_INDEX = 4096
 """So many are looked for before it is made, since most jobs ask next to nothing twice: to keep it up costs every record."""
+_SCAN = 256
+"""As how many look-ups one counts that reads all records."""
 _SHARED = "tail notnull and part notnull and state = 1 and seq not in (select seq from reopened)"
 """An answer that is asked for again may be replaced in its part at any moment: it is nobody else's."""
 _ANSWERED = f"select record_id, part from records where request = ? and tail = ? and {_SHARED} limit 1"  # noqa: S608
@@ -394,7 +396,7 @@ class Store:
     def answered(self, digests: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, int]]:
         """For digests that are known, the first record that was answered so and the number of the part with its answer."""
         found: dict[tuple[int, int], tuple[str, int]] = {}
-        self._looked_up += len(digests)
+        self._looked_up += max(len(digests), _SCAN)
         if self._looked_up < _WORTH_AN_INDEX:
             for start in range(0, len(digests), _AT_ONCE // 2):
                 found |= self._scanned(digests[start : start + _AT_ONCE // 2])

@@ -8,8 +8,10 @@ from batchroute.routing.verdicts import POLICIES
 OPINIONS: Final = 2
 """As many records that ask the same and fail in different ways or by chance speak for all others."""
 
-_OUTSIDE: Final = frozenset({"no_model"})
-"""Faults of records that lie neither with them nor with an answer."""
+_OUTSIDE: Final = frozenset({"no_model", "budget_record"})
+"""Faults of records that lie neither with what they ask nor with an answer: what one may still cost depends on what it
+has cost already.
+"""
 
 
 def is_of_request(error_type: str) -> bool:

@@ -84,7 +84,7 @@ class Telemetry(asyncio.SubprocessProtocol):
         """Wait for what is left, as long as it is being taken, and end the process."""
         self._pipe.close()
         try:
-            async with asyncio.timeout(MOST_S):
+            async with asyncio.timeout(HURRIED_S if hurried else MOST_S):
                 while not self._ended.is_set() and await self._moves(hurried=hurried):
                     pass
         except TimeoutError:
