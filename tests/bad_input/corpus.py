@@ -65,6 +65,7 @@ def write_job(folder: Path, base_url: str, **fields: Any) -> Path:
         "providers": {"p": {"base_url": base_url}},
         "models": {"small": {"provider": "p", "price": {"input": 1, "output": 2}}},
         "routes": {"default": {"models": ["small"]}},
+        "dedupe": False,  # each record that can be sent is one attempt
         **fields,
     }
     path = folder / "job.yaml"

@@ -8,7 +8,7 @@ import pytest
 from batchroute.core.records import UNLABELLED
 from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType
-from batchroute.core.results import Result
+from batchroute.core.results import Result, Status
 from batchroute.engine.pipeline import Options
 from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
@@ -248,3 +248,20 @@ def asking(record_id: str, *, fingerprint: int, tail: int) -> Admitted:
         fingerprint=fingerprint,
         tail=tail,
     )
+
+
+def test_what_a_record_may_no_longer_cost_is_no_matter_of_its_equals(tmp_path: Path) -> None:
+    """It depends on what it has cost already."""
+    given: list[Result] = []
+    store = Store(tmp_path)
+    twins = Twins(
+        directory=tmp_path, store=store, give=lambda _, known: given.append(known), forms={}, vectors=False
+    )
+    leader = asking("first", fingerprint=7, tail=8)
+    assert twins.sets_out(leader)
+    twins.learn(result("first", status=Status.FAILED, error_type="budget_record", fingerprint=7, tail=8))
+    assert twins.arrived(leader)
+
+    assert twins.unshared([asking("second", fingerprint=7, tail=8)])[0]
+    assert given == []
+    store.close()
