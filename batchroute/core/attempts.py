@@ -9,6 +9,8 @@ from batchroute.core.responses import Usage
 
 CLASSIFY: Final = "classify"
 """The purpose of a request that labels records."""
+JUDGE: Final = "judge"
+"""The purpose of a request that asks whether an answer is good enough."""
 NO_ROUTE: Final = "(classify)"
 """Stands for a route in the rows of such requests: their records have none yet. No route of a job can be called so."""
 

@@ -6,11 +6,10 @@ far and were good enough.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from msgspec import Struct
 
-from batchroute.core.attempts import CLASSIFY
+from batchroute.core.attempts import CLASSIFY, JUDGE
 from batchroute.core.records import Labels, Record
 from batchroute.core.requests import Request
 from batchroute.io.store import Store
@@ -22,8 +21,6 @@ from batchroute.routing.forecasts import Declared, Forecast, Forecaster, Load, O
 from batchroute.routing.labellers import Labeller, unpacked
 from batchroute.routing.opinions import UNDECIDED, Answer
 from batchroute.routing.sittings import Question
-
-JUDGE: Final = "judge"
 
 
 class PlannedCompanion(Struct, frozen=True, kw_only=True):

@@ -130,9 +130,11 @@ def _priced(attempt: Attempt, rates: Rates) -> Attempt:
     )
 
 
-def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: float) -> Result:
-    """The result of a record that was answered."""
-    record, vectors = trail.record, response.vectors
+def answered(
+    record: Admitted, attempt: Attempt, response: Response, totals: Totals, finished_at: float
+) -> Result:
+    """The result of a record that was answered, by this attempt or by what stands for one in the ledger."""
+    vectors = response.vectors
     return Result(
         record_id=record.record_id,
         status=Status.SUCCEEDED,
@@ -147,7 +149,7 @@ def succeeded(trail: Trail, attempt: Attempt, response: Response, finished_at: f
         flag=attempt.flag,
         error_type=None,
         error_message=None,
-        totals=trail.in_all,
+        totals=totals,
         latency_s=attempt.latency_s,
         run_id=attempt.run_id,
         finished_at=finished_at,
@@ -189,30 +191,7 @@ def vector_of(result: Result) -> bytes | None:
 
 def recalled(record: Admitted, attempt: Attempt, response: Response) -> Result:
     """The result of a record whose answer comes from the cache: nothing was sent for it."""
-    vectors = response.vectors
-    return Result(
-        record_id=record.record_id,
-        status=Status.SUCCEEDED,
-        task=record.labels.task,
-        complexity=record.labels.complexity,
-        classified_by=record.labels.classified_by,
-        route=record.route,
-        model=attempt.model,
-        provider=attempt.provider,
-        response=None if vectors else response.content,
-        finish_reason=response.finish_reason,
-        flag=None,
-        error_type=None,
-        error_message=None,
-        totals=_spent_before(record),
-        latency_s=None,
-        run_id=attempt.run_id,
-        finished_at=attempt.started_at,
-        kept={**record.kept, VECTOR: vectors[0]} if vectors else record.kept,
-        fingerprint=record.fingerprint,
-        parsed=response.parsed,
-        tail=record.tail,
-    )
+    return answered(record, attempt, response, _spent_before(record), attempt.started_at)
 
 
 def _spent_before(record: Admitted) -> Totals:

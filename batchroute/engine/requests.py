@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
 
-from batchroute.core.attempts import Attempt
+from batchroute.core.attempts import JUDGE, Attempt
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import Result, Status
 from batchroute.engine import conclusions, entries
@@ -25,7 +25,6 @@ from batchroute.routing.verdicts import Action
 
 AHEAD_OF_ALL = -1
 """The place of a second request in the queue: its record has waited long enough."""
-JUDGE = "judge"
 OVER_RESERVATION = "usage_over_reservation"
 _OUTRUN = Failure(
     error_type=ErrorType.CANCELLED_BY_RUN,
@@ -189,7 +188,7 @@ class Requests:
         self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action | None
     ) -> Result | None:
         if verdict is Action.ACCEPT and isinstance(outcome, Response):
-            return entries.succeeded(trail, attempt, outcome, self.clock.wall())
+            return entries.answered(trail.record, attempt, outcome, trail.in_all, self.clock.wall())
         return self._concluded(trail) if verdict is Action.GIVE_UP else None
 
     def _concluded(self, trail: Trail) -> Result:

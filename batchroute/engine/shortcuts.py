@@ -124,7 +124,7 @@ class Shortcuts:
 
     async def look_up(self, *, least: int = LOOKED_UP_AT_ONCE) -> None:
         """Look into parts for those that were kept back, if they are so many. Raises OutputError."""
-        if self._twins is not None and len(self._perhaps) >= max(least, 1):
+        if self._twins is not None and len(self._perhaps) >= least:
             perhaps, self._perhaps, self._perhaps_bytes = self._perhaps, [], 0
             await self._pass_on(await self._twins.recalled(perhaps))
 

@@ -1,5 +1,6 @@
 """Files of a dataset. Each is complete as soon as its name is visible."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -11,6 +12,12 @@ TEMPORARY = ".tmp"
 ROUTES_NAME = "routes.parquet"
 ROOM_BYTES = 256 << 20
 """What a run needs to end in good order: answers in flight, two parts of 32 MiB, a log of 16 MiB and its checkpoint."""
+
+
+def write_at(descriptor: int, content: bytes, offset: int) -> None:
+    """Write into an open file. Raises OSError, also where a disk that fills up takes only what still fits."""
+    if os.pwrite(descriptor, content, offset) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_bytes(directory: Path, path: str, content: bytes) -> str:

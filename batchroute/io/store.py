@@ -8,7 +8,6 @@ is projected into parts.
 One connection, one thread: SQLite before 3.51.3 can corrupt a database that several connections checkpoint.
 """
 
-import errno
 import os
 import sqlite3
 import zlib
@@ -26,6 +25,7 @@ from msgspec import Struct
 from batchroute.core.attempts import Attempt
 from batchroute.core.errors import OutputError
 from batchroute.core.results import Result, Status, Totals
+from batchroute.io.files import write_at
 from batchroute.io.manifest import Part
 
 SCHEMA_VERSION = 3
@@ -474,10 +474,7 @@ class Store:
         try:
             with _disk("fsync", self._path):
                 os.fdatasync(self._wal)
-                if os.pwrite(self._mark, packed, 0) < len(
-                    packed
-                ):  # a disk that fills up takes what still fits
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                write_at(self._mark, packed, 0)
         except OutputError as error:
             self._unsynced = error
             raise

@@ -1,6 +1,5 @@
 """Files of a source that are objects: which there are, their bytes, and that they are still the same ones."""
 
-import errno
 import os
 import tempfile
 import threading
@@ -16,7 +15,7 @@ from msgspec import Struct
 
 from batchroute.core.errors import InputError
 from batchroute.io.buckets import Bucket, StorageError, Stored, Trouble
-from batchroute.io.files import check_room, unwritten
+from batchroute.io.files import check_room, unwritten, write_at
 from batchroute.job.storage import StorageOptions, parts_of
 
 PIECE: Final = 8 << 20
@@ -86,10 +85,7 @@ class Place(Struct, frozen=True):
             if unwanted.is_set():
                 return
             content = self.read(start, min(PIECE, self.stored.size - start))
-            if os.pwrite(descriptor, content, start) < len(
-                content
-            ):  # a disk that fills up takes what still fits
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write_at(descriptor, content, start)
 
         with ThreadPoolExecutor(AT_ONCE) as readers:
             for _ in readers.map(piece, range(0, self.stored.size, PIECE)):
