@@ -12,7 +12,7 @@ from msgspec import json
 from batchroute.providers.simulator.server import listen
 from batchroute.providers.simulator.settings import Settings
 
-_STDIN = 0
+_STDIN, _STDOUT = 0, 1
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -32,8 +32,10 @@ async def _serve_until_stdin_ends(settings: Settings) -> None:
             ended.set()
 
     async with listen(settings) as url:
-        sys.stdout.write(f"{url}\n")
-        sys.stdout.flush()
+        try:
+            os.write(_STDOUT, f"{url}\n".encode())
+        except BrokenPipeError:
+            return  # nobody is left to be served
         asyncio.get_running_loop().add_reader(_STDIN, read)
         await ended.wait()
         asyncio.get_running_loop().remove_reader(_STDIN)
@@ -46,8 +48,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     line = sys.stdin.buffer.readline()
-    if not line:
-        return
+    if not line.endswith(b"\n"):
+        return  # who started it died before all was said
     settings = json.decode(line, type=Settings)
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

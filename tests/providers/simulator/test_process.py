@@ -8,15 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from batchroute.core.errors import NoModelError
 from batchroute.job.simulation import Simulation
 from batchroute.providers.simulator.process import simulated
+from batchroute.providers.simulator.settings import Settings
 from tests.providers.simulator.client import Client, connected, simulation
 
 ROOT = Path(__file__).resolve().parents[3]
+COMMAND = [sys.executable, "-m", "batchroute.providers.simulator"]
 TIMEOUTS = simulation(m={}, hanging={"errors": {"timeout": 1}})
 
 
@@ -148,10 +151,20 @@ def test_its_process_loads_no_client_and_no_heavy_library() -> None:
     assert heavy.isdisjoint(json.loads(loaded))
 
 
-def test_it_leaves_when_its_stdin_ends_before_it_is_told_anything() -> None:
-    module = "batchroute.providers.simulator"
-    ended = subprocess.run(
-        [sys.executable, "-m", module], cwd=ROOT, input=b"", capture_output=True, check=False
-    )
+@pytest.mark.parametrize("told", [b"", b'{"models": {'])
+def test_it_leaves_without_a_word_when_its_parent_dies_before_it_has_told_everything(told: bytes) -> None:
+    ended = subprocess.run(COMMAND, cwd=ROOT, input=told, capture_output=True, check=False)
 
-    assert (ended.returncode, ended.stdout) == (0, b"")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+
+
+def test_it_leaves_without_a_word_when_nobody_is_left_to_hear_where_it_listens() -> None:
+    process = subprocess.Popen(
+        COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, said = process.communicate(msgspec.json.encode(Settings.of(TIMEOUTS)) + b"\n")
+
+    assert (process.returncode, said) == (0, b"")
