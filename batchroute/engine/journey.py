@@ -14,6 +14,7 @@ from msgspec import structs
 from batchroute.core.errors import NoModelError
 from batchroute.core.records import Fault
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
+from batchroute.core.results import Result
 from batchroute.engine.clock import Clock
 from batchroute.engine.consequences import suffer
 from batchroute.engine.halts import Halt
@@ -66,8 +67,10 @@ class Journey:
     """Of the routes whose answers have to have one."""
     judgements: Judgements
 
-    async def walk(self, record: Admitted) -> None:
-        """Bring one record to its result. Returns without one only when the run is stopping."""
+    async def walk(self, record: Admitted) -> Result | None:
+        """Bring one record to its result; None: it stays pending, as the run is stopping, or lacks the money or the
+        models.
+        """
         trail = Trail.of(record)
         if self.lineups and record.lineup in self.lineups:
             self._line_up(trail)
@@ -86,7 +89,7 @@ class Journey:
                 if trail.judged is not None:
                     verdict = await self._judged(trail, pool, trail.judged)
                 if verdict is Action.ACCEPT or verdict is Action.GIVE_UP or trail.unaffordable:
-                    return
+                    break
                 if verdict is Action.RETRY:
                     await self.halt.sleep(self._delay(trail))
             elif isinstance(choice, Wait) and self.requests.patient(trail, choice.until):
@@ -95,7 +98,8 @@ class Journey:
                 if not self._left_over(trail):
                     await self.requests.look_back(trail)
                     self.requests.give_up(trail)
-                return
+                break
+        return trail.result
 
     def _line_up(self, trail: Trail) -> None:
         """Decide in which order the record tries its models: as things stand now that it sets out."""

@@ -114,8 +114,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         if self.twins is not None:
-            twins = self.twins
-            self.exporter.starting = lambda: twins.exporting(self.commits.pending())
+            self.exporter.starting = self.twins.exporting
         self._started_at, self._began = self.clock.wall(), self.clock.now()
         self.halt.on_stop(self._wake_all)
         requests = Requests(
@@ -127,7 +126,6 @@ class Pipeline:
             purse=self.purse,
             last_resorts=self.demands.last_resorts,
             cache=self.cache,
-            learn=None if self.twins is None else self.twins.learn,
         )
         wished = self.feed.wishes.rules if self.feed.wishes is not None else ()
         answering = {model for rule in (*self.feed.router.rules, *wished) for model in rule.models}
@@ -167,6 +165,8 @@ class Pipeline:
     async def _run(self, watch: Watch | None) -> Ended:
         await self._recover()
         self.commits.on_commit(self._committed)
+        if self.twins is not None:
+            self.commits.on_commit(self.twins.committed)
         if self.purse.bounded:
             self.purse.begin(self.exporter.spent())
         self._note("running", None, self._counts_stored())
@@ -275,8 +275,8 @@ class Pipeline:
                 if twins is None:
                     await self._journey.walk(record)
                 elif twins.sets_out(record):
-                    await self._journey.walk(record)
-                    if not twins.arrived(record):
+                    result = await self._journey.walk(record)
+                    if not twins.arrived(record, result):
                         await twins.followed(record, self._journey.walk)
                 else:
                     await twins.walk(record, self._journey.walk)

@@ -1,7 +1,7 @@
 """One request: entered in the books before it is sent, sent, and entered again when it has ended."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
@@ -56,8 +56,6 @@ class Requests:
     """Of the routes that have one."""
     cache: Cache | None = None
     """Where answers are kept for other runs."""
-    learn: Callable[[Result], None] | None = None
-    """Told of every result that is entered, where equal records share answers."""
 
     async def send(self, trail: Trail, pool: Pool, slot: Slot) -> Exchange:
         """Send what the record asks; with a hedge, twice when the answer is slow."""
@@ -137,9 +135,8 @@ class Requests:
             self._finish(trail, attempt, result)
 
     def _finish(self, trail: Trail, attempt: Attempt | None, result: Result) -> None:
+        trail.result = result
         self.commits.finished(trail.record.seq, attempt, result)
-        if self.learn is not None:
-            self.learn(result)
 
     def _opened(self, trail: Trail, pool: Pool, slot: Slot, number: int) -> Sent:
         """A request as it is entered before it is sent: at its upper bound if nothing is ever heard of it."""

@@ -311,6 +311,7 @@ def _pipeline(
         twins = Twins(
             directory=exporter.directory,
             store=store,
+            entered=commits.pending,
             give=answering.repeat,
             forms=formed,
             vectors=job.vectors is not None,

@@ -52,7 +52,7 @@ class Answering:
             )
         self._commits.finished(record.seq, attempt, result)
 
-    def recall(self, record: Admitted, model: str, response: Response) -> Result:
+    def recall(self, record: Admitted, model: str, response: Response) -> None:
         """With an answer from the cache."""
         spec = self._pools[model].spec
         attempt = structs.replace(
@@ -65,9 +65,7 @@ class Answering:
             finish_reason=response.finish_reason,
             spared=_cost(spec, response.usage),
         )
-        result = entries.recalled(record, attempt, response)
-        self._commits.finished(record.seq, attempt, result)
-        return result
+        self._commits.finished(record.seq, attempt, entries.recalled(record, attempt, response))
 
     def _blank(self, record: Admitted, spec: PoolSpec, basis: CostBasis) -> Attempt:
         key = (record.route, spec.model, basis)
@@ -91,6 +89,8 @@ class Shortcuts:
         self._backlog, self._twins, self._cache, self._answering = backlog, twins, cache, answering
         self._ready: list[Admitted] = []
         self._ready_bytes = 0
+        self.heavy = False
+        """Whether so much was put that it is time to `share`."""
         self._perhaps: list[Admitted] = []
         """Those whose answer may stand in a part, which is looked for once it is worth it: some were never asked."""
         self._perhaps_bytes = 0
@@ -102,15 +102,11 @@ class Shortcuts:
             return
         self._ready.append(record)
         self._ready_bytes += len(record.request.messages)
-
-    @property
-    def heavy(self) -> bool:
-        """Whether so much was put that it is time to `share`."""
-        return self._ready_bytes >= AT_ONCE_BYTES
+        self.heavy = self._ready_bytes >= AT_ONCE_BYTES
 
     async def share(self) -> None:
         """Answer what can be answered of the records that were put, and pass the others on."""
-        ready, self._ready, self._ready_bytes = self._ready, [], 0
+        ready, self._ready, self._ready_bytes, self.heavy = self._ready, [], 0, False
         if not ready:
             return
         if self._twins is not None:
@@ -130,11 +126,6 @@ class Shortcuts:
 
     async def _pass_on(self, records: list[Admitted]) -> None:
         if self._cache is not None and records:
-            records = await self._cache.unanswered(records, self._recall)
+            records = await self._cache.unanswered(records, self._answering.recall)
         for record in records:
             self._backlog.put(record)
-
-    def _recall(self, record: Admitted, model: str, response: Response) -> None:
-        result = self._answering.recall(record, model, response)
-        if self._twins is not None:
-            self._twins.learn(result)

@@ -8,7 +8,7 @@ from batchroute.core.attempts import Attempt
 from batchroute.core.records import Fault, Labels
 from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
-from batchroute.core.results import NOTHING_SPENT, Totals
+from batchroute.core.results import NOTHING_SPENT, Result, Totals
 from batchroute.engine.pools import Pool, Slot
 from batchroute.routing.forms import Formed
 from batchroute.routing.suspicions import Suspicion
@@ -26,6 +26,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     picodollars: that is no part of `carried`, as it is no part of what the next answer may cost.
     `head` is the model in whose share of the window it counts. `variant` is what its own wishes have made of its route;
     empty: it is as declared. `tail` makes a digest of its fingerprint; None: it shares no answer with another record.
+    `repeats`: whether an equal one was read before it, or seems so.
     """
 
     seq: int
@@ -41,6 +42,7 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     paid: int = 0
     variant: str = ""
     tail: int | None = None
+    repeats: bool = False
 
     @property
     def lineup(self) -> str:
@@ -136,6 +138,8 @@ class Trail(Struct):
     """The models that were sent an answer of theirs back."""
     old: Old | None = None
     """What was found for it in the cache, once no model was left to ask."""
+    result: Result | None = None
+    """What it came to."""
 
     def keep(self, kept: Kept) -> None:
         """Remember a refused answer if none before it was better."""

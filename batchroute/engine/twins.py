@@ -1,8 +1,9 @@
 """Records that ask the same: one of them is sent, and all of them get its answer.
 
-Answers are looked for where they are at that moment: among those that are in no part yet, which are in memory anyway;
-among those that were asked for often or lately; and in the parts, through the store. So what was answered before a
-kill -9 is found again, and memory stays as it is however many records ask the same.
+Whether a request was read before is asked of a filter, once, as the record is read: to most records that is nearly all
+that happens here. The answers are looked for where they are at that moment: among those that are in no part yet, which
+are in memory anyway; among those that were asked for often or lately; and in the parts, through the store. So what was
+answered before a kill -9 is found again, and memory stays as it is however many records ask the same.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from batchroute.core.results import Result, Status
 from batchroute.engine import entries
 from batchroute.engine.trails import Admitted
 from batchroute.io.parts import part_path, read_answers
-from batchroute.io.store import Store
+from batchroute.io.store import Group, Store
 from batchroute.job.endpoints import VECTOR
 from batchroute.routing.equals import OPINIONS, is_of_request
 from batchroute.routing.fingerprints import Digest
@@ -31,7 +32,10 @@ SHELVED: Final = 16_384
 SHELVED_BYTES: Final = 32 << 20
 """What is kept in memory of answers that stand in parts."""
 
-Journey = Callable[[Admitted], Awaitable[None]]
+Journey = Callable[[Admitted], Awaitable[Result | None]]
+"""Brings a record to its result; None where it stays pending."""
+Entered = Callable[[], Sequence[Result]]
+"""The results that were entered and are not committed yet: who shares one is committed with it, or after it."""
 Give = Callable[[Admitted, Result], None]
 """Brings a record to the result that an equal one has."""
 
@@ -92,10 +96,17 @@ class Twins:
     """What was asked in this dataset, and what is being asked."""
 
     def __init__(
-        self, *, directory: Path, store: Store, give: Give, forms: Mapping[str, Formed], vectors: bool
+        self,
+        *,
+        directory: Path,
+        store: Store,
+        entered: Entered,
+        give: Give,
+        forms: Mapping[str, Formed],
+        vectors: bool,
     ) -> None:
         """`forms` are those that answers must have, by route; `vectors`: whether vectors are asked for."""
-        self._directory, self._store, self._give = directory, store, give
+        self._directory, self._store, self._entered, self._give = directory, store, entered, give
         self._forms, self._vectors = forms, vectors
         # By tails: a pair of numbers would be one more thing for the garbage collector to look at, for each record.
         # Whoever finds something compares the fingerprints.
@@ -107,39 +118,35 @@ class Twins:
         """Answers in the journal: those since an export began, and those that it moves into a part."""
         self._shelf = _Shelf()
         self._sightings = Sightings()
-        """All of which an answer is known, wherever it is."""
-        self._looked_back = False
+        """All that was read by now, and what earlier runs were answered."""
+        self._looked_back = self._parts = False
 
     # What is known
 
-    def learn(self, result: Result) -> None:
-        """Note a result that was entered: who shares it is committed with it, or after it."""
-        tail, fingerprint = result.tail, result.fingerprint
-        if tail is None or fingerprint is None:
-            return
-        succeeded, led = result.status is Status.SUCCEEDED, self._led.get(tail)
-        if led == fingerprint and not succeeded:
-            led = self._led[tail] = _Led(fingerprint)
-        if isinstance(led, _Led) and led.fingerprint == fingerprint:
-            led.result = result
-        if succeeded:
-            self._recent[tail] = result
-            self._sightings.add(fingerprint, tail)
+    def committed(self, group: Group) -> None:
+        """Note the answers that were committed together."""
+        recent = self._recent
+        for _, result in group.results:
+            tail = result.tail
+            if tail is not None and result.status is Status.SUCCEEDED and tail not in recent:
+                recent[tail] = result  # the first one was sent, and tells what it took
 
-    def exporting(self, pending: Sequence[Result]) -> None:
-        """An export begins: what was entered by now goes into a part, but for those results: into the next one."""
-        self._leaving, self._recent = self._recent, {}
-        for result in pending:
-            if result.tail is not None and result.status is Status.SUCCEEDED:
-                self._recent.setdefault(result.tail, result)  # the first one was sent, and tells what it took
+    def exporting(self) -> None:
+        """An export begins: what was committed by now goes into a part."""
+        self._leaving, self._recent, self._parts = self._recent, {}, True
 
-    def _known(self, fingerprint: int, tail: int) -> Result | None:
+    def _pending(self) -> dict[int, Result]:
+        """Answers that were entered and are not committed yet; true until others have their turn."""
+        pending = reversed(self._entered())
+        return {
+            each.tail: each for each in pending if each.tail is not None and each.status is Status.SUCCEEDED
+        }
+
+    def _known(self, fingerprint: int, tail: int, pending: Mapping[int, Result]) -> Result | None:
         """An answer that is in memory, and stays there for a while as it is asked for."""
         found = self._shelf.get(tail)
         if found is None:
-            if not self._sightings.has(fingerprint, tail):
-                return None
-            found = self._recent.get(tail) or self._leaving.get(tail)
+            found = self._recent.get(tail) or pending.get(tail) or self._leaving.get(tail)
             if found is None:
                 return None
             self._shelf.put(tail, found)
@@ -152,7 +159,8 @@ class Twins:
         self._looked_back = True
         for some in self._store.digests():
             for fingerprint, tail in some:
-                self._sightings.add(fingerprint, tail)
+                self._sightings.note(fingerprint, tail)
+            self._parts = True
             await asyncio.sleep(0)
 
     # Before a record is sent
@@ -162,16 +170,19 @@ class Twins:
         answer may stand in a part.
         """
         left, perhaps = list[Admitted](), list[Admitted]()
+        pending, note = None, self._sightings.note
         for record in records:
             fingerprint, tail = record.fingerprint, record.tail
-            if tail is None or fingerprint is None or not self._sightings.has(fingerprint, tail):
+            if tail is None or fingerprint is None or not note(fingerprint, tail):
                 left.append(record)
-            elif (answer := self._known(fingerprint, tail)) is not None:
+                continue
+            if pending is None:
+                pending = self._pending()
+            if (answer := self._known(fingerprint, tail, pending)) is not None:
                 self._give(record, answer)
-            elif tail not in self._led:
-                perhaps.append(record)
             else:
-                left.append(record)
+                waits = tail in self._led or not self._parts
+                (left if waits else perhaps).append(structs.replace(record, repeats=True))
         return left, perhaps
 
     async def recalled(self, records: Sequence[Admitted]) -> list[Admitted]:
@@ -180,10 +191,10 @@ class Twins:
         Raises OutputError.
         """
         found = await self._found({digest for record in records if (digest := _digest(record)) is not None})
-        left = []
+        left, pending = [], self._pending()
         for record in records:
             digest = _digest(record)
-            known = None if digest is None else found.get(digest) or self._known(*digest)
+            known = None if digest is None else found.get(digest) or self._known(*digest, pending)
             if known is None:
                 left.append(record)
             else:
@@ -194,7 +205,10 @@ class Twins:
         """Those of these answers that stand in parts, and are not in memory."""
         found: dict[Digest, Result] = {}
         by_part: dict[int, dict[str, Digest]] = {}
-        wanted = [digest for digest in digests if self._known(*digest) is None]
+        pending = self._pending()
+        wanted = (
+            [digest for digest in digests if self._known(*digest, pending) is None] if self._parts else []
+        )
         for digest, (record_id, part) in self._store.answered(wanted).items():
             by_part.setdefault(part, {})[record_id] = digest
         for part, ids in by_part.items():
@@ -228,21 +242,26 @@ class Twins:
         tail, fingerprint = record.tail, record.fingerprint
         if tail is None or fingerprint is None:
             return True
-        if tail in self._led or self._sightings.has(fingerprint, tail):
+        if record.repeats or tail in self._led:
             return False
         self._led[tail] = fingerprint
         return True
 
-    def arrived(self, record: Admitted) -> bool:
-        """Whether that was all; else others are to follow the record. Told in the turn in which it was `learn`ed."""
+    def arrived(self, record: Admitted, result: Result | None) -> bool:
+        """Whether that was all; else others are to follow the record. Told in the turn in which that was entered."""
         tail = record.tail
         if tail is None:
             return True
         led = self._led[tail]
-        if isinstance(led, _Led):
-            if led.followers is not None or led.waiting is not None:
-                return False
-            self._settle(tail, led)
+        if isinstance(led, int):
+            if result is None or result.status is Status.SUCCEEDED:
+                del self._led[tail]
+                return True
+            led = self._led[tail] = _Led(led)
+        led.result = result
+        if led.followers is not None or led.waiting is not None:
+            return False
+        self._settle(tail, led)
         del self._led[tail]
         return True
 
@@ -261,15 +280,14 @@ class Twins:
                 led.follow(record)
                 return
             await led.over()
-        left, perhaps = self.unshared([record])
-        if not left and not (perhaps and await self.recalled(perhaps)):
+        if not await self.recalled([record]):
             await asyncio.sleep(0)  # others come to their turn, however many records ask the same
             return
         if tail in self._led:  # while a part was read
             await self.walk(record, journey)
             return
-        self._led[tail] = _Led(fingerprint)
-        await journey(record)
+        led = self._led[tail] = _Led(fingerprint)
+        led.result = await journey(record)
         await self.followed(record, journey)
 
     async def followed(self, record: Admitted, journey: Journey) -> None:
@@ -279,8 +297,7 @@ class Twins:
         led = self._awaited(tail)
         assert led is not None
         while (asking := self._settle(tail, led)) is not None:
-            led.result = None
-            await journey(asking)
+            led.result = await journey(asking)
         for follower in led.followers or ():
             self._unpark(follower)
         del self._led[tail]
@@ -315,7 +332,6 @@ class Twins:
                 self._unpark(asking)
                 return asking
             self._shelf.put(tail, result)
-            self._sightings.add(led.fingerprint, tail)
         for follower in led.followers or ():
             self._give(follower, result)
         return None

@@ -12,7 +12,7 @@ from batchroute.core.results import Result, Status
 from batchroute.engine.pipeline import Options
 from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
-from batchroute.io.store import Store
+from batchroute.io.store import Group, Store
 from batchroute.job.endpoints import VECTOR
 from tests.builders import records, result, write_records
 from tests.engine.runs import run_virtually
@@ -219,20 +219,44 @@ def test_what_was_entered_when_an_export_began_is_known_until_its_part_is_there(
 ) -> None:
     """A result whose commit comes after the export of its time is moved by the next one."""
     given: list[Result] = []
-    store = Store(tmp_path)
-    twins = Twins(
-        directory=tmp_path, store=store, give=lambda _, known: given.append(known), forms={}, vectors=False
-    )
+    entered: list[Result] = []
+    twins = twins_of(tmp_path, given, entered)
     answered = result("first", fingerprint=7, tail=8)
-    twins.learn(answered)
-    twins.exporting([answered] if pending else [])
-    twins.exporting([])
+    assert twins.unshared([asking("first", fingerprint=7, tail=8)])[0]
+    if pending:
+        twins.exporting()
+    twins.committed(Group([], [], [(1, answered)]))
+    twins.exporting()
+    if not pending:
+        twins.exporting()
 
     left, perhaps = twins.unshared([asking("second", fingerprint=7, tail=8)])
 
     assert (left, given) == ([], [answered] if pending else [])
     assert len(perhaps) == (not pending)
-    store.close()
+
+
+def test_an_answer_is_known_before_it_is_committed(tmp_path: Path) -> None:
+    given: list[Result] = []
+    answered = result("first", fingerprint=7, tail=8)
+    twins = twins_of(tmp_path, given, [answered])
+    first, second = (asking(name, fingerprint=7, tail=8) for name in ("first", "second"))
+
+    assert twins.unshared([first]) == ([first], [])
+    assert twins.unshared([second]) == ([], [])
+    assert given == [answered]
+
+
+def twins_of(directory: Path, given: list[Result], entered: list[Result]) -> Twins:
+    """Twins that note in `given` whose answer is shared."""
+    return Twins(
+        directory=directory,
+        store=Store(directory),
+        entered=lambda: entered,
+        give=lambda _, known: given.append(known),
+        forms={},
+        vectors=False,
+    )
 
 
 def asking(record_id: str, *, fingerprint: int, tail: int) -> Admitted:
@@ -253,15 +277,12 @@ def asking(record_id: str, *, fingerprint: int, tail: int) -> Admitted:
 def test_what_a_record_may_no_longer_cost_is_no_matter_of_its_equals(tmp_path: Path) -> None:
     """It depends on what it has cost already."""
     given: list[Result] = []
-    store = Store(tmp_path)
-    twins = Twins(
-        directory=tmp_path, store=store, give=lambda _, known: given.append(known), forms={}, vectors=False
-    )
+    failed = result("first", status=Status.FAILED, error_type="budget_record", fingerprint=7, tail=8)
+    twins = twins_of(tmp_path, given, [failed])
     leader = asking("first", fingerprint=7, tail=8)
+    assert twins.unshared([leader])[0]
     assert twins.sets_out(leader)
-    twins.learn(result("first", status=Status.FAILED, error_type="budget_record", fingerprint=7, tail=8))
-    assert twins.arrived(leader)
+    assert twins.arrived(leader, failed)
 
     assert twins.unshared([asking("second", fingerprint=7, tail=8)])[0]
     assert given == []
-    store.close()
