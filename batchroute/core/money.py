@@ -40,6 +40,11 @@ class Rates(Struct, frozen=True, kw_only=True):
     cache_write: int
     above: tuple[tuple[int, "Rates"], ...] = ()
     tiers: dict[str, "Rates"] = {}
+    dearest: int = 0
+    """Of these, what a token of input costs at most."""
+
+    def __post_init__(self) -> None:
+        structs.force_setattr(self, "dearest", max(self.input, self.cached, self.cache_write))
 
     @classmethod
     def of(cls, price: Price) -> "Rates":
@@ -80,8 +85,7 @@ class Rates(Struct, frozen=True, kw_only=True):
     def most(self, input_tokens: int, output_tokens: int) -> int:
         """Picodollars of one attempt at most, whatever part of its input is cached."""
         rates = self.at(input_tokens) if self.above else self
-        dearest = max(rates.input, rates.cached, rates.cache_write)
-        return input_tokens * dearest + output_tokens * rates.output
+        return input_tokens * rates.dearest + output_tokens * rates.output
 
     def expected(self, input_tokens: int, output_tokens: int) -> int:
         """Picodollars of one attempt of about this size, nothing of it being cached."""

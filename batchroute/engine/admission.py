@@ -5,7 +5,7 @@ paused fills its share and then its spool; the reader goes on for the others.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
@@ -80,8 +80,10 @@ class Backlog:
     def __len__(self) -> int:
         return sum(map(len, self._spools.values()))
 
-    def put(self, record: Admitted) -> None:
-        self._spools[record.head].append(record)
+    def put_all(self, records: Sequence[Admitted]) -> None:
+        spools = self._spools
+        for record in records:
+            spools[record.head].append(record)
 
     def ready(self) -> list[Admitted]:
         """Take out as many as there is room for, and note them in the window."""

@@ -40,8 +40,6 @@ SHARE_OF_TPM: Final = 4
 class BundleSlot(Slot):
     """The slot of a whole bundle: in the pool's queue it stands for all of its records."""
 
-    __slots__ = ("bundle",)
-
     def __init__(self, pool: Pool, bundle: "Bundle") -> None:
         super().__init__(pool, 0)
         self.bundle = bundle
@@ -132,8 +130,6 @@ class Bundle:
 
 class Seat(Slot):
     """A record's part of a bundle's slot."""
-
-    __slots__ = ("_bundling", "bundle")
 
     bundle: Bundle
 

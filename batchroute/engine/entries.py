@@ -1,5 +1,6 @@
 """What is entered in the books: attempts as they start and end, and results."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import structs
@@ -15,6 +16,9 @@ from batchroute.engine.trails import Admitted, Trail
 from batchroute.job.endpoints import VECTOR
 from batchroute.routing.verdicts import Action
 
+# To look up the members of an enumeration costs more than the rest of a line here.
+_USAGE, _UPPER_BOUND = CostBasis.USAGE, CostBasis.UPPER_BOUND
+_VERDICTS: Mapping[Action | None, str | None] = {None: None, **{action: action.value for action in Action}}
 BYTES_BESIDE_A_MESSAGE = 64
 MOST_TOKENS_PER_IMAGE = 50_000
 """Of an image at full detail on gpt-4o-mini, which counts the most: 2,833 and 5,667 for each of up to 8 tiles
@@ -89,33 +93,31 @@ def ended(
     attempt: Attempt, outcome: Outcome, verdict: Action | None, latency_s: float, rates: Rates | None
 ) -> Attempt:
     """The attempt as it stands in the ledger for good."""
-    cost, basis = attempt.cost, CostBasis.UPPER_BOUND
-    if rates is not None and rates.tiers and isinstance(outcome, Response) and outcome.usage is not None:
-        served = rates.served_as(outcome.service_tier)
-        if served is not rates:
-            rates, attempt = served, _priced(attempt, served)
-    if outcome.usage is not None:
-        cost, basis = (rates.cost(outcome.usage) if rates else None), CostBasis.USAGE
+    cost, basis, usage = attempt.cost, _UPPER_BOUND, outcome.usage
+    answer = outcome if isinstance(outcome, Response) else None
+    if usage is not None:
+        if rates is not None and (rates.tiers or rates.above):
+            served = rates if answer is None else rates.served_as(answer.service_tier)
+            if served is not rates or served.above:
+                rates, attempt = served, _priced(attempt, served.at(usage.input_tokens))
+        cost, basis = None if rates is None else rates.cost(usage), _USAGE
     elif isinstance(outcome, Failure) and not outcome.sent:
         cost, basis = 0, CostBasis.NONE
-    if rates is not None and rates.above and outcome.usage is not None:
-        attempt = _priced(attempt, rates.at(outcome.usage.input_tokens))
-    answer = outcome if isinstance(outcome, Response) else None
     return structs.replace(
         attempt,
         response_model=outcome.response_model,
         response_id=outcome.response_id,
         latency_s=latency_s,
-        outcome="ok" if answer is not None else "error",
-        verdict=None if verdict is None else verdict.value,
-        error_type=None if isinstance(outcome, Response) else outcome.error_type,
-        flag=answer.flag if answer is not None else None,
+        outcome="error" if answer is None else "ok",
+        verdict=_VERDICTS[verdict],
+        error_type=outcome.error_type if isinstance(outcome, Failure) else None,
+        flag=None if answer is None else answer.flag,
         http_status=outcome.http_status,
         finish_reason=outcome.finish_reason,
-        usage=outcome.usage,
+        usage=usage,
         cost=cost,
         cost_basis=basis,
-        service_tier=answer.service_tier if answer is not None else None,
+        service_tier=None if answer is None else answer.service_tier,
     )
 
 
@@ -134,13 +136,13 @@ def answered(
     record: Admitted, attempt: Attempt, response: Response, totals: Totals, finished_at: float
 ) -> Result:
     """The result of a record that was answered, by this attempt or by what stands for one in the ledger."""
-    vectors = response.vectors
+    vectors, labels = response.vectors, record.labels
     return Result(
         record_id=record.record_id,
         status=Status.SUCCEEDED,
-        task=record.labels.task,
-        complexity=record.labels.complexity,
-        classified_by=record.labels.classified_by,
+        task=labels.task,
+        complexity=labels.complexity,
+        classified_by=labels.classified_by,
         route=record.route,
         model=attempt.model,
         provider=attempt.provider,

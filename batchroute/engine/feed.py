@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from batchroute.core.excerpts import excerpt_of
 from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record
@@ -16,7 +18,7 @@ from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.entries import dead_letter
 from batchroute.engine.inquiries import Asker, Inquiries
-from batchroute.engine.shortcuts import Shortcuts
+from batchroute.engine.shortcuts import AT_ONCE_BYTES, Shortcuts
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted
 from batchroute.io.store import Known, State, Store
@@ -29,10 +31,11 @@ from batchroute.routing.soundness import Soundness
 from batchroute.routing.wishes import Wishes
 
 _SKIPPED = {State.SUCCEEDED: Status.SUCCEEDED, State.DEGRADED: Status.DEGRADED, State.FAILED: Status.FAILED}
+_PENDING = State.PENDING
 RENDERED_AT_ONCE = 256
 
 
-class _Rendered(NamedTuple):
+class _Rendered(Struct):
     """A record with its labels, its route and what was made of it."""
 
     record: Record
@@ -42,6 +45,8 @@ class _Rendered(NamedTuple):
     request: Request | Fault
     models: tuple[str, ...]
     """Those of the route that can take it."""
+    answered: bool
+    """Whether it has an answer that is to be replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +95,7 @@ class Feed:
     async def close(self) -> None:
         """Bring what was kept back of the batches into the backlog: there are no more. Raises OutputError."""
         if self.shortcuts is not None:
-            await self.shortcuts.look_up(least=1)
+            self.backlog.put_all(await self.shortcuts.look_up(least=1))
 
     async def _labels(
         self, batch: Batch, some: list[tuple[Record, Known]], inquiries: Inquiries | None
@@ -124,7 +129,7 @@ class Feed:
         for record, place in zip(records, known, strict=True):
             if place.first is not None:
                 self._bury_duplicate(batch, record, place.first)
-            elif self._is_due(place.state) or (compared and place.comparable):
+            elif place.state is _PENDING or self._is_due(place.state) or (compared and place.comparable):
                 looked_at.append((record, place))
             else:
                 self._skip(place)
@@ -148,6 +153,7 @@ class Feed:
         again: list[_Rendered] = []
         for start in range(0, len(some), RENDERED_AT_ONCE):
             stop = start + RENDERED_AT_ONCE
+            admitted, held_bytes = list[Admitted](), 0
             for (record, known), label in zip(some[start:stop], labels[start:stop], strict=True):
                 request = None
                 if self.prompts.look is not None:
@@ -155,23 +161,28 @@ class Feed:
                 rendered = self._rendered(record, known, label, request)
                 if rendered is None:
                     continue
-                if known.answered:
+                if rendered.answered:
                     again.append(rendered)
-                else:
-                    self._put(batch, rendered)
-                    if self.shortcuts is not None and self.shortcuts.heavy:
-                        await self.shortcuts.share()
-            if self.shortcuts is not None:
-                await self.shortcuts.share()
+                elif (ready := self._admitted(batch, rendered)) is not None:
+                    admitted.append(ready)
+                    held_bytes += len(ready.request.messages)
+                    if held_bytes >= AT_ONCE_BYTES:
+                        await self._send_on(admitted)
+                        admitted, held_bytes = [], 0
+            await self._send_on(admitted)
             await asyncio.sleep(0)  # requests in flight go on in between
         self.comparison.keep()
         if again:
             await self.comparison.reopen((each.record.record_id, each.known) for each in again)
             for each in again if inquiries is None else await self._asked_again(again, inquiries):
-                self._put(batch, each)
+                if (ready := self._admitted(batch, each)) is not None:
+                    await self._send_on([ready])
         if self.shortcuts is not None:
-            await self.shortcuts.share()
-            await self.shortcuts.look_up()
+            self.backlog.put_all(await self.shortcuts.look_up())
+
+    async def _send_on(self, records: list[Admitted]) -> None:
+        """Bring into the backlog those of these records that have to be sent, as far as that is known by now."""
+        self.backlog.put_all(records if self.shortcuts is None else await self.shortcuts.share(records))
 
     async def _asked_again(self, again: list[_Rendered], inquiries: Inquiries) -> list[_Rendered]:
         """Records that are answered anew, with the labels that they have by now: what was known of them may be old."""
@@ -185,7 +196,8 @@ class Feed:
     ) -> _Rendered | None:
         """The record with its request, if this run is to send it; rendered here unless it was before."""
         route = self.router.route(labels)
-        selected, answered = self.selection.takes(labels, route.name), known.answered
+        selected = self.selection.takes(labels, route.name)
+        answered = known.state is not _PENDING and known.answered
         if not (selected or answered):
             self._leave_out(known)
             return None
@@ -198,7 +210,7 @@ class Feed:
         if route.fitting is not None and not isinstance(request, Fault):
             fitted = route.fitted(request, record.fields)
             request, models = (fitted, ()) if isinstance(fitted, Fault) else (request, fitted)
-        rendered = _Rendered(record, known, labels, route, request, models)
+        rendered = _Rendered(record, known, labels, route, request, models, answered)
         if answered and not self._is_refreshed(rendered, selected=selected):
             return None
         return rendered
@@ -224,33 +236,35 @@ class Feed:
         else:
             self.tally.left_out += 1
 
-    def _put(self, batch: Batch, rendered: _Rendered) -> None:
-        record, known, labels, route, request, models = rendered
+    def _admitted(self, batch: Batch, rendered: _Rendered) -> Admitted | None:
+        """The record as it waits to be sent; None: it cannot be, and is a dead letter by now."""
+        record, known, route = rendered.record, rendered.known, rendered.route
+        request, models = rendered.request, rendered.models
         if isinstance(request, Fault):
             fault = self._placed(batch, record, request)
-            self._bury(known, record.record_id, fault, record=record, labels=labels, route=route.name)
-            return
+            self._bury(
+                known, record.record_id, fault, record=record, labels=rendered.labels, route=route.name
+            )
+            return None
         paid, carried = 0, self.store.carried(known.seq)
-        if known.answered:
+        if rendered.answered:
             paid = self.store.paid(known.seq)
             carried = carried.costing(-paid)
         fingerprint, tail = self.fingerprints.digest(request, route.tried(models), route.form, route.name)
-        (self.backlog if self.shortcuts is None else self.shortcuts).put(
-            Admitted(
-                seq=known.seq,
-                record_id=record.record_id,
-                labels=labels,
-                route=route.name,
-                models=models,
-                head=rendered.route.head(models),
-                request=request,
-                kept=self._kept(record),
-                carried=carried,
-                fingerprint=fingerprint,
-                paid=paid,
-                variant=route.variant,
-                tail=tail,
-            )
+        return Admitted(
+            seq=known.seq,
+            record_id=record.record_id,
+            labels=rendered.labels,
+            route=route.name,
+            models=models,
+            head=route.head(models),
+            request=request,
+            kept=self._kept(record) if self.keep else {},
+            carried=carried,
+            fingerprint=fingerprint,
+            paid=paid,
+            variant=route.variant,
+            tail=tail,
         )
 
     def _refuse(self, batch: Batch) -> None:
@@ -307,4 +321,4 @@ class Feed:
         self.commits.finished(known.seq, None, result)
 
     def _kept(self, record: Record) -> dict[str, Any]:
-        return {name: self.carry(record.fields.get(name)) for name in self.keep} if self.keep else {}
+        return {name: self.carry(record.fields.get(name)) for name in self.keep}

@@ -47,6 +47,7 @@ from batchroute.routing.verdicts import (
 LARGER = 2
 """How many times the room for an answer that did not fit."""
 
+_ENDS = (Action.ACCEPT, Action.GIVE_UP)
 _ELSEWHERE = {Send: Elsewhere.NOW, Wait: Elsewhere.LATER, Exhausted: Elsewhere.NEVER}
 
 
@@ -88,7 +89,7 @@ class Journey:
                 verdict = await attempt(trail, pool)
                 if trail.judged is not None:
                     verdict = await self._judged(trail, pool, trail.judged)
-                if verdict is Action.ACCEPT or verdict is Action.GIVE_UP or trail.unaffordable:
+                if verdict in _ENDS or trail.unaffordable:
                     break
                 if verdict is Action.RETRY:
                     await self.halt.sleep(self._delay(trail))
@@ -110,6 +111,9 @@ class Journey:
             trail.models = found
 
     def _choose(self, trail: Trail) -> Choice:
+        models = trail.models
+        if trail.failure is None and models and not trail.spent and self._opens_at(models[0]) == 0.0:
+            return Send(models[0])  # as most do, without a look at the time
         now = self.clock.now()
         if trail.stay is not None:
             opens_at = self._opens_at(trail.stay)

@@ -88,32 +88,19 @@ class PoolStatistics(Struct, frozen=True, kw_only=True):
 class Slot:
     """Permission for one request. `granted` is False when the pool turned the record away instead."""
 
-    __slots__ = (
-        "_future",
-        "_pool",
-        "borne",
-        "granted",
-        "number",
-        "place",
-        "probe",
-        "queued_s",
-        "reservation",
-        "tokens",
-    )
+    # What most slots never change stands in the class.
+    reservation: Reservation | None = None
+    granted = False
+    probe = False
+    borne = False
+    """Whether it was refused as one in many is, which says nothing of the others."""
+    queued_s = 0.0
+    number = 0
+    """How many requests the pool had started before this one."""
+    _future: asyncio.Future[bool] | None = None
 
     def __init__(self, pool: "Pool", tokens: int, place: int = 0) -> None:
-        self._pool = pool
-        self.place = place
-        self._future: asyncio.Future[bool] | None = None
-        self.tokens = tokens
-        self.reservation: Reservation | None = None
-        self.granted = False
-        self.probe = False
-        self.borne = False
-        """Whether it was refused as one in many is, which says nothing of the others."""
-        self.queued_s = 0.0
-        self.number = 0
-        """How many requests the pool had started before this one."""
+        self._pool, self.tokens, self.place = pool, tokens, place
 
     async def __aenter__(self) -> Self:
         pool = self._pool
@@ -350,7 +337,8 @@ class Pool:
 
     def _start(self, slot: Slot) -> None:
         slot.granted = True
-        slot.probe = not self._breaker.well and self._breaker.start()
+        if not self._breaker.well:
+            slot.probe = self._breaker.start()
         slot.number = self.started
         self.started += 1
         self.in_flight += 1
@@ -491,7 +479,9 @@ class Pool:
         if self._trial is not None:
             self._trial.cancel()
             self._trial = None
-        probe, slot.probe = slot.probe, False
+        probe = slot.probe
+        if probe:
+            slot.probe = False
         if self._breaker.succeed(self.clock.now(), probe=probe):
             self._ramp.restart()
             self._changed()

@@ -112,7 +112,8 @@ class Requests:
 
     def give_up(self, trail: Trail) -> None:
         """End the record as a dead letter without a further request."""
-        self._finish(trail, None, self._concluded(trail))
+        trail.result = self._concluded(trail)
+        self.commits.finished(trail.record.seq, None, trail.result)
 
     def affords(self, trail: Trail, most: int) -> bool:
         """Whether the record may cost so much more."""
@@ -129,14 +130,11 @@ class Requests:
         result: Result | None,
         outcome: Outcome,  # noqa: ARG002  for others
     ) -> None:
+        trail.result = result
         if result is None:
             self.commits.ended(trail.record.seq, attempt)
         else:
-            self._finish(trail, attempt, result)
-
-    def _finish(self, trail: Trail, attempt: Attempt | None, result: Result) -> None:
-        trail.result = result
-        self.commits.finished(trail.record.seq, attempt, result)
+            self.commits.finished(trail.record.seq, attempt, result)
 
     def _opened(self, trail: Trail, pool: Pool, slot: Slot, number: int) -> Sent:
         """A request as it is entered before it is sent: at its upper bound if nothing is ever heard of it."""

@@ -316,7 +316,7 @@ def _pipeline(
             forms=formed,
             vectors=job.vectors is not None,
         )
-    shortcuts = None if twins is None and cache is None else Shortcuts(backlog, twins, cache, answering)
+    shortcuts = None if twins is None and cache is None else Shortcuts(twins, cache, answering)
     prompts, _, source = asked.opened
     return Pipeline(
         run_id=run_id,

@@ -12,7 +12,6 @@ from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.responses import Response, Usage
 from batchroute.core.results import Result, Status
 from batchroute.engine import entries
-from batchroute.engine.admission import Backlog
 from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
@@ -83,49 +82,38 @@ def _cost(spec: PoolSpec, usage: Usage | None) -> int | None:
 class Shortcuts:
     """Stands before the backlog: what comes through has to be sent."""
 
-    def __init__(
-        self, backlog: Backlog, twins: Twins | None, cache: Cache | None, answering: Answering
-    ) -> None:
-        self._backlog, self._twins, self._cache, self._answering = backlog, twins, cache, answering
-        self._ready: list[Admitted] = []
-        self._ready_bytes = 0
-        self.heavy = False
-        """Whether so much was put that it is time to `share`."""
+    def __init__(self, twins: Twins | None, cache: Cache | None, answering: Answering) -> None:
+        self._twins, self._cache, self._answering = twins, cache, answering
         self._perhaps: list[Admitted] = []
         """Those whose answer may stand in a part, which is looked for once it is worth it: some were never asked."""
         self._perhaps_bytes = 0
 
-    def put(self, record: Admitted) -> None:
-        """Take a record; what becomes of it is decided with those that come with it."""
-        if record.tail is None and self._cache is None:
-            self._backlog.put(record)  # it shares no answer
-            return
-        self._ready.append(record)
-        self._ready_bytes += len(record.request.messages)
-        self.heavy = self._ready_bytes >= AT_ONCE_BYTES
-
-    async def share(self) -> None:
-        """Answer what can be answered of the records that were put, and pass the others on."""
-        ready, self._ready, self._ready_bytes, self.heavy = self._ready, [], 0, False
-        if not ready:
-            return
-        if self._twins is not None:
-            await self._twins.look_back()
-            ready, perhaps = self._twins.unshared(ready)
+    async def share(self, records: list[Admitted]) -> list[Admitted]:
+        """Answer what can be answered of these records, keep back what perhaps can be, and give those that have to be
+        sent. Raises OutputError.
+        """
+        if self._twins is None:
+            return await self._unanswered(records)
+        await self._twins.look_back()
+        left, perhaps = self._twins.unshared(records)
+        if perhaps:
             self._perhaps += perhaps
             self._perhaps_bytes += sum(len(record.request.messages) for record in perhaps)
             if self._perhaps_bytes >= AT_ONCE_BYTES:
-                await self.look_up(least=1)
-        await self._pass_on(ready)
+                return [*await self._unanswered(left), *await self.look_up(least=1)]
+        return await self._unanswered(left)
 
-    async def look_up(self, *, least: int = LOOKED_UP_AT_ONCE) -> None:
-        """Look into parts for those that were kept back, if they are so many. Raises OutputError."""
-        if self._twins is not None and len(self._perhaps) >= least:
-            perhaps, self._perhaps, self._perhaps_bytes = self._perhaps, [], 0
-            await self._pass_on(await self._twins.recalled(perhaps))
+    async def look_up(self, *, least: int = LOOKED_UP_AT_ONCE) -> list[Admitted]:
+        """Look into parts for those that were kept back, if they are so many; those that have to be sent.
 
-    async def _pass_on(self, records: list[Admitted]) -> None:
-        if self._cache is not None and records:
-            records = await self._cache.unanswered(records, self._answering.recall)
-        for record in records:
-            self._backlog.put(record)
+        Raises OutputError.
+        """
+        if self._twins is None or len(self._perhaps) < least:
+            return []
+        perhaps, self._perhaps, self._perhaps_bytes = self._perhaps, [], 0
+        return await self._unanswered(await self._twins.recalled(perhaps))
+
+    async def _unanswered(self, records: list[Admitted]) -> list[Admitted]:
+        if self._cache is None or not records:
+            return records
+        return await self._cache.unanswered(records, self._answering.recall)

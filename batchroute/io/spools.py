@@ -50,8 +50,10 @@ class Spool(Generic[T]):
     def append(self, value: T) -> None:
         self._length += 1
         size = self._size(value)
-        if not self._tail and not self._frames and self._fits():
-            self._head.append(value)
+        head = self._head
+        fits = len(head) < MEMORY_RECORDS and self._head_bytes < MEMORY_BYTES
+        if fits and not self._tail and not self._frames:
+            head.append(value)
             self._head_bytes += size
             return
         self._tail.append(value)
@@ -73,9 +75,6 @@ class Spool(Generic[T]):
         if self._file is not None:
             self._file.close()
             self._path.unlink(missing_ok=True)
-
-    def _fits(self) -> bool:
-        return len(self._head) < MEMORY_RECORDS and self._head_bytes < MEMORY_BYTES
 
     def _spill(self) -> None:
         frame = self._encode(self._tail)

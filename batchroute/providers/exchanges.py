@@ -47,8 +47,9 @@ class Connection(asyncio.Protocol):
     """An open connection: one exchange at a time, and `gone` is told when it is closed between two of them."""
 
     __slots__ = (
-        "_body", "_body_bytes", "_deadline", "_done", "_extra", "_gone", "_head_bytes", "_head_ended", "_headers", "_interim",
-        "_most_bytes", "_parser", "_received", "_reply", "_served", "_timer", "_tunnelling", "_unsent", "transport",
+        "_body", "_body_bytes", "_deadline", "_done", "_extra", "_gone", "_head_bytes", "_head_ended", "_interim", "_lines",
+        "_measured", "_most_bytes", "_parser", "_received", "_reply", "_served", "_timer", "_tunnelling", "_unsent",
+        "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -84,7 +85,6 @@ class Connection(asyncio.Protocol):
         self._most_bytes = most_bytes
         self._received = self._interim = 0
         self._extra = False
-        self._begin()
         self.transport.write(request)
         self._deadline = deadline
         if self._timer is None or self._timer.when() > deadline:
@@ -113,6 +113,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its bases
         self._parser = HttpResponseParser(self)
+        self._begin()
         # Told of every byte of a large request that the system has not taken, and of none of a small one.
         self.transport.set_write_buffer_limits(high=MAX_HEAD_BYTES, low=0)
 
@@ -162,10 +163,7 @@ class Connection(asyncio.Protocol):
         self._extra = self._reply is not None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        name = name.lower()
-        before = self._headers.get(name)
-        self._headers[name] = value if before is None else b"%b, %b" % (before, value)
+        self._lines.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._head_ended = True
@@ -189,12 +187,16 @@ class Connection(asyncio.Protocol):
     # What follows from it
 
     def _begin(self) -> None:
-        self._headers: dict[bytes, bytes] = {}
+        self._lines: list[tuple[bytes, bytes]] = []
+        """Of the head, and of a trailer."""
         self._body: list[bytes] = []
-        self._head_bytes = self._body_bytes = 0
+        self._head_bytes = self._measured = self._body_bytes = 0
         self._head_ended = False
 
     def _cap(self) -> None:
+        for name, value in self._lines[self._measured :]:
+            self._head_bytes += len(name) + len(value)
+        self._measured = len(self._lines)
         if self._head_bytes > MAX_HEAD_BYTES or (
             not self._head_ended and self._received > MAX_HEAD_BYTES * (1 + self._interim)
         ):
@@ -209,14 +211,15 @@ class Connection(asyncio.Protocol):
         return ErrorType.STALE_CONNECTION if self._served else ErrorType.CONNECTION_LOST
 
     def _is_delimited(self) -> bool:
-        return b"content-length" in self._headers or b"transfer-encoding" in self._headers
+        headers = _headers(self._lines)
+        return b"content-length" in headers or b"transfer-encoding" in headers
 
     def _complete(self, *, reusable: bool) -> None:
         if self._reply is not None or self._done is None:
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         status = self._parser.get_status_code()
-        self._reply = Message(status, self._headers, body[: self._most_bytes + 1], reusable)
+        self._reply = Message(status, _headers(self._lines), body[: self._most_bytes + 1], reusable)
         self._begin()  # what may follow is no part of it
         if not self._done.done():
             self._done.set_result(None)
@@ -246,3 +249,13 @@ class Connection(asyncio.Protocol):
     def _break(self, error_type: ErrorType, words: str, *, sent: bool = True) -> None:
         if self._reply is None and self._done is not None and not self._done.done():
             self._done.set_exception(BrokenError(Cause(error_type, sent=sent), words))
+
+
+def _headers(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    headers = {name.lower(): value for name, value in lines}
+    if len(headers) < len(lines):
+        headers = {}
+        for name, value in lines:
+            key = name.lower()
+            headers[key] = b"%b, %b" % (headers[key], value) if key in headers else value
+    return headers

@@ -46,23 +46,24 @@ class Fingerprints:
         self._known_as = known_as
         self._adapters = adapters or {}
         self._dedupe = dedupe
-        self._begun: dict[tuple[Tried, bytes, str], hashlib.blake2b] = {}
-        self._shared: dict[tuple[Tried, bytes, str, str], tuple[hashlib.blake2b, int | None]] = {}
+        self._begun: dict[tuple[Tried, bytes, str, str], tuple[hashlib.blake2b, int | None]] = {}
+        """What the records of a route have in common; kept where the parameters are the job's."""
 
     def of(self, request: Request, models: Tried, form: str = "") -> int:
         """The fingerprint, signed as SQLite's integers are. `form` tells what the answer has to be."""
-        return self._both(request, models, form)[0]
+        return self.digest(request, models, form, "")[0]
 
     def digest(self, request: Request, models: Tried, form: str, route: str) -> tuple[int, int | None]:
         """The fingerprint, and what makes a digest of it: the same for the requests that share an answer, which are
         those of a route, as each asks of an answer what it likes. None: this one shares none.
         """
         key = (models, request.params, form, route)
-        found = self._shared.get(key)
+        found = self._begun.get(key)
         if found is None:
-            found = self._begin(request, models, form), self._salt(request, route)
+            asked = self._asked(request, models, form)
+            found = hashlib.blake2b(asked, digest_size=BYTES), self._salt(request, route)
             if not request.own_params:
-                self._shared[key] = found
+                self._begun[key] = found
         begun, salt = found
         digest = begun.copy()
         digest.update(request.messages)
@@ -78,20 +79,6 @@ class Fingerprints:
         digest = hashlib.blake2b(self._asked(request, models, form), digest_size=EARLIER_BYTES)
         digest.update(request.messages)
         return int.from_bytes(digest.digest(), "little", signed=True)
-
-    def _both(self, request: Request, models: Tried, form: str) -> Digest:
-        begun = self._begun.get((models, request.params, form))
-        digest = (self._begin(request, models, form) if begun is None else begun).copy()
-        digest.update(request.messages)
-        halves: Digest = _halves(digest.digest())
-        return halves
-
-    def _begin(self, request: Request, models: Tried, form: str) -> hashlib.blake2b:
-        """What the records of a route have in common; kept where the parameters are the job's."""
-        begun = hashlib.blake2b(self._asked(request, models, form), digest_size=BYTES)
-        if not request.own_params:
-            self._begun[models, request.params, form] = begun
-        return begun
 
     def _asked(self, request: Request, models: Tried, form: str) -> bytes:
         params = json.loads(b"{%b}" % request.params[1:])

@@ -36,24 +36,22 @@ class Patience:
 
     def answered(self, latency_s: float) -> None:
         """Note how long an answer took."""
-        self._note(latency_s)
+        latest = self._latest
+        latest.append(latency_s)
+        if len(latest) == ENOUGH:
+            self._adapt()
         if latency_s > self.timeout_s:
             self._give(2 * latency_s)
 
     def expired(self, timeout_s: float) -> None:
         """Note an attempt that was given up after this long: at once the next ones are given twice as much."""
-        self._note(2 * timeout_s)
+        self.answered(2 * timeout_s)
         self._give(2 * timeout_s)
 
     @property
     def usual_s(self) -> float:
         """What 99 answers of 100 are faster than, or as long as that is not known, all so far."""
         return max(self._latest, default=0.0) if self.slow_s is None else self.slow_s
-
-    def _note(self, latency_s: float) -> None:
-        self._latest.append(latency_s)
-        if len(self._latest) == ENOUGH:
-            self._adapt()
 
     def _give(self, seconds: float) -> None:
         self.timeout_s = min(self._declared_s, max(self.timeout_s, seconds))

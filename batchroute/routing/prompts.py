@@ -42,6 +42,7 @@ class Prompts:
         """`vectors` says how vectors are asked for, where they are."""
         self._form = _form(spec, place) if vectors is None else _Embedded(spec, place, vectors)
         self._endpoint = Endpoint(endpoint)
+        self._plain = self._endpoint is Endpoint.CHAT
         self.images = spec.images
         """The columns with images."""
         self.look: Look | None = None
@@ -60,11 +61,11 @@ class Prompts:
             )
         except UnicodeEncodeError:
             return HALF_CHARACTER
-        if type(request) is Request and len(request.messages) - request.image_bytes > MAX_MESSAGES:
+        if type(request) is not Request:
+            return request
+        if len(request.messages) - request.image_bytes > MAX_MESSAGES:
             return Fault("request_too_large", f"the messages take more than {MAX_MESSAGES:,} bytes")
-        if self._endpoint is not Endpoint.CHAT and type(request) is Request:
-            return msgspec.structs.replace(request, endpoint=self._endpoint)
-        return request
+        return request if self._plain else msgspec.structs.replace(request, endpoint=self._endpoint)
 
     def _pictured(self, record: Record, look: Look) -> Request | Fault:
         """The request of a record with its images; they are looked for only where there is a text."""
@@ -130,21 +131,25 @@ class _Message:
         return cls(role, compile_template(source, where))
 
     def with_text(self, text: str) -> bytes | Fault:
-        if self.role == "user" and (not text or text.isspace()):
+        if (not text or text.isspace()) and self.role == "user":
             return Fault("prompt_empty", "the user message is empty")
         return b"%b%b}" % (self.head, _encode(text))
+
+    def render(self, fields: Mapping[str, Any]) -> bytes | Fault:
+        text = self.template.render(fields)
+        return text if isinstance(text, Fault) else self.with_text(text)
 
     def _constant(self) -> bytes | None:
         if not isinstance(self.template, Pieces) or self.template.columns:
             return None
-        text = self.template.render({})
-        encoded = text if isinstance(text, Fault) else self.with_text(text)
+        encoded = self.render({})
         return None if isinstance(encoded, Fault) else encoded
 
 
 class _Templated:
     def __init__(self, messages: Sequence[_Message], params: bytes, cap: int | None) -> None:
-        self._messages = tuple(messages)
+        self._varying = [(at, message) for at, message in enumerate(messages) if message.encoded is None]
+        self._encoded = [message.encoded or b"" for message in messages]
         self._params = params
         self._cap = cap
         self.columns = _unique(name for message in messages for name in message.template.columns)
@@ -159,15 +164,12 @@ class _Templated:
         )
 
     def render(self, fields: Mapping[str, Any]) -> Request | Fault:
-        encoded: list[bytes] = []
-        for message in self._messages:
-            part: bytes | Fault | None = message.encoded
-            if part is None:
-                text = message.template.render(fields)
-                part = text if isinstance(text, Fault) else message.with_text(text)
+        encoded = self._encoded.copy()
+        for at, message in self._varying:
+            part = message.render(fields)
             if isinstance(part, Fault):
                 return part
-            encoded.append(part)
+            encoded[at] = part
         return Request(
             messages=b"[%b]" % b",".join(encoded), params=self._params, max_output_tokens=self._cap
         )

@@ -102,7 +102,7 @@ def test_records_are_ready_in_the_order_they_came_as_far_as_there_is_room(tmp_pa
     window = Window({"a": 3, "b": 3})
     waiting = backlog(tmp_path, window)
     for number in range(5):
-        waiting.put(admitted(number))
+        waiting.put_all([admitted(number)])
     assert [record.record_id for record in waiting.ready()] == ["r0", "r1", "r2"]
     assert (len(waiting), window.taken) == (2, 3)
     assert waiting.ready() == []
@@ -116,7 +116,7 @@ def test_a_record_follows_another_one_without_more_room(tmp_path: Path) -> None:
     window = Window({"a": 1, "b": 1})
     waiting = backlog(tmp_path, window)
     for number in range(2):
-        waiting.put(admitted(number))
+        waiting.put_all([admitted(number)])
     waiting.ready()
     following = waiting.following("a")
     assert following is not None
@@ -129,7 +129,7 @@ def test_a_full_share_does_not_hold_up_the_other_pools(tmp_path: Path) -> None:
     window = Window({"a": 1, "b": 2})
     waiting = backlog(tmp_path, window)
     for number in range(6):
-        waiting.put(admitted(number, "a" if number < 4 else "b"))
+        waiting.put_all([admitted(number, "a" if number < 4 else "b")])
     assert [record.record_id for record in waiting.ready()] == ["r0", "r4", "r5"]
     waiting.close()
 
@@ -139,8 +139,8 @@ def test_a_pool_is_hungry_while_it_has_room_and_nothing_ready(tmp_path: Path) ->
     waiting = backlog(tmp_path, window)
     assert waiting.hungry()
     for number in range(3):
-        waiting.put(admitted(number))
-    waiting.put(admitted(3, "b"))
+        waiting.put_all([admitted(number)])
+    waiting.put_all([admitted(3, "b")])
     assert not waiting.hungry()  # both have something ready
     waiting.ready()
     assert not waiting.hungry()  # both are full
@@ -154,7 +154,7 @@ def test_records_that_were_spooled_to_the_disk_come_back_as_they_were(tmp_path: 
     waiting = backlog(tmp_path, window)
     records = [admitted(number) for number in range(6000)]
     for record in records:
-        waiting.put(record)
+        waiting.put_all([record])
     assert (tmp_path / "a").stat().st_size > 0
     assert waiting.ready() == records
     waiting.close()

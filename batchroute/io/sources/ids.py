@@ -1,7 +1,7 @@
 """The record_id: the caller's id as text, or none."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
@@ -31,6 +31,18 @@ class Identifier(Struct, frozen=True):
             elif value is not None:
                 return id_text(value)
         return None
+
+    def read_all(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
+        """The ids of records that all have the same fields."""
+        if len(self.fields) != 1:
+            return [self.read(fields) for fields in rows]
+        name = self.fields[0]
+        return [
+            value
+            if type(value := fields.get(name)) is str and value and not value.isspace()
+            else self.read(fields)
+            for fields in rows
+        ]
 
     def missing(self, fields: Mapping[str, Any]) -> Fault:
         """Why a record without a declared id cannot be sent."""

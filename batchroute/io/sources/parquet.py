@@ -194,20 +194,21 @@ def _batch(frame: pl.DataFrame, file: str, first: int, table: Table) -> Batch:
     for name, values in zip(table.schema, columns, strict=True):
         for fields, value in zip(rows, values, strict=True):
             fields[name] = value
-    records: list[Record] = []
-    rejects: list[Reject] = []
-    for line, fields in enumerate(rows, first):
-        record_id = table.identifier.read(fields)
-        fault = faults.get(line - first) if faults else None
-        if record_id is None and table.identifier.required:
-            fault = table.identifier.missing(fields)
-        if fault is None:
-            records.append(
-                Record(record_id=record_id or f"{file}:{line}", file=file, line=line, fields=fields)
-            )
-        else:
-            rejects.append(Reject(file=file, line=line, fault=fault))
-    return Batch(records=records, rejects=rejects)
+    ids = table.identifier.read_all(rows)
+    if table.identifier.required and None in ids:
+        for row, record_id in enumerate(ids):
+            if record_id is None:
+                faults[row] = table.identifier.missing(rows[row])
+    records = [
+        Record(record_id=record_id or f"{file}:{line}", file=file, line=line, fields=fields)
+        for line, (record_id, fields) in enumerate(zip(ids, rows, strict=True), first)
+    ]
+    if not faults:
+        return Batch(records=records, rejects=[])
+    return Batch(
+        records=[record for row, record in enumerate(records) if row not in faults],
+        rejects=[Reject(file=file, line=first + row, fault=faults[row]) for row in sorted(faults)],
+    )
 
 
 def _values(series: pl.Series, faults: dict[int, Fault]) -> list[Any]:
