@@ -20,6 +20,7 @@ from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
 
 LOOKED_UP_AT_ONCE: Final = 512
+REMEMBERED: Final = 4096
 AT_ONCE_BYTES: Final = 4 << 20
 """Of requests that are held until it is decided whether they are sent: some carry images."""
 
@@ -32,30 +33,43 @@ class Answering:
     def __init__(self, run_id: str, pools: Mapping[str, Pool], clock: Clock, commits: Commits) -> None:
         self._run_id, self._pools, self._clock, self._commits = run_id, pools, clock, commits
         self._blanks: dict[tuple[str, str, CostBasis], Attempt] = {}
+        self._shared: dict[int | None, tuple[Result, Attempt | None]] = {}
+        """The lines of answers that were shared lately, but for what is the record's."""
 
     def repeat(self, record: Admitted, answer: Result) -> None:
         """With the answer of an equal record, or as a dead letter like it."""
-        now = self._clock.wall()
-        result = entries.repeated(record, answer, self._run_id, now)
-        pool = self._pools.get(answer.model or "")
-        attempt = None
-        if answer.status is Status.SUCCEEDED and pool is not None:
+        now, labels = self._clock.wall(), record.labels
+        answered, attempt = self._shared.get(record.tail) or (None, None)
+        if answered is not answer:
+            if len(self._shared) == REMEMBERED:
+                self._shared.clear()
+            attempt = self._shared_line(record.route, answer)
+            self._shared[record.tail] = answer, attempt
+        if attempt is not None:
             attempt = structs.replace(
-                self._blank(record, pool.spec, CostBasis.SHARED),
+                attempt,
                 record_id=record.record_id,
-                task=record.labels.task,
-                complexity=record.labels.complexity,
+                task=labels.task,
+                complexity=labels.complexity,
                 started_at=now,
-                finish_reason=answer.finish_reason,
-                spared=_cost(pool.spec, entries.usage_of(answer.totals)),
             )
-        self._commits.finished(record.seq, attempt, result)
+        self._commits.finished(record.seq, attempt, entries.repeated(record, answer, self._run_id, now))
+
+    def _shared_line(self, route: str, answer: Result) -> Attempt | None:
+        pool = self._pools.get(answer.model or "")
+        if answer.status is not Status.SUCCEEDED or pool is None:
+            return None
+        return structs.replace(
+            self._blank(route, pool.spec, CostBasis.SHARED),
+            finish_reason=answer.finish_reason,
+            spared=_cost(pool.spec, entries.usage_of(answer.totals)),
+        )
 
     def recall(self, record: Admitted, model: str, response: Response) -> None:
         """With an answer from the cache."""
         spec = self._pools[model].spec
         attempt = structs.replace(
-            self._blank(record, spec, CostBasis.CACHE),
+            self._blank(record.route, spec, CostBasis.CACHE),
             record_id=record.record_id,
             task=record.labels.task,
             complexity=record.labels.complexity,
@@ -66,11 +80,11 @@ class Answering:
         )
         self._commits.finished(record.seq, attempt, entries.recalled(record, attempt, response))
 
-    def _blank(self, record: Admitted, spec: PoolSpec, basis: CostBasis) -> Attempt:
-        key = (record.route, spec.model, basis)
+    def _blank(self, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt:
+        key = (route, spec.model, basis)
         blank = self._blanks.get(key)
         if blank is None:
-            blank = self._blanks[key] = entries.unsent(self._run_id, record.route, spec, basis)
+            blank = self._blanks[key] = entries.unsent(self._run_id, route, spec, basis)
         return blank
 
 

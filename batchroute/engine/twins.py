@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct, structs
@@ -142,11 +143,13 @@ class Twins:
             each.tail: each for each in pending if each.tail is not None and each.status is Status.SUCCEEDED
         }
 
-    def _known(self, fingerprint: int, tail: int, pending: Mapping[int, Result]) -> Result | None:
+    def _known(
+        self, fingerprint: int, tail: int, pending: Mapping[int, Result] = MappingProxyType({})
+    ) -> Result | None:
         """An answer that is in memory, and stays there for a while as it is asked for."""
         found = self._shelf.get(tail)
         if found is None:
-            found = self._recent.get(tail) or pending.get(tail) or self._leaving.get(tail)
+            found = self._recent.get(tail) or self._leaving.get(tail) or pending.get(tail)
             if found is None:
                 return None
             self._shelf.put(tail, found)
@@ -169,15 +172,19 @@ class Twins:
         """Give these records the answers of equal ones that are in memory; those that are to be sent, and those whose
         answer may stand in a part.
         """
-        left, perhaps = list[Admitted](), list[Admitted]()
-        pending, note = None, self._sightings.note
+        left, missed = list[Admitted](), list[tuple[int, int, Admitted]]()
+        note = self._sightings.note
         for record in records:
             fingerprint, tail = record.fingerprint, record.tail
             if tail is None or fingerprint is None or not note(fingerprint, tail):
                 left.append(record)
-                continue
-            if pending is None:
-                pending = self._pending()
+            elif (answer := self._known(fingerprint, tail)) is not None:
+                self._give(record, answer)
+            else:
+                missed.append((fingerprint, tail, record))
+        perhaps = list[Admitted]()
+        pending = self._pending() if missed else {}
+        for fingerprint, tail, record in missed:
             if (answer := self._known(fingerprint, tail, pending)) is not None:
                 self._give(record, answer)
             else:
