@@ -105,7 +105,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout == 0:  # callbacks are ready; asking the system at each of their turns took longer than they do
+        if (
+            timeout == 0
+        ):  # callbacks are ready; asking the system at each of their turns took longer than they do
             return []
         ready = super().select(0)
         if not ready:
