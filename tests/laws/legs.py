@@ -17,7 +17,7 @@ import pytest
 
 from batchroute.core.errors import InterruptedRunError
 from batchroute.core.responses import Outcome
-from batchroute.engine import pipeline
+from batchroute.engine import pipeline, stops
 from batchroute.engine.endings import Ended
 from batchroute.engine.pipeline import Options
 from batchroute.engine.runs import run
@@ -223,8 +223,12 @@ def _terminate() -> None:
 
 @contextlib.contextmanager
 def _small_numbers(world: World) -> Iterator[None]:
-    """What a large input does to a run, with few records: parts while it goes on, and spools on the disk."""
+    """What a large input does to a run, with few records: parts while it goes on, and spools on the disk.
+
+    No world fills the disk, so its room is looked at each minute and not each second of the hours that pass.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stops, "ROOM_INTERVAL_S", 60.0)
         patch.setattr(pipeline, "PART_RECORDS", world.part_records)
         patch.setattr(spools, "MEMORY_RECORDS", 8)
         patch.setattr(spools, "FRAME_RECORDS", 5)
