@@ -61,7 +61,7 @@ def test_what_its_caller_has_frozen_stays_frozen(tmp_path: Path, *, frozen: bool
 
         assert (gc.get_freeze_count() > 0) is frozen
     finally:
-        gc.unfreeze()
+        gc.freeze()  # as tests/conftest.py has left it
 
 
 def test_it_runs_where_an_event_loop_is_running_as_in_a_notebook(tmp_path: Path) -> None:

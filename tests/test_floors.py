@@ -108,6 +108,7 @@ class Module:
         return [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
 
 
+@functools.cache
 def tree() -> list[Module]:
     return [
         Module(path.relative_to(PACKAGE).as_posix(), path.read_text("utf-8"))

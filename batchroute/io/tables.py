@@ -256,17 +256,20 @@ def _times(seconds: Any) -> list[int]:
 
 
 def _frame(columns: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    return pl.DataFrame([_series(name, columns[name], kind) for name, kind in schema.items()])
+    whole = pl.DataFrame([_series(name, columns[name], kind) for name, kind in schema.items()])
+    return whole.with_columns(_in_dollars(name) for name in schema if name in _UNITS)
 
 
 def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
     if name in _UNITS:
-        whole = pl.DataFrame({name: pl.Series(values, dtype=pl.Int64)})
-        unit = pl.lit(_UNITS[name], dtype=COST)
-        return whole.select((pl.col(name).cast(pl.Decimal(38, 0)) * unit).cast(COST))[name]
+        return pl.Series(name, values, dtype=pl.Int64)
     if kind == TIME:
         return pl.Series(name, values, dtype=pl.Int64).cast(TIME)
     return pl.Series(name, values, dtype=kind)
+
+
+def _in_dollars(name: str) -> pl.Expr:
+    return (pl.col(name).cast(pl.Decimal(38, 0)) * pl.lit(_UNITS[name], dtype=COST)).cast(COST)
 
 
 def carried_value(value: Any) -> Any:

@@ -17,7 +17,7 @@ import pytest
 
 from batchroute.core.errors import InterruptedRunError
 from batchroute.core.responses import Outcome
-from batchroute.engine import pipeline
+from batchroute.engine import pipeline, stops
 from batchroute.engine.endings import Ended
 from batchroute.engine.pipeline import Options
 from batchroute.engine.runs import run
@@ -36,6 +36,8 @@ Ts = TypeVarTuple("Ts")
 LONGEST_S = 6 * 3600.0
 """What no world takes: fifty records, some attempts each, at half a request a second, with cooldowns."""
 CPU_S = 6.0
+LOOK_S, SELDOM_S = 0.5, 2.0
+"""How often a run is looked at: twice a second, and twice as seldom with every look at which nothing had moved."""
 THREAD_S = 0.02
 
 
@@ -126,10 +128,17 @@ class _Seen:
     complaints: list[str] = field(default_factory=list)
 
     def watch(self, progress: Progress) -> None:
+        still = bool(self.progress) and _moved(self.progress[-1][1]) == _moved(progress)
+        pipeline.WATCH_INTERVAL_S = min(2 * pipeline.WATCH_INTERVAL_S, SELDOM_S) if still else LOOK_S
         self.progress.append((asyncio.get_running_loop().time(), progress))
 
     def complain(self, _: asyncio.AbstractEventLoop, what: dict[str, Any]) -> None:
         self.complaints.append(f"{what.get('message')}: {what.get('exception')!r}")
+
+
+def _moved(seen: Progress) -> tuple[object, ...]:
+    """What is another one once a request has left, an answer has come, or a pool has opened or closed."""
+    return seen.in_motion, [(pool.attempts, pool.in_flight, pool.waiting, pool.state) for pool in seen.pools]
 
 
 def travel(
@@ -223,8 +232,13 @@ def _terminate() -> None:
 
 @contextlib.contextmanager
 def _small_numbers(world: World) -> Iterator[None]:
-    """What a large input does to a run, with few records: parts while it goes on, and spools on the disk."""
+    """What a large input does to a run, with few records: parts while it goes on, and spools on the disk.
+
+    No world fills the disk, so its room is looked at each minute and not each second of the hours that pass.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stops, "ROOM_INTERVAL_S", 60.0)
+        patch.setattr(pipeline, "WATCH_INTERVAL_S", LOOK_S)
         patch.setattr(pipeline, "PART_RECORDS", world.part_records)
         patch.setattr(spools, "MEMORY_RECORDS", 8)
         patch.setattr(spools, "FRAME_RECORDS", 5)
