@@ -5,7 +5,7 @@ paused fills its share and then its spool; the reader goes on for the others.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
@@ -85,10 +85,12 @@ class Backlog:
         for record in records:
             spools[record.head].append(record)
 
-    def ready(self) -> list[Admitted]:
-        """Take out as many as there is room for, and note them in the window."""
+    def ready(self, crowded: Container[str] = ()) -> list[Admitted]:
+        """Take out as many as there is room for, and note them in the window; none of those for `crowded` models."""
         taken = []
         for model, spool in self._spools.items():
+            if model in crowded:
+                continue
             while spool and self._window.free(model):
                 self._window.take(model)
                 taken.append(spool.take())

@@ -169,6 +169,11 @@ class BundlingPool(Pool):
         """Of records that have failed with others, by place: in bundles of how many they may come back."""
         self._most_tokens = min(MOST_TOKENS, (self.spec.tpm or SHARE_OF_TPM * MOST_TOKENS) // SHARE_OF_TPM)
 
+    @property
+    def crowded(self) -> bool:
+        """Never: those who wait fill its bundles."""
+        return False
+
     def slot(self, estimated_tokens: int, place: int = 0) -> Slot:
         """As of any pool; whoever comes within a moment shares it."""
         return Seat(self, estimated_tokens, place)

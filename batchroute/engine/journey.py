@@ -6,7 +6,7 @@ choose a model ─▶ attempt ─▶ verdict ─▶ accept ─▶ result
          escalate, wait         └─▶ give up ─▶ dead letter
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import structs
@@ -67,6 +67,8 @@ class Journey:
     forms: Mapping[str, Formed] = field(default_factory=dict)
     """Of the routes whose answers have to have one."""
     judgements: Judgements
+    resting: Callable[[], None] = lambda: None
+    """Told when a record gives its slot back and is not at its end: another one may have it."""
 
     async def walk(self, record: Admitted) -> Result | None:
         """Bring one record to its result; None: it stays pending, as the run is stopping, or lacks the money or the
@@ -91,6 +93,7 @@ class Journey:
                     verdict = await self._judged(trail, pool, trail.judged)
                 if verdict in _ENDS or trail.unaffordable:
                     break
+                self.resting()
                 if verdict is Action.RETRY:
                     await self.halt.sleep(self._delay(trail))
             elif isinstance(choice, Wait) and self.requests.patient(trail, choice.until):

@@ -141,7 +141,10 @@ class Pipeline:
                 pools=self.pools, requests=requests, halt=self.halt, clock=self.clock, purse=self.purse
             ),
             forms=self.forms,
+            resting=self.window.wake,
         )
+        judged = any(checks.judge is not None for checks in self.demands.checks.values())
+        self._direct = not (self.lineups or judged or self.purse.bounded)
         self._inquiries = Inquiries.of(self.feed.classifier, self._journey, self.pools, self.store)
 
     async def run(self, watch: Watch | None) -> Ended:
@@ -235,7 +238,7 @@ class Pipeline:
                 if not (self._read_all or self.feed.soundness.known):
                     await self._read(batches)  # nothing is paid for before it is known to be worth it
                     continue
-                for record in self.backlog.ready():
+                for record in self.backlog.ready(self._crowded()):
                     journeys.create_task(self._walk(record))
                 if not self._read_all and self.backlog.hungry():
                     await self._read(batches)
@@ -267,8 +270,13 @@ class Pipeline:
             self.halt.stop(InputError(reason, code="input_mostly_bad"))
 
     async def _walk(self, first: Admitted) -> None:
-        """The journey of a record, and then of those that follow it: a task for each would cost more."""
+        """The journey of a record, and then of those that follow it: a task for each would cost more.
+
+        Where records wait for nothing but a slot, none follows, until as many are in motion as there are slots: then
+        each has its slot at once, and nobody has to be woken for it.
+        """
         head, record, twins = first.head, first, self.twins
+        pool = self.pools[head] if self._direct else None
         del first  # or it would stay in memory as long as the others
         try:
             while True:
@@ -279,13 +287,21 @@ class Pipeline:
                     if not twins.arrived(record, result):
                         await twins.followed(record, self._journey.walk)
                 else:
+                    self.window.wake()  # this one may wait for another one, without a slot
                     await twins.walk(record, self._journey.walk)
-                following = None if self.halt.stopping else self.backlog.following(head)
+                if self.halt.stopping or (pool is not None and pool.crowded):
+                    return
+                if pool is not None and not pool.busy:
+                    self.window.wake()
+                following = self.backlog.following(head)
                 if following is None:
                     return
                 record = following
         finally:
             self.window.give_back(head)
+
+    def _crowded(self) -> set[str]:
+        return {model for model, pool in self.pools.items() if pool.crowded} if self._direct else set()
 
     def _committed(self, group: Group) -> None:
         self.tally.count(group)

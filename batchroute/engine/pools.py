@@ -244,6 +244,20 @@ class Pool:
         return self._breaker.failed_share(usual=self._errors / max(1, self._attempts))
 
     @property
+    def crowded(self) -> bool:
+        """Whether all slots are taken, and nothing else holds it up: who comes now can but wait."""
+        return self.in_flight >= self.spec.concurrency and self._at_full_speed
+
+    @property
+    def busy(self) -> bool:
+        """Whether nothing but the number of slots holds it up, and all but one are taken at least."""
+        return self.in_flight + 1 >= self.spec.concurrency and self._at_full_speed
+
+    @property
+    def _at_full_speed(self) -> bool:
+        return self._unhindered and self._breaker.well and self._ramp.limit == self.spec.concurrency
+
+    @property
     def load(self) -> float:
         """Requests out and records waiting, as a share of the slots."""
         return (self.in_flight + len(self._waiting)) / self.spec.concurrency
