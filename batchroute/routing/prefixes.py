@@ -35,6 +35,9 @@ _LONGER: Final = 6
 """How many longer beginnings are looked at, each half as long again as the one before it: a system prompt may be that of
 all records, and the text behind it that of a few."""
 _DIGEST_BYTES: Final = 8
+BESIDE: Final = 16
+"""Groups that are sent side by side: those of one alone would be too much for one of several equal models, while the
+others have nothing to do."""
 
 Beginnings = tuple[int, ...]
 """Digests of ever longer beginnings of one request; none where it is short. Those of another request are equal as far as
@@ -74,8 +77,9 @@ def _shortest(messages: bytes) -> int | None:
 def sequel(found: Sequence[Beginnings], apart: int, known: Container[int] = ()) -> Sequel | None:
     """The order for requests that begin so; None where no two begin alike, nor one as those before them that are `known`.
 
-    Those that have a prefix in common follow one another, `apart` requests or more behind the first of them, if there are
-    so many others. Whatever has nothing in common with another one keeps its order.
+    Those that have a prefix in common follow the first of them `apart` requests later or more, if there are so many
+    others, and then no more than `BESIDE` requests after one another. Whatever has nothing in common with another one
+    keeps its order.
     """
     times = Counter(digest for each in found for digest in each)
     prefixes = [
@@ -107,15 +111,22 @@ def _groups(found: Sequence[Beginnings], prefixes: Sequence[int | None]) -> list
 
 
 def _arranged(groups: Sequence[list[int]], apart: int) -> list[int]:
-    """The first of each group, and the others of it behind those of other groups."""
+    """The first of each group, and the others of it behind those of other groups, a few groups side by side."""
     places: list[int] = []
-    waiting: deque[tuple[int, list[int]]] = deque()
-    for group in groups:
-        while waiting and waiting[0][0] <= len(places):
-            places += waiting.popleft()[1]
-        places.append(group[0])
-        if len(group) > 1:
-            waiting.append((len(places) - 1 + apart, group[1:]))
-    for _, others in waiting:
-        places += others
+    waiting: deque[tuple[int, deque[int]]] = deque()
+    beside: deque[deque[int]] = deque()
+    firsts = deque(groups)
+    while firsts or waiting or beside:
+        while waiting and len(beside) < BESIDE and (waiting[0][0] <= len(places) or not firsts):
+            beside.append(waiting.popleft()[1])
+        if beside:
+            others = beside.popleft()
+            places.append(others.popleft())
+            if others:
+                beside.append(others)
+        else:
+            first, *rest = firsts.popleft()
+            if rest:
+                waiting.append((len(places) + apart, deque(rest)))
+            places.append(first)
     return places

@@ -1,6 +1,8 @@
 """How requests begin, and in which order those are sent that begin alike."""
 
-from batchroute.routing.prefixes import LEAST_TOKENS, Beginnings, beginnings, sequel
+from itertools import pairwise
+
+from batchroute.routing.prefixes import BESIDE, LEAST_TOKENS, Beginnings, beginnings, sequel
 
 MANUAL = " ".join(f"Article {number} says what to do about pumps." for number in range(400))
 """Some 4,000 tokens."""
@@ -47,8 +49,19 @@ class TestSequel:
         found = sequel([(1,), (2,), (1,), (2,), (1,)], apart=2)
 
         assert found is not None
-        assert found.places == [0, 1, 2, 4, 3]
+        assert found.places == [0, 1, 2, 3, 4]
         assert found.prefixes == [1, 2, 1, 2, 1]
+
+    def test_only_a_few_groups_are_sent_side_by_side(self) -> None:
+        groups = 3 * BESIDE
+        found = sequel([(number % groups,) for number in range(10 * groups)], apart=groups)
+
+        assert found is not None
+        where = {place: at for at, place in enumerate(found.places)}
+        for group in range(groups):
+            at = [where[place] for place in range(group, 10 * groups, groups)]
+            assert at[1] - at[0] >= groups
+            assert all(later - earlier <= BESIDE for earlier, later in pairwise(at[1:]))
 
     def test_others_come_between_the_first_and_those_that_follow_it(self) -> None:
         found = sequel([(1,), (1,), (), (), (), ()], apart=3)
@@ -72,7 +85,7 @@ class TestSequel:
         found = sequel([(1, 2), (8, 9), (1, 3), (8, 9), (1, 2), (1, 3)], apart=1)
 
         assert found is not None
-        assert found.places == [0, 4, 2, 5, 1, 3]
+        assert found.places == [0, 4, 2, 5, 1, 3]  # one group beside the other from the second one on
 
     def test_every_place_comes_once(self) -> None:
         found = sequel([(number % 7,) if number % 3 else () for number in range(100)], apart=10)
