@@ -185,6 +185,23 @@ def assert_judged(world: AskingWorld, leg: Leg) -> None:
             assert flag in {"unjudged", "kept_best"}
 
 
+def assert_lawful(world: AskingWorld, leg: Leg) -> None:
+    """All laws of one run that was left alone."""
+    assert leg.ended is not None
+    books.assert_conserved(world, leg, whole=leg.ended.pending == 0)
+    books.assert_ended_adds_up(world, leg)
+    books.assert_money_agrees(leg)
+    books.assert_run_cost_told(leg)
+    books.assert_attempts_apart(leg)
+    books.assert_answers_checked(world, answers_of(leg))
+    assert_every_request_has_its_row([leg])
+    assert_within_budget(world, leg)
+    assert_judged(world, leg)
+    assert not leg.complaints
+    if leg.ended.pending == 0:
+        assert_sums_agree(leg)
+
+
 def assert_nothing_answered_is_asked_again(killed: Leg, taken_at: float, resumed: Leg) -> None:
     """Neither a record that had its result is asked about, nor a label that was told."""
     assert killed.ended is not None

@@ -25,19 +25,7 @@ def test_a_run_that_asks_for_labels_and_judgements_obeys_every_law(world: Asking
         world.write(folder)
         leg = travel(world, folder, world.scripts())
 
-        assert leg.ended is not None
-        books.assert_conserved(world, leg, whole=leg.ended.pending == 0)
-        books.assert_ended_adds_up(world, leg)
-        books.assert_money_agrees(leg)
-        books.assert_run_cost_told(leg)
-        books.assert_attempts_apart(leg)
-        books.assert_answers_checked(world, asked.answers_of(leg))
-        asked.assert_every_request_has_its_row([leg])
-        asked.assert_within_budget(world, leg)
-        asked.assert_judged(world, leg)
-        assert not leg.complaints
-        if leg.ended.pending == 0:
-            asked.assert_sums_agree(leg)
+        asked.assert_lawful(world, leg)
 
 
 @examples(9)
