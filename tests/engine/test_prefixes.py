@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType
+from batchroute.report.scans import scan_ledger
 from tests.builders import model, write_records
+from tests.cli.processes import batchroute
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Script, always, answer, failure
 
@@ -129,3 +132,16 @@ def test_every_record_is_answered_once_whatever_the_order(tmp_path: Path) -> Non
     assert run.ended.succeeded == 280
     assert run.results["record_id"].n_unique() == 280
     assert run.results["cost_usd"].sum() == run.ledger["cost_usd"].sum()
+
+
+def test_shipped_job_pays_less_for_what_is_known_again(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "jobs" / "prefixes.yaml"
+    ran = batchroute("run", path, "--limit", "200", "--set", f"output.path={tmp_path / 'out'}", "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    ledger = scan_ledger(tmp_path / "out").collect()
+
+    assert ledger["cached_tokens"].sum() > 0.4 * ledger["input_tokens"].sum()
+    for row in ledger.iter_rows(named=True):
+        fresh = row["input_tokens"] - row["cached_tokens"]
+        millionths = fresh + Decimal("0.1") * row["cached_tokens"] + 4 * row["output_tokens"]
+        assert row["cost_usd"] == millionths / 10**6

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batchroute.core.requests import Request
 from batchroute.core.responses import Outcome, Response, Usage
-from tests.fakes import Script, Sent
+from tests.fakes import EPOCH, Script, Sent
 from tests.laws import books
 from tests.laws.legs import Leg
 from tests.laws.worlds import PRICES, Model, World, number_of, wild_models
@@ -205,10 +205,10 @@ def assert_lawful(world: AskingWorld, leg: Leg) -> None:
 def assert_nothing_answered_is_asked_again(killed: Leg, taken_at: float, resumed: Leg) -> None:
     """Neither a record that had its result is asked about, nor a label that was told."""
     assert killed.ended is not None
-    ends = pl.col("started_at").dt.epoch("us") / 1e6 - books.EPOCH + pl.col("latency_s")
+    ends = pl.col("started_at").dt.epoch("us") / 1e6 - EPOCH + pl.col("latency_s")
     before = killed.ledger.filter(ends < taken_at - 1e-5, run_id=killed.ended.run_id, outcome="ok")
     done = killed.results.filter(
-        pl.col("finished_at").dt.epoch("us") / 1e6 - books.EPOCH < taken_at - 1e-5,
+        pl.col("finished_at").dt.epoch("us") / 1e6 - EPOCH < taken_at - 1e-5,
         run_id=killed.ended.run_id,
     )
     again = {f"r{number_of(sent.request)}" for sent in resumed.provider.log}
