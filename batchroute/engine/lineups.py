@@ -57,6 +57,7 @@ class Lineup:
 
     def _standing(self, model: str, cost: int) -> Standing:
         pool = self.pools[model]
+        opens_at = pool.opens_at()
         return Standing(
             model=model,
             cost=cost,
@@ -64,7 +65,7 @@ class Lineup:
             begun=self._begun[model],
             p50_s=None if pool.median is None else pool.median.seconds,
             slots=pool.spec.concurrency,
-            down=pool.ejected or pool.disabled is not None,
+            down=opens_at is None or opens_at > pool.clock.now(),
         )
 
     def _too_dear(self, costs: Mapping[str, int], bound: int) -> Fault:
