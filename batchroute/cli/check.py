@@ -45,6 +45,8 @@ def check(job: Path, overrides: tuple[str, ...], profile: str | None, ping: bool
     )
     for route, count in Counter(seen.routes).most_common():
         click.echo(f"  route {route}: {count:,}")
+    for stage, texts in seen.inquired.items():
+        click.echo(f"  {stage} would be asked about {texts:,} text(s); here they go by the other stages")
     if seen.begun:
         click.echo("asked first: " + ", ".join(f"{model} {count:,}" for model, count in seen.begun.items()))
     for place, fault in seen.faults[:5]:

@@ -1,5 +1,6 @@
 """What the routes of a job demand of answers, and what their records get without one."""
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -23,6 +24,18 @@ class Demands(NamedTuple):
             checks={name: _checks(route, job) for name, route in checked.items()},
             last_resorts={name: route.last_resort for name, route in job.routes.items() if route.last_resort},
         )
+
+
+def demanded(job: Job, route: str) -> str:
+    """What a route demands of answers, as a fingerprint takes it: an answer that was held against something else is no
+    longer the one that is wanted. Empty where it demands nothing. In which order is no matter, nor what a judge is called
+    in the job. Of a function its name counts and not what its file says, or each new comment would cost all answers.
+    """
+    told = [check.model_dump(mode="json", exclude_none=True) for check in job.routes[route].checks]
+    for check in told:
+        if "judge" in check:
+            check["judge"]["model"] = job.known_as(check["judge"]["model"])
+    return f"checks {sorted(json.dumps(check, sort_keys=True) for check in told)}" if told else ""
 
 
 def judges(job: Job) -> tuple[str, ...]:

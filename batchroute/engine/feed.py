@@ -18,9 +18,10 @@ from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
 from batchroute.engine.entries import dead_letter
 from batchroute.engine.inquiries import Asker, Inquiries
+from batchroute.engine.sequels import Sequels
 from batchroute.engine.shortcuts import AT_ONCE_BYTES, Shortcuts
 from batchroute.engine.tally import Tally
-from batchroute.engine.trails import Admitted
+from batchroute.engine.trails import Admitted, Place
 from batchroute.io.store import Known, State, Store
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fingerprints import Fingerprints
@@ -69,10 +70,13 @@ class Feed:
     selection: Selection
     fingerprints: Fingerprints
     comparison: Comparison
+    sequels: Sequels
     wishes: Wishes | None = None
     """What routes become by what records ask for themselves."""
     shortcuts: Shortcuts | None = None
     """Where records may be answered without a request: they stand before the backlog."""
+    _places: dict[int, Place] = field(default_factory=dict)
+    """Of the batch at hand, by seq, where it is not sent as it was read."""
     _bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Of the batch at hand, by line: error type and message of what cannot be sent."""
 
@@ -86,6 +90,7 @@ class Feed:
         self._bad.clear()
         looked_at = self._looked_at(batch)
         if looked_at and (labels := await self._labels(batch, looked_at, inquiries)) is not None:
+            looked_at, labels = await self._in_sequence(looked_at, labels)
             await self._admit(batch, looked_at, labels, inquiries)
         self._refuse(batch)
         good = (record.line for record in batch.records if record.line not in self._bad)
@@ -113,6 +118,20 @@ class Feed:
                 for (record, known), good in zip(some, sound, strict=True)
             ]
         )
+
+    async def _in_sequence(
+        self, some: list[tuple[Record, Known]], labels: list[Labels]
+    ) -> tuple[list[tuple[Record, Known]], list[Labels]]:
+        """The records in the order in which they are sent."""
+        self._places.clear()
+        if all(known.answered for _, known in some):
+            return some, labels  # they are compared, and hardly one of them is sent
+        found = await self.sequels.of([record for record, _ in some])
+        if found is None:
+            return some, labels
+        for (_, known), place in zip(some, found.places, strict=True):
+            self._places[some[place][1].seq] = Place(found.prefixes[place], turn=known.seq)
+        return [some[place] for place in found.places], [labels[place] for place in found.places]
 
     def _is_worth_it(self, read: int, bad: int) -> bool:
         soundness = self.soundness
@@ -265,6 +284,7 @@ class Feed:
             paid=paid,
             variant=route.variant,
             tail=tail,
+            place=self._places.get(known.seq) if self._places else None,
         )
 
     def _refuse(self, batch: Batch) -> None:

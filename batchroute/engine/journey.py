@@ -107,7 +107,9 @@ class Journey:
 
     def _line_up(self, trail: Trail) -> None:
         """Decide in which order the record tries its models: as things stand now that it sets out."""
-        found = self.lineups[trail.record.lineup].of(trail.record.models, trail.request, self.clock.random)
+        record = trail.record
+        prefix = None if record.place is None else record.place.prefix
+        found = self.lineups[record.lineup].of(record.models, trail.request, self.clock.random, prefix)
         if isinstance(found, Fault):
             trail.models, trail.misfit = (), found
         else:
@@ -151,7 +153,7 @@ class Journey:
 
     async def _attempt(self, trail: Trail, pool: Pool) -> Action | None:
         """One request to one model; None when the pool turned the record away before it was sent."""
-        async with pool.slot(pool.estimated(trail.asked), trail.record.seq) as slot:
+        async with pool.slot(pool.estimated(trail.asked), trail.record.turn) as slot:
             if not slot.granted or self.halt.stopping:
                 return None
             if self.purse.bounded and trail.reserved < self._most(trail, pool):

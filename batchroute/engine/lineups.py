@@ -23,8 +23,12 @@ class Lineup:
     max_cost: int | None = None
     _begun: Counter[str] = field(default_factory=Counter)
 
-    def of(self, models: Sequence[str], request: Request, random: Random) -> tuple[str, ...] | Fault:
-        """The models that the record tries, the first choice first; or that all of them are too dear."""
+    def of(
+        self, models: Sequence[str], request: Request, random: Random, prefix: int | None = None
+    ) -> tuple[str, ...] | Fault:
+        """The models that the record tries, the first choice first; or that all of them are too dear. `prefix` is what
+        it has in common with others.
+        """
         costs = self._costs(models, request)
         if self.max_cost is not None:
             bound = self.max_cost
@@ -32,7 +36,9 @@ class Lineup:
             if not affordable:
                 return self._too_dear(costs, bound)
             models = affordable
-        ordered = self.order.of(models, lambda model: self._standing(model, costs.get(model, 0)), random)
+        ordered = self.order.of(
+            models, lambda model: self._standing(model, costs.get(model, 0)), random, prefix
+        )
         self._begun[ordered[0]] += 1
         return ordered
 
@@ -51,12 +57,15 @@ class Lineup:
 
     def _standing(self, model: str, cost: int) -> Standing:
         pool = self.pools[model]
+        opens_at = pool.opens_at()
         return Standing(
             model=model,
             cost=cost,
             load=pool.load,
             begun=self._begun[model],
             p50_s=None if pool.median is None else pool.median.seconds,
+            slots=pool.spec.concurrency,
+            down=opens_at is None or opens_at > pool.clock.now(),
         )
 
     def _too_dear(self, costs: Mapping[str, int], bound: int) -> Fault:

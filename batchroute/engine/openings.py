@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.money import Price, Rates
 from batchroute.core.records import Record
-from batchroute.engine.demands import judges
+from batchroute.engine.demands import demanded, judges
 from batchroute.engine.forms import answer_forms
 from batchroute.io.functions import import_function
 from batchroute.io.images import Images
@@ -317,7 +317,7 @@ def _rule(
         spread=declared.narrows,
         groups=None if choice is None else choice.groups,
         variant=variant,
-        form="" if formed is None else formed.form.identity,
+        form=("" if formed is None else formed.form.identity) + demanded(job, name),
     )
 
 

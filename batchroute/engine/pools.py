@@ -340,10 +340,12 @@ class Pool:
             slot.wake()
         if not self._waiting or (self._breaker.well and (self._unhindered or not self._allowance.limited)):
             return
-        if (self.ejected or self._allowance.limited) and not self._worth_waiting():
+        if (self.ejected or self.disabled or self._allowance.limited) and not self._worth_waiting():
             self.turn_away()
 
     def _worth_waiting(self) -> bool:
+        if self.disabled:
+            return False  # whoever comes now has waited for money while it went out
         now = self.clock.now()
         if self.ejected:
             return self._breaker.admits(now)

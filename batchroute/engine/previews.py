@@ -17,16 +17,18 @@ from batchroute.engine.openings import (
     check_bounded,
     check_priced,
     model_price,
+    models_asked,
     opened,
     prompt_warnings,
-    routed,
     router,
     wishes,
 )
 from batchroute.job.jobs import Job
 from batchroute.providers.payloads import payload
 from batchroute.routing.adapters import Adapter
+from batchroute.routing.classifiers import Classifier
 from batchroute.routing.forms import Formed
+from batchroute.routing.opinions import UNDECIDED
 from batchroute.routing.routes import RouteRule
 from batchroute.routing.soundness import Soundness
 from batchroute.routing.wishes import Wishes
@@ -47,9 +49,11 @@ class Preview(Struct, frozen=True, kw_only=True):
     faults: tuple[tuple[str, Fault], ...]
     never: tuple[str, ...]
     """Kept columns that none of the records has."""
+    inquired: dict[str, int]
+    """Texts that a run would ask a model about to label them, by stage. Here they have the labels of the other stages."""
     unpriced: tuple[str, ...]
     adapted: tuple[str, ...]
-    """What requests are changed in for a model of a route, a line each."""
+    """What requests are changed in for a model that may be asked, a line each."""
     request: str | None
     unusable: str | None
     """Why a run would stop at once: most of these records cannot be sent."""
@@ -97,10 +101,11 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         never=tuple(
             name for name in job.output.keep if not any(name in found.fields for found in batch.records)
         ),
+        inquired=_inquired(classifier, batch.records),
         unpriced=unpriced,
         adapted=tuple(
             f"{name}: {adaptation.told()}"
-            for name in routed(job)
+            for name in models_asked(job)
             if (adaptation := job.adaptation(name)) is not None
         ),
         request=_sent(job, first.request, first.model) if first else None,
@@ -128,6 +133,20 @@ def _begun(
         return fitted
     asked = request if formed is None else formed.asked(request, fitted[0])
     return _Begun(asked, fitted[0], own.alternatives(fitted))
+
+
+def _inquired(classifier: Classifier, records: list[Record]) -> dict[str, int]:
+    """How many texts each stage that asks a model would be asked about, if those before it learned nothing."""
+    if not classifier.labellers:
+        return {}
+    found = dict.fromkeys(classifier.labellers, 0)
+    sitting = classifier.begin(records)
+    while (question := sitting.question) is not None:
+        labeller = classifier.labellers[question.stage]
+        shown = {labeller.shown(text) for text in question.columns.texts(labeller.text)}
+        found[question.stage] = len(shown - {None})
+        sitting.answer([UNDECIDED] * len(question.records))
+    return found
 
 
 def _unsaid(job: Job, records: list[Record]) -> Iterable[str]:

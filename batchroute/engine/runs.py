@@ -51,6 +51,7 @@ from batchroute.engine.pipeline import Options, Pipeline, Watch
 from batchroute.engine.pools import Pool, PoolSpec
 from batchroute.engine.purses import Allotment, Purse
 from batchroute.engine.restarts import begun, holds_runs, refuse_foreign, start_over
+from batchroute.engine.sequels import Sequels
 from batchroute.engine.shortcuts import Answering, Shortcuts
 from batchroute.engine.signals import Ear
 from batchroute.engine.stops import GRACE_S, Stops
@@ -288,7 +289,8 @@ def _pipeline(
     wished = asked.wishes
     together = 1 if job.vectors is None else job.vectors.batch
     heads = _heads(pools, [*rules.rules, *(wished.rules if wished else ())], together=together)
-    window = Window(shares(heads, job.window, pictured=bool(job.prompt.images)))
+    parts = shares(heads, job.window, pictured=bool(job.prompt.images))
+    window = Window(parts)
     backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
     stack.callback(backlog.close)
     stops = Stops(
@@ -331,7 +333,9 @@ def _pipeline(
         tally=tally,
         window=window,
         backlog=backlog,
-        feed=_feed(asked, run_id, store, commits, backlog, tally, rules, adapters, shortcuts),
+        feed=_feed(
+            asked, run_id, store, commits, backlog, tally, rules, adapters, shortcuts, max(parts.values())
+        ),
         purse=Purse(allotment(job), lambda what: halt.stop(_used_up(what))),
         stops=stops,
         lineups=_lineups({**job.routes, **(wished.routes if wished else {})}, pools),
@@ -353,6 +357,7 @@ def _feed(
     rules: Router,
     adapters: Mapping[str, Adapter],
     shortcuts: Shortcuts | None,
+    apart: int,
 ) -> Feed:
     job = asked.job
     prompts, classifier, source = asked.opened
@@ -378,6 +383,7 @@ def _feed(
         comparison=Comparison.of(job.fingerprint(), source.files, store, job.output.path, refresh=refresh),
         wishes=asked.wishes,
         shortcuts=shortcuts,
+        sequels=Sequels(prompts, apart),
     )
 
 

@@ -18,6 +18,16 @@ ENOUGH_WITNESSES = 2
 """Models that fail with a record and answer others: then it is the record, although each failed only once."""
 
 
+class Place(Struct, frozen=True, array_like=True, gc=False):
+    """A record's place among those that were read with it, as requests that begin alike are sent near one another.
+
+    `prefix` is how its own begins, where another one begins so; `turn` is the seq of the record that stood there.
+    """
+
+    prefix: int | None
+    turn: int
+
+
 class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A record that is ready to be sent: what is left of it once it was read, classified and rendered.
 
@@ -26,7 +36,8 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     picodollars: that is no part of `carried`, as it is no part of what the next answer may cost.
     `head` is the model in whose share of the window it counts. `variant` is what its own wishes have made of its route;
     empty: it is as declared. `tail` makes a digest of its fingerprint; None: it shares no answer with another record.
-    `repeats`: whether an equal one was read before it, or seems so.
+    `repeats`: whether an equal one was read before it, or seems so. `place` is where it is sent, if that is not where it
+    was read.
     """
 
     seq: int
@@ -43,6 +54,12 @@ class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     variant: str = ""
     tail: int | None = None
     repeats: bool = False
+    place: Place | None = None
+
+    @property
+    def turn(self) -> int:
+        """Whose turn it is before whose: the lower one's."""
+        return self.seq if self.place is None else self.place.turn
 
     @property
     def lineup(self) -> str:

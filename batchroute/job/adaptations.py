@@ -65,10 +65,12 @@ class Adaptation(Spec):
         description="Further members of the request body. What the request has by the same name stays.",
     )
     prefix: Text | None = Field(
-        default=None, description="Text in front of the last user message; no template."
+        default=None,
+        description="Text in front of the last user message, or of a text for a vector; no template.",
     )
     suffix: Text | None = Field(
-        default=None, description='Text after the last user message, such as " /no_think"; no template.'
+        default=None,
+        description='Text after the last user message, such as " /no_think", or after a text for a vector; no template.',
     )
     system_role: bool = Field(
         default=True,

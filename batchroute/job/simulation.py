@@ -58,11 +58,14 @@ class SimulatedPrice(Spec):
 
     input: Usd = Field(description="USD per million input tokens.")
     output: Usd = Field(description="USD per million output tokens.")
+    cached: Usd | None = Field(
+        default=None, description="USD per million cached input tokens. Default: as all input."
+    )
 
     @property
     def value(self) -> Price:
         """The same price as the value that costs are computed from."""
-        return Price(input=self.input, output=self.output)
+        return Price(input=self.input, output=self.output, cached=self.cached)
 
 
 class SimulatedLimits(Spec):
@@ -106,6 +109,13 @@ class SimulatedModel(Spec):
     )
     outages: Annotated[tuple[Outage, ...], Listed] = Field(
         default=(), description="Times in which every request is answered 503."
+    )
+    prompt_cache: Seconds | None = Field(
+        default=None,
+        description=(
+            "For how long the model knows a beginning of 1,024 tokens or more again, and tells its cached tokens. "
+            "Default: it knows none."
+        ),
     )
 
     @field_validator("errors")

@@ -33,7 +33,10 @@ class Adapter:
         """The request as this model takes it; the same one where that is no other."""
         params, cap = self._known(request)
         if request.endpoint is Endpoint.EMBEDDINGS:
-            return request if params is request.params else structs.replace(request, params=params)
+            texts = self._enclosed(request.messages)
+            if params is request.params and texts is request.messages:
+                return request
+            return structs.replace(request, messages=texts, params=params)
         messages = self._worded(request.messages) if self.words else request.messages
         if params is request.params and messages is request.messages:
             return request
@@ -67,6 +70,13 @@ class Adapter:
             if not request.own_params:
                 self._sent[request.params] = known
         return known
+
+    def _enclosed(self, texts: bytes) -> bytes:
+        """Texts for vectors with prefix and suffix around each."""
+        before, after = self._adaptation.prefix or "", self._adaptation.suffix or ""
+        if not (before or after):
+            return texts
+        return json.encode([f"{before}{text}{after}" for text in json.decode(texts)])
 
     def _worded(self, messages: bytes) -> bytes:
         before = json.decode(messages)

@@ -12,6 +12,7 @@ from batchroute.job.endpoints import Embeddings
 from batchroute.job.jobs import Prompt
 from batchroute.routing.images import with_images
 from batchroute.routing.messages import HALF_CHARACTER, Body, Conversation, output_cap
+from batchroute.routing.prefixes import Beginnings, beginnings
 from batchroute.routing.templates import Pieces, Template, compile_template, plain
 
 MAX_MESSAGES = 8 << 20
@@ -74,6 +75,16 @@ class Prompts:
             return request
         images = look(record)
         return images if isinstance(images, Fault) else with_images(request, images)
+
+    def beginnings(self, record: Record) -> Beginnings:
+        """How the request of a record begins, its images left aside; nothing where it has none."""
+        if self._endpoint is Endpoint.EMBEDDINGS:
+            return ()  # no provider keeps anything of a text for vectors
+        try:
+            request = self._form.render(record.fields)
+        except UnicodeEncodeError:
+            return ()
+        return () if isinstance(request, Fault) else beginnings(request.messages)
 
     def texts(self, records: Sequence[Record]) -> list[str | None]:
         """What classification reads where the job names no column: the values that the user message is made

@@ -29,7 +29,7 @@ class RouteRule(Struct, frozen=True, kw_only=True):
     variant: str = ""
     """What records have made of the declared route by their wishes; empty: it is as declared."""
     form: str = ""
-    """What its answers have to be, as a fingerprint takes it; empty for any text."""
+    """What its answers have to be, by their form and by its checks, as a fingerprint takes it; empty for any text."""
 
     def matches(self, labels: Labels) -> bool:
         return (self.tasks is None or labels.task in self.tasks) and (

@@ -7,6 +7,8 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from batchroute.routing.affinities import preferred, within_load, within_share
+
 Groups: TypeAlias = tuple[tuple[str, ...], ...]
 """The models of a route: those of a group stand for one another, and the groups are tried as written."""
 
@@ -28,6 +30,10 @@ class Strategy(StrEnum):
     WEIGHTED = "weighted"
 
 
+_BALANCED: Final = frozenset({Strategy.LEAST_BUSY, Strategy.ORDERED})
+"""What balances a group: the latter where nothing else is said."""
+
+
 class Standing(Struct, frozen=True, kw_only=True):
     """How a model stands when a record sets out."""
 
@@ -40,6 +46,9 @@ class Standing(Struct, frozen=True, kw_only=True):
     """Records of the route that have begun with it."""
     p50_s: float | None = None
     """What half of its latest answers took at most; None before the first."""
+    slots: int = 1
+    down: bool = False
+    """Whether it takes no record for the time being."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -50,16 +59,34 @@ class Order(Struct, frozen=True, kw_only=True):
     weights: dict[str, float] = {}
 
     def of(
-        self, models: Sequence[str], standing: Callable[[str], Standing], random: Random
+        self,
+        models: Sequence[str],
+        standing: Callable[[str], Standing],
+        random: Random,
+        prefix: int | None = None,
     ) -> tuple[str, ...]:
-        """These models of the route, the first choice first."""
+        """These models of the route, the first choice first. `prefix` is what the record has in common with others."""
         ordered: list[str] = []
         for group in self.groups:
             present = [model for model in group if model in models]
             if len(present) > 1:
-                present = self._arranged([standing(model) for model in present], random)
+                standings = [standing(model) for model in present]
+                present = self._arranged(standings, random)
+                if prefix is not None:
+                    present = self._gathered(present, standings, prefix)
             ordered += present
         return tuple(ordered)
+
+    def _gathered(self, arranged: list[str], standings: list[Standing], prefix: int) -> list[str]:
+        """The same models with that of the prefix first, where they are equal to the strategy."""
+        if self.strategy is Strategy.WEIGHTED:
+            begun = {each.model: each.begun for each in standings}
+            return preferred(arranged, prefix, self.weights, within_share(begun, self.weights))
+        if self.strategy in _BALANCED:
+            slots = {each.model: each.slots for each in standings}
+            loads = {each.model: each.load for each in standings if not each.down}
+            return preferred(arranged, prefix, slots, within_load(loads))
+        return arranged
 
     def _arranged(self, standings: list[Standing], random: Random) -> list[str]:
         match self.strategy:

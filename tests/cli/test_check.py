@@ -128,3 +128,19 @@ def test_column_of_wishes_that_no_record_has_is_warned_of(tmp_path: Path) -> Non
 
     ran = batchroute("check", job)
     assert "Warning: no record has body.model, the column that input.model names" in ran.stderr
+
+
+def test_texts_that_a_model_would_label_are_counted_and_nobody_is_asked(tmp_path: Path) -> None:
+    stages = [
+        {"patterns": {"code": ["0"]}},
+        {"llm": {"model": "small", "labels": ["chat"], "batch": 20}},
+        {"llm": {"model": "small", "labels": ["other"], "max_chars": 8}},
+    ]
+    job = job_at(tmp_path, CLOSED_PORT, classify=stages)
+    write_records(tmp_path / "in.jsonl", [*records(3), {"id": "same", "text": "question 1"}])
+
+    ran = batchroute("check", job)
+
+    assert ran.returncode == 0, ran.stderr
+    assert "  llm:small would be asked about 2 text(s); here they go by the other stages\n" in ran.stdout
+    assert "  llm:small:2 would be asked about 1 text(s)" in ran.stdout

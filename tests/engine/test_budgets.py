@@ -208,3 +208,15 @@ def test_a_time_of_day_is_a_deadline(tmp_path: Path) -> None:
 def test_a_moment_that_has_passed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="has passed"):
         play(tmp_path, USUAL, deadline="2026-01-01T06:00:00Z")
+
+
+def test_record_that_waited_for_money_goes_on_where_its_model_went_out_meanwhile(tmp_path: Path) -> None:
+    def fails(sent: Sent) -> tuple[float, Outcome]:
+        return 0.1, answer() if sent.model == "b" else failure(ErrorType.MODEL_NOT_FOUND)
+
+    models = {name: model(name, price=PRICE, limits={"concurrency": 8}) for name in "ab"}
+    routes = {"default": {"models": ["a", "b"]}}
+    ran = play(tmp_path, fails, 20, budget={"usd": 0.0008}, models=models, routes=routes)
+
+    assert ran.ended.succeeded == 20
+    assert ran.ended.duration_s < 60

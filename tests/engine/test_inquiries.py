@@ -365,3 +365,33 @@ class TestTrials:
     def test_a_model_that_is_out_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(NoModelError, match="every model is out"):
             self.trial(tmp_path, always(failure(ErrorType.AUTH_REJECTED)))
+
+
+@pytest.mark.parametrize(
+    ("error_type", "lost"),
+    [
+        (ErrorType.AUTH_REJECTED, True),  # it is the account's, which answers too
+        (ErrorType.PERMISSION_DENIED, True),
+        (ErrorType.BILLING_EXHAUSTED, True),
+        (ErrorType.MODEL_NOT_FOUND, False),
+        (ErrorType.UNSUPPORTED_PARAMETER, False),
+        (ErrorType.RATE_LIMITED, False),
+        (ErrorType.SERVER_ERROR, False),
+        (ErrorType.ATTEMPT_TIMEOUT, False),
+        (ErrorType.BAD_REQUEST, False),
+    ],
+)
+@pytest.mark.parametrize("asked_for", ["label", "judgement"])
+def test_model_beside_the_answers_takes_those_of_its_provider_along_only_with_the_account(
+    tmp_path: Path, asked_for: str, error_type: ErrorType, *, lost: bool
+) -> None:
+    judge = {"judge": {"model": "c", "rubric": "Be good."}}
+    fields: dict[str, Any] = {}
+    if asked_for == "judgement":
+        fields = {"classify": [], "routes": {"default": {"models": ["a"], "checks": [judge]}}}
+    ran = play(tmp_path, always(failure(error_type)), **fields)
+
+    assert ran.provider.sent["c"] > 0
+    # A judge is asked once there are answers: those that are out by then come back, and count.
+    assert (ran.ended.succeeded < 50) is lost
+    assert ran.ended.exit_code == (5 if lost else 0)

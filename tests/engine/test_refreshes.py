@@ -459,3 +459,40 @@ def test_what_is_left_to_do_is_what_was_asked_for(tmp_path: Path) -> None:
     told = [each.elapsed_s + each.left_s for each in seen if each.left_s is not None and each.elapsed_s > 5]
     assert told
     assert max(told) < 40  # thirty of a second each
+
+
+LONG, LACKS = {"min_chars": 2}, {"lacks": "^poor"}
+RUBRIC = {"rubric": "Be good.", "threshold": 0.5}
+
+
+def checked(*checks: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"routes": {"default": {"models": ["a"], "checks": list(checks)}}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stale"),
+    [
+        ((), (LONG,), 5),
+        ((LONG,), (), 5),
+        ((LONG,), ({"min_chars": 3},), 5),
+        ((LONG, LACKS), (LACKS, LONG), 0),
+        (({"judge": {"model": "b", **RUBRIC}},), ({"judge": {"model": "b", **RUBRIC, "threshold": 0.6}},), 5),
+        (({"judge": {"model": "b", **RUBRIC}},), ({"judge": {"model": "again", **RUBRIC}},), 0),
+    ],
+)
+def test_answers_that_were_held_against_other_checks_are_stale(
+    tmp_path: Path, before: tuple[dict[str, Any], ...], after: tuple[dict[str, Any], ...], stale: int
+) -> None:
+    declared = {"a": model("a"), "b": model("b"), "again": model("b")}
+    scripts = {"a": always(answer("old")), "b": always(answer("0.9"))}
+    write_records(tmp_path / "in.jsonl", records(5))
+    run_virtually(tmp_path, scripts=scripts, prompt=PROMPT, models=declared, **checked(*before))
+
+    told = run_virtually(tmp_path, scripts=scripts, prompt=PROMPT, models=declared, **checked(*after))
+    assert (told.ended.stale, told.provider.log) == (stale, [])
+    assert counts(tmp_path)[1] == stale
+    done = run_virtually(
+        tmp_path, scripts=scripts, options=REFRESH, prompt=PROMPT, models=declared, **checked(*after)
+    )
+    assert len(done.provider.sent_to("a")) == stale
+    assert (done.ended.stale, done.ended.exit_code) == (0, 0)

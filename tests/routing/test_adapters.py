@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchroute.core.requests import CAPS, Request, members
+from batchroute.core.requests import CAPS, Endpoint, Request, members
 from batchroute.job.adaptations import Adaptation
 from batchroute.routing.adapters import Adapter
 
@@ -143,3 +143,17 @@ def test_an_adapted_request_has_what_was_left_and_what_was_added(
     after = sent(adapter(drop=drop, extra=extra).adapt(asked))
     kept = {name: value for name, value in params.items() if name not in drop}
     assert after == {**extra, **kept}
+
+
+def test_texts_for_vectors_get_the_words_around_them_too() -> None:
+    asked = Request(messages=b'["a","b"]', max_output_tokens=0, endpoint=Endpoint.EMBEDDINGS)
+    adapter = Adapter.of(Adaptation(prefix="passage: ", suffix=" ."))
+    assert adapter is not None
+
+    sent = adapter.adapt(asked)
+
+    assert sent.messages == b'["passage: a .","passage: b ."]'
+    assert (sent.max_output_tokens, sent.endpoint) == (0, Endpoint.EMBEDDINGS)
+    only_params = Adapter.of(Adaptation(extra={"user": "me"}))
+    assert only_params is not None
+    assert only_params.adapt(asked).messages is asked.messages

@@ -7,12 +7,13 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
 from batchroute.core.responses import ErrorType
+from tests.laws.asking import JUDGE, LABELLER, AskingWorld
 from tests.laws.legs import Leg, Stop
 from tests.laws.worlds import (
     LIMITED,
@@ -51,6 +52,32 @@ def world_of(seed: int) -> World:
 def steady_world_of(seed: int) -> World:
     """A world in which each route has a model that answers every record, if it has not too much to do."""
     return _Draw(seed).world(steady=True)
+
+
+def asking_world_of(seed: int) -> AskingWorld:
+    """A world of `world_of` in which models label, and mostly judge, within a budget of which there may be too little."""
+    draw, random = _Draw(seed), Random(f"asking {seed}")
+    base = draw.world(steady=False)
+    answering, extra = dict(base.models), {name: draw.beside() for name in (LABELLER, JUDGE)}
+    every = {
+        name: replace(model, price=model.price or PRICES[1]) for name, model in {**answering, **extra}.items()
+    }
+
+    def some() -> frozenset[int]:
+        return frozenset(random.randrange(base.count) for _ in range(random.randint(0, 6)))
+
+    return AskingWorld(
+        **{each.name: getattr(base, each.name) for each in fields(World) if each.name != "models"},
+        models={name: every[name] for name in answering},
+        extra={name: every[name] for name in extra},
+        labeller=random.choice((LABELLER, LABELLER, *answering)),
+        batch=random.choice((1, 3)),
+        mumbled=some(),
+        judge=random.choice((None, JUDGE, JUDGE, *answering)),
+        doubted=some(),
+        unjudged=some(),
+        budget=random.choice((None, "0.0004", "0.003", "0.02", "1")),
+    )
 
 
 def stops_of(seed: int) -> list[Stop]:
@@ -120,6 +147,10 @@ class _Draw:
             part_records=random.choice((1000, 1000, 11)),
             seed=self._seed,
         )
+
+    def beside(self) -> Model:
+        """A model of which no answers are asked."""
+        return self._wild(self._random.choice("pq"), lasting=False, steady=False)
 
     def _wild(self, provider: str, *, lasting: bool, steady: bool) -> Model:
         """`lasting`: what would take the provider out for good does not happen."""

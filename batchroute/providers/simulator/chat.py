@@ -10,7 +10,8 @@ from msgspec import Raw, Struct, ValidationError, json
 
 from batchroute.providers.simulator.settings import ModelSettings
 
-_PROMPT_DETAILS = Raw(b'{"cached_tokens":0,"audio_tokens":0}')
+_PROMPT_DETAILS = b'{"cached_tokens":%d,"audio_tokens":0}'
+_NOTHING_CACHED = Raw(_PROMPT_DETAILS % 0)
 _COMPLETION_DETAILS = Raw(
     b'{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}'
 )
@@ -105,8 +106,19 @@ class Tokens(Struct, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    prompt_tokens_details: Raw = _PROMPT_DETAILS
+    prompt_tokens_details: Raw = _NOTHING_CACHED
     completion_tokens_details: Raw = _COMPLETION_DETAILS
+
+    @classmethod
+    def of(cls, prompt: int, cached: int, completion: int) -> "Tokens":
+        """These counts, the cached ones being part of the prompt."""
+        details = Raw(_PROMPT_DETAILS % cached) if cached else _NOTHING_CACHED
+        return cls(prompt, completion, prompt + completion, details)
+
+    @property
+    def cached_tokens(self) -> int:
+        details: dict[str, int] = json.decode(self.prompt_tokens_details)
+        return details["cached_tokens"]
 
 
 class Completion(Struct, frozen=True, kw_only=True):

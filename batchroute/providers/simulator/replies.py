@@ -20,6 +20,7 @@ from batchroute.providers.simulator import (
     structured,
 )
 from batchroute.providers.simulator.limits import Gate, Refusal
+from batchroute.providers.simulator.memories import Memory
 from batchroute.providers.simulator.settings import ModelSettings, Settings
 
 _JSON = b"application/json"
@@ -73,6 +74,7 @@ class Model:
         self.settings = settings
         self.gate = Gate(settings.limits, now)
         self.counts: Counter[str] = Counter()
+        self._memory = None if settings.prompt_cache is None else Memory(settings.prompt_cache)
         self._key = chance.key(seed, name)
         self._started = now
         self._seen: dict[int, int] = {}  # about 70 bytes a request, which is what this process grows by
@@ -96,7 +98,10 @@ class Model:
             return self._refused(refusal, now)
         self._seen[key] = seen + 1
         self.gate.enter(prompt.tokens + answer.tokens)
-        completion = self._completion(answer, prompt, draws)
+        cached = 0
+        if self._memory is not None and fault not in _NO_ANSWER:
+            cached = self._memory.cached(prompt.wire, now, known_at=now + self._delay(answer.tokens, draws))
+        completion = self._completion(answer, prompt, draws, cached)
         return self._admitted(fault, answer.tokens, lambda: write(completion), draws, now)
 
     def embed(self, request: embeddings.EmbeddingsRequest, now: float) -> Reply:
@@ -179,9 +184,11 @@ class Model:
         begins = 0.0 if latency is None else chance.log_normal(latency.p50, latency.p95, draws.latency)
         return begins + (tokens / speed if speed else 0.0)
 
-    def _completion(self, answer: Answer, prompt: prompts.Prompt, draws: chance.Draws) -> chat.Completion:
+    def _completion(
+        self, answer: Answer, prompt: prompts.Prompt, draws: chance.Draws, cached: int
+    ) -> chat.Completion:
         message = chat.AnswerMessage(answer.content, answer.refusal)
-        usage = chat.Tokens(prompt.tokens, answer.tokens, prompt.tokens + answer.tokens)
+        usage = chat.Tokens.of(prompt.tokens, cached, answer.tokens)
         return chat.Completion(
             id=f"chatcmpl-{draws.tag}",
             created=int(time()),

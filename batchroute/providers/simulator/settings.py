@@ -21,6 +21,7 @@ class PerMillion(Struct, frozen=True):
 
     input: Decimal
     output: Decimal
+    cached: Decimal | None = None
 
 
 class Limits(Struct, frozen=True):
@@ -48,6 +49,8 @@ class ModelSettings(Struct, frozen=True):
     errors: dict[str, float] = {}
     limits: Limits = Limits()
     outages: tuple[Window, ...] = ()
+    prompt_cache: float | None = None
+    """Seconds for which a prefix is known; None: none ever is."""
 
     def chance(self, task: str) -> float:
         """Probability of a right answer to this task."""

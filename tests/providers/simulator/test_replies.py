@@ -1,7 +1,7 @@
 """The provider's decisions over time, with the time given."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -138,3 +138,41 @@ def test_odd_answers_look_as_providers_send_them(
     assert bool(choice["message"]["refusal"]) is refusal
     assert choice["finish_reason"] == finish_reason
     assert body["usage"]["completion_tokens"] > 0
+
+
+def cached(reply: Reply) -> int:
+    usage: dict[str, Any] = json.loads(reply.body)["usage"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    tokens: int = usage["prompt_tokens_details"]["cached_tokens"]
+    return tokens
+
+
+MANUAL = "What to do about pumps. " * 250
+"""6,000 bytes: 1,500 tokens to the simulator."""
+
+
+class TestPromptCache:
+    CACHING: ClassVar = {"prompt_cache": "5m", "latency": {"p50": "2s", "p95": "2s"}}
+
+    def test_beginning_is_known_again_once_it_was_answered_and_for_its_time(self) -> None:
+        provider = simulator(m=self.CACHING)
+
+        assert cached(ask(provider, MANUAL + "One?", now=100.0)) == 0
+        assert cached(ask(provider, MANUAL + "Two?", now=101.0)) == 0
+        assert cached(ask(provider, MANUAL + "Three?", now=103.0)) == 1408, "in steps of 128"
+        assert cached(ask(provider, MANUAL + "Four?", now=400.0)) == 1408, "each use makes it last"
+        assert cached(ask(provider, MANUAL + "Five?", now=703.0)) == 0
+
+    def test_only_what_is_alike_and_long_is_cached(self) -> None:
+        provider = simulator(m=self.CACHING)
+        for text in ("Short?", MANUAL, MANUAL[:4500] + "Otherwise. " * 300):
+            ask(provider, text, now=100.0)
+
+        assert cached(ask(provider, "Short?", now=110.0)) == 0
+        assert cached(ask(provider, MANUAL[:4200] + "!" * 3000, now=110.0)) == 1024
+        assert cached(ask(provider, "A" + MANUAL, now=110.0)) == 0
+
+    def test_model_without_it_knows_nothing_again(self) -> None:
+        provider = simulator(m={})
+
+        assert [cached(ask(provider, MANUAL, now=100.0 + number)) for number in range(3)] == [0, 0, 0]
