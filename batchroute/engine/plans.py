@@ -32,7 +32,7 @@ from batchroute.job.jobs import Job
 from batchroute.job.storage import SCHEME
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.estimates import sent_tokens
-from batchroute.routing.fingerprints import Fingerprints
+from batchroute.routing.fingerprints import Fingerprints, Tried
 from batchroute.routing.fits import output_tokens
 from batchroute.routing.forecasts import (
     Declared,
@@ -211,6 +211,8 @@ class _Reading:
         self._stale = self._left_out = self._unsendable = 0
         self._whole: float | None = None
         self._loads: dict[tuple[str, tuple[str, ...]], Load] = {}
+        self._shared: dict[tuple[Tried, bytes, str, str], bool] = {}
+        """Whether equal requests of a kind share an answer."""
         self.answered: dict[str, int] = {}
         """Estimated input tokens of some answered records, by id."""
 
@@ -322,8 +324,14 @@ class _Reading:
 
     def _digest(self, request: Request, route: RouteRule, models: tuple[str, ...]) -> int | None:
         """What equal requests have in common, in eight bytes; None for one that shares no answer."""
-        fingerprint, tail = self._fingerprints.digest(request, route.tried(models), route.form, route.name)
-        return None if tail is None else fingerprint ^ tail
+        asked = route.tried(models), request.params, route.form, route.name
+        shared = self._shared.get(asked)
+        if shared is None:
+            shared = self._fingerprints.digest(request, asked[0], route.form, route.name)[1] is not None
+            if not request.own_params:
+                self._shared[asked] = shared
+        # a plan lasts no longer than this process, whose own hash takes a tenth of the time
+        return hash((request.messages, asked)) if shared else None
 
     def _by_price(self, way: str, models: tuple[str, ...], request: Request, tokens: int) -> tuple[str, ...]:
         """The models that are left where the route goes by what a record is expected to cost."""
