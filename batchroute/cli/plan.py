@@ -36,7 +36,8 @@ _READ: Final = {
     "--sample",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Look at about N records, spread over the input (of object storage, the first N). Default: all.",
+    help="Look at about N records, spread over the input (of object storage, the first N). Default: all. "
+    "Equal records, which are sent once, are counted so only without it.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Plan the first N records only.")
 @click.option(
@@ -84,6 +85,7 @@ def _lines(planned: "Plan") -> Iterator[str]:
     yield f"{counts.total:,} records, {_READ[planned.read].format(looked_at=planned.looked_at)}."
     told = {
         "to be sent": counts.planned,
+        "answered by an equal one": counts.repeated,
         "answered already": counts.done,
         "left out": counts.left_out,
         "cannot be sent": counts.unsendable,

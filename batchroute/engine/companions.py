@@ -53,11 +53,11 @@ class Companions:
             sitting.answer(self._answers(question))
         return sitting.labels()
 
-    def answered(self, route: str, request: Request) -> None:
-        """Take in that a record of this route would be answered: its judges would be asked."""
+    def answered(self, route: str, request: Request, digest: int | None = None) -> None:
+        """Take in that a record of this route would be answered: its judges would be asked, once about equal ones."""
         for judge in self._judges.get(route, ()):
             asked = judges.asked(judge, request, "")
-            self._load(JUDGE, judge.model, route).add(sent_tokens(asked), asked.max_output_tokens, {})
+            self._load(JUDGE, judge.model, route).add(sent_tokens(asked), asked.max_output_tokens, {}, digest)
 
     def planned(
         self,
@@ -68,7 +68,8 @@ class Companions:
     ) -> tuple[PlannedCompanion, ...]:
         """What there is to expect. `answer_tokens` are those of an answer by route, which its judges are shown."""
         parts: dict[tuple[str, str], list[tuple[Load, float]]] = {}
-        for (purpose, model, route), load in self._loads.items():
+        for (purpose, model, route), each in self._loads.items():
+            load = each.once()
             shown = _longer(load, round(answer_tokens.get(route, 0.0))) if purpose == JUDGE else load
             parts.setdefault((purpose, model), []).append((shown, 1))
         forecaster = Forecaster(declared, _of_companions(observed), scale)

@@ -32,7 +32,7 @@ from batchroute.job.jobs import Job
 from batchroute.job.storage import SCHEME
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.estimates import sent_tokens
-from batchroute.routing.fingerprints import Fingerprints
+from batchroute.routing.fingerprints import Fingerprints, Tried
 from batchroute.routing.fits import output_tokens
 from batchroute.routing.forecasts import (
     Declared,
@@ -67,6 +67,8 @@ class PlannedRecords(Struct, frozen=True, kw_only=True):
     stale: int
     left_out: int
     unsendable: int
+    repeated: int = 0
+    """Share the answer of an equal one that is planned. A plan of a sample does not know of them."""
 
 
 class PlannedRoute(Struct, frozen=True, kw_only=True):
@@ -193,7 +195,11 @@ class _Reading:
         adapters = {
             name: each for name in job.models if (each := Adapter.of(job.adaptation(name))) is not None
         }
-        self._fingerprints = Fingerprints({name: job.known_as(name) for name in job.models}, adapters)
+        self._fingerprints = Fingerprints(
+            {name: job.known_as(name) for name in job.models},
+            adapters,
+            dedupe=job.dedupe if sample is None else False,  # what is equal is seldom next to one another
+        )
         self._comparison = None
         if store is not None:
             self._comparison = Comparison.of(
@@ -205,6 +211,8 @@ class _Reading:
         self._stale = self._left_out = self._unsendable = 0
         self._whole: float | None = None
         self._loads: dict[tuple[str, tuple[str, ...]], Load] = {}
+        self._shared: dict[tuple[Tried, bytes, str, str], bool] = {}
+        """Whether equal requests of a kind share an answer."""
         self.answered: dict[str, int] = {}
         """Estimated input tokens of some answered records, by id."""
 
@@ -310,8 +318,20 @@ class _Reading:
         exact: Mapping[str, int] = {}
         if self._counts and self._looked_at <= COUNTED_EXACTLY:
             exact = {model: count(request) for model, count in self._counts.items()}
-        load.add(tokens, request.max_output_tokens, exact)
-        self._companions.answered(route.name, request)
+        digest = self._digest(request, route, models)
+        load.add(tokens, request.max_output_tokens, exact, digest)
+        self._companions.answered(route.name, request, digest)
+
+    def _digest(self, request: Request, route: RouteRule, models: tuple[str, ...]) -> int | None:
+        """What equal requests have in common, in eight bytes; None for one that shares no answer."""
+        asked = route.tried(models), request.params, route.form, route.name
+        shared = self._shared.get(asked)
+        if shared is None:
+            shared = self._fingerprints.digest(request, asked[0], route.form, route.name)[1] is not None
+            if not request.own_params:
+                self._shared[asked] = shared
+        # a plan lasts no longer than this process, whose own hash takes a tenth of the time
+        return hash((request.messages, asked)) if shared else None
 
     def _by_price(self, way: str, models: tuple[str, ...], request: Request, tokens: int) -> tuple[str, ...]:
         """The models that are left where the route goes by what a record is expected to cost."""
@@ -331,7 +351,7 @@ class _Reading:
         return (min(group, key=lambda model: costs.get(model, 0)),)
 
     def plan(self, observed: Observed) -> Plan:
-        loads = list(self._loads.values())
+        loads = [load.once() for load in self._loads.values()]
         times = (self._whole or self._read) / self._read if self._read else 1
         scale = times * self._due / self._looked_at if self._looked_at else 1
         forecaster = Forecaster(self._declared, observed, scale)
@@ -343,7 +363,7 @@ class _Reading:
             job=self._job.job,
             read=self._how(),
             looked_at=self._looked_at,
-            records=self._records(times, scale),
+            records=self._records(times, scale, sum(map(len, loads))),
             routes=routes,
             total=forecaster.total(split),
             alternatives=tuple(
@@ -376,8 +396,8 @@ class _Reading:
             return "first"
         return "systematic" if self._step > 1 else "all"
 
-    def _records(self, times: float, scale: float) -> PlannedRecords:
-        planned = sum(map(len, self._loads.values()))
+    def _records(self, times: float, scale: float, planned: int) -> PlannedRecords:
+        due = sum(map(len, self._loads.values()))
         compared = times * self._done / self._compared if self._compared else 0
         return PlannedRecords(
             total=round(times * self._read),
@@ -386,6 +406,7 @@ class _Reading:
             stale=round(compared * self._stale),
             left_out=round(scale * self._left_out),
             unsendable=round(times * self._rejected + scale * self._unsendable),
+            repeated=round(scale * (due - planned)),
         )
 
 

@@ -20,7 +20,7 @@ from batchroute.report.courses import course, peaks
 from batchroute.report.flows import flows
 from batchroute.report.latencies import percentiles
 from batchroute.report.outages import Outage, availability, outages
-from batchroute.report.scans import ledger_parts, scan_ledger, scan_own_results
+from batchroute.report.scans import ledger_parts, ledger_stretches, scan_own_results
 
 DEAREST = 10
 _UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -94,7 +94,7 @@ def report(directories: Sequence[Path], *, span: Span = Span(), baseline: str | 
     directories = list({each.resolve(): each for each in directories}.values())  # nothing is paid for twice
     manifests = [_manifest(directory) for directory in directories]
     try:
-        counts = count(span.of(scan_ledger(*directories), "started_at"))
+        counts = count([span.of(each, "started_at") for each in ledger_stretches(*directories)])
         costly = _dearest_records(directories, span)
         against = _baseline(directories, span, counts, baseline)
     except _UNREADABLE as error:

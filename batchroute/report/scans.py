@@ -11,6 +11,9 @@ from batchroute.io.files import ROUTES_NAME
 from batchroute.io.parsed import realigned
 from batchroute.io.tables import LEDGER, RESULTS
 
+STRETCH = 32
+"""Parts: 800,000 attempts, as exports write them."""
+
 _GROWN = pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast", missing_struct_fields="insert")
 
 
@@ -50,6 +53,12 @@ def ledger_parts(directory: str | Path) -> list[pl.LazyFrame]:
     """The ledger's parts one by one; an empty one where there are none."""
     parts = [_scan([part], LEDGER) for part in _parts((directory,), "ledger")]
     return parts or [pl.LazyFrame(schema=dict(LEDGER))]
+
+
+def ledger_stretches(directory: str | Path, *more: str | Path) -> list[pl.LazyFrame]:
+    """The same lines as `scan_ledger`, some parts at a time: what grows with their length can be held for each."""
+    parts = _parts((directory, *more), "ledger")
+    return [_scan(parts[first : first + STRETCH], LEDGER) for first in range(0, max(1, len(parts)), STRETCH)]
 
 
 def scan_routes(directory: str | Path, *more: str | Path) -> pl.LazyFrame:

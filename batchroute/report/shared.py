@@ -17,11 +17,12 @@ _SPARED = "spared_usd"
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """`repeated` records have the answer of an equal one, `cached` one from the cache.
+    """`lines` are theirs: `repeated` records have the answer of an equal one, `cached` one from the cache.
 
     `spared_usd` is what these answers took when they were asked for; None where that is known of none.
     """
 
+    lines: int
     repeated: int
     cached: int
     spared_usd: Decimal | None
@@ -35,6 +36,7 @@ def shared(ledger: pl.LazyFrame) -> Shared:
     row = (
         ledger.filter(~SENT)
         .select(
+            lines=pl.len(),
             repeated=(basis == CostBasis.SHARED.value).sum(),
             cached=(basis == CostBasis.CACHE.value).sum(),
             spared_usd=pl.when(spared.count() > 0).then(spared.sum()),

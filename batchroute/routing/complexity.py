@@ -1,5 +1,6 @@
 """How demanding a text looks: an estimate from its length, its structure and a few words."""
 
+import functools
 from typing import Final
 
 import polars as pl
@@ -37,13 +38,42 @@ _DEMANDING: Final = (
 
 def estimate(texts: pl.Series) -> pl.Series:
     """Simple, medium or hard for each text, as a String Series; null only where the text is null."""
+    read = texts.alias("text").to_frame()
+    score = read.select(_points())  # apart, or it is computed thrice
+    # only a text that is not ASCII can have one, and most are
+    foreign = read.select(_foreign()).to_series().arg_true()
+    if not foreign.is_empty():
+        score = _added(
+            score, foreign, texts.gather(foreign).str.head(_READ).str.count_matches(_FULL_STOP, literal=True)
+        )
+    return score.select(_level()).to_series()
+
+
+def _added(score: pl.DataFrame, rows: pl.Series, points: pl.Series) -> pl.DataFrame:
+    scores = score["score"]
+    return scores.scatter(rows, scores.gather(rows) + points).to_frame()
+
+
+# What is said to polars is put together once: in small batches that would take longer than what it says.
+
+
+@functools.cache
+def _foreign() -> pl.Expr:
+    text = pl.col("text").str
+    return text.len_bytes() > text.len_chars()
+
+
+@functools.cache
+def _points() -> pl.Expr:
     text = pl.col("text")
     read = text.str.head(_READ)
     length = (text.str.len_bytes() // _BYTES_A_POINT).clip(upper_bound=_LENGTH_POINTS)
-    marks = read.str.count_matches(_MARKS) + read.str.count_matches(_FULL_STOP, literal=True)
-    points = length + marks + read.str.contains(_DEMANDING) * _DEMAND_POINTS
-    score = texts.alias("text").to_frame().select(points.alias("score"))  # apart, or it is computed thrice
+    points = length + read.str.count_matches(_MARKS) + read.str.contains(_DEMANDING) * _DEMAND_POINTS
+    return points.alias("score")
+
+
+@functools.cache
+def _level() -> pl.Expr:
     simple, medium, hard = map(pl.lit, LEVELS)
     at = pl.col("score")
-    level = pl.when(at < _MEDIUM).then(simple).when(at < _HARD).then(medium).when(at >= _HARD).then(hard)
-    return score.select(level).to_series()
+    return pl.when(at < _MEDIUM).then(simple).when(at < _HARD).then(medium).when(at >= _HARD).then(hard)

@@ -1,10 +1,12 @@
 """What records will take: tokens, money and time of the models that they come to. Pure arithmetic, nothing is sent."""
 
+import itertools
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
+import polars as pl
 from msgspec import Struct
 
 from batchroute.core.money import Rates, usd
@@ -82,7 +84,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
 
 class Load:
-    """Records of one route that come to the same models: their tokens one by one, four bytes each."""
+    """Records of one route that come to the same models: their tokens one by one, sixteen bytes for each of them."""
 
     def __init__(self, route: str, models: tuple[str, ...], way: str = "") -> None:
         self.route = route
@@ -93,19 +95,35 @@ class Load:
         """Estimated tokens of each record."""
         self.caps = array("I")
         """The output that each of them allows itself; 0 for any length."""
+        self.digests = array("q")
+        """What tells equal ones; a place of its own for one that shares no answer."""
         self.counted: dict[str, list[int]] = {}
         """By model: tokens counted exactly, and what the same records were estimated at."""
 
     def __len__(self) -> int:
         return len(self.sent)
 
-    def add(self, tokens: int, cap: int | None, exact: Mapping[str, int]) -> None:
+    def add(self, tokens: int, cap: int | None, exact: Mapping[str, int], digest: int | None = None) -> None:
+        self.digests.append(len(self.sent) if digest is None else digest)
         self.sent.append(tokens)
         self.caps.append(_UNCAPPED if cap is None else cap)
         for model, count in exact.items():
             sums = self.counted.setdefault(model, [0, 0])
             sums[0] += count
             sums[1] += tokens
+
+    def once(self) -> "Load":
+        """The first of those that are equal, which alone are sent."""
+        first = pl.Series(self.digests, dtype=pl.Int64).is_first_distinct()
+        if first.all():
+            return self
+        load = Load(self.route, self.models, self.way)
+        load.sent, load.caps, load.digests = (
+            array(each.typecode, itertools.compress(each, first))
+            for each in (self.sent, self.caps, self.digests)
+        )
+        load.counted = self.counted
+        return load
 
     def ratio(self, model: str, observed: Observed) -> float | tuple[int, int]:
         """Tokens of this model for each one estimated: counted, told, or none better known."""

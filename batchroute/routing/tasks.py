@@ -294,14 +294,15 @@ class _Evidence:
 
     def tasks(self, texts: pl.Series) -> pl.Series:
         """The task that the earliest evidence in each text speaks for, null where there is none."""
-        found = texts.str.extract(self._every, 0).to_list()
-        known = self._known
-        if len(known) >= self._REMEMBERED:
-            known = {None: None}
-        if new := list(set(found).difference(known)):
-            known.update(self._learnt(new))
-        self._known = known
-        return pl.Series([known[wording] for wording in found], dtype=pl.String)
+        found = texts.str.extract(self._every, 0)
+        wordings = found.unique()
+        told = wordings.to_list()
+        if len(self._known) >= self._REMEMBERED:
+            self._known = {None: None}
+        if new := [wording for wording in told if wording not in self._known]:
+            self._known.update(self._learnt(new))
+        spoken_for = pl.Series([self._known[wording] for wording in told], dtype=pl.String)
+        return found.replace_strict(wordings, spoken_for)
 
     def _learnt(self, found: list[str | None]) -> dict[str | None, str | None]:
         wordings = pl.DataFrame({"found": found}, schema={"found": pl.String})

@@ -85,6 +85,7 @@ def test_a_hundred_thousand_documents_on_a_dear_model_and_on_a_cheap_one(tmp_pat
 
     found = planned(
         tmp_path,
+        dedupe=False,
         counts={"dear": fixed(1_000), "cheap": fixed(1_000)},
         models={"dear": priced("dear", "2.50", "10"), "cheap": priced("cheap", "0.075", "0.30")},
         routes={"default": {"models": ["cheap"]}},
@@ -337,6 +338,44 @@ def test_what_a_model_has_said_of_a_text_picks_its_route_in_a_plan(tmp_path: Pat
 
     assert [(line.route, line.forecast.records) for line in found.routes] == [("code", 20)]
     assert found.beside == ()
+
+
+def test_equal_records_are_planned_once_as_they_are_sent_once(tmp_path: Path) -> None:
+    """So are their judges."""
+    judge = {"judge": {"model": "grader", "rubric": "Is right.", "threshold": 0.5}}
+    fields: dict[str, Any] = {
+        "models": {"a": priced("a", "1", "2"), "grader": priced("grader", "1", "2")},
+        "routes": {"default": {"models": ["a"], "checks": [judge]}},
+    }
+    write_records(tmp_path / "in.jsonl", ({"id": f"r{n}", "text": f"question {n % 10}"} for n in range(40)))
+
+    before = planned(tmp_path, counts={"a": fixed(9)}, **fields)
+    scripts: dict[str, Script] = {"a": answering(9, 9), "grader": lambda _: (0.1, answer("1"))}
+    ran = run_virtually(tmp_path, scripts=scripts, **fields)
+
+    assert (before.records.total, before.records.planned, before.records.repeated) == (40, 10, 30)
+    assert (before.total.records, before.total.input_tokens) == (10, 90)
+    assert before.beside[0].forecast.records == 10
+    assert dict(ran.ledger.filter(pl.col("attempt") > 0)["purpose"].value_counts().iter_rows()) == {
+        "answer": 10,
+        "judge": 10,
+    }
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"dedupe": False},
+        {"prompt": {"user": "{{ text }}", "params": {"max_tokens": 16, "temperature": 0.7}}},
+        {"sample": 40},
+    ],
+    ids=["each is asked", "answers are drawn", "a part of them is looked at"],
+)
+def test_equal_records_are_planned_one_by_one_where(tmp_path: Path, asked: dict[str, Any]) -> None:
+    write_records(tmp_path / "in.jsonl", ({"id": f"r{n}", "text": "question"} for n in range(40)))
+
+    found = planned(tmp_path, routes=ONE, **asked).records
+    assert (found.planned, found.repeated) == (40, 0)
 
 
 def test_a_judge_is_planned_for_every_record_of_its_route(tmp_path: Path) -> None:
