@@ -36,6 +36,7 @@ class HttpProvider:
         self._redactor = Redactor(_secrets(account))
         self._keys = Keys.for_answers(_secrets(account))
         self._short_keys = Keys.for_names(keys_of(account.api_key, account.headers))
+        self._keyed = bool(self._keys.forms or self._short_keys.forms)
 
     def __repr__(self) -> str:
         return f"HttpProvider({self._account.name!r}, {self._account.base_url!r})"
@@ -49,7 +50,9 @@ class HttpProvider:
                 outcome = await self._send_otherwise(request, model, timeout_s)
         except Exception as error:  # noqa: BLE001 # an attempt that fails is a value, whatever broke it
             outcome = failure(error)
-        return self._redacted(outcome) if isinstance(outcome, Failure) else self._answered(outcome)
+        if isinstance(outcome, Failure):
+            return self._redacted(outcome)
+        return self._answered(outcome) if self._keyed else outcome
 
     async def _send_otherwise(self, request: Request, model: str, timeout_s: float) -> Outcome:
         if request.endpoint is Endpoint.RESPONSES:
@@ -81,8 +84,6 @@ class HttpProvider:
 
         What it says is the customer's: only what cannot be a word is taken out of that.
         """
-        if not (self._keys.forms or self._short_keys.forms):
-            return told
         names = f"{told.response_id}\n{told.response_model}\n{told.service_tier}"
         if self._keys.stand_in(f"{told.content}\n{names}"):
             told = _with_words(told, _OF_ANSWERS, self._keys.taken_out)

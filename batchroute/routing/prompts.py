@@ -134,21 +134,23 @@ class _Message:
     def __init__(self, role: str, template: Template) -> None:
         self.role = role
         self.template = template
-        self.head = b'{"role":%b,"content":' % _encode(role)
         self.encoded = self._constant()
+        head = b'{"role":%b,"content":' % _encode(role)
+        self.form = b"%b%b}" % (head, b"%b" if self.encoded is None else self.encoded.replace(b"%", b"%%"))
+        """The message, with a place for its text where that differs from record to record."""
 
     @classmethod
     def of(cls, role: str, source: str, where: str) -> "_Message":
         return cls(role, compile_template(source, where))
 
-    def with_text(self, text: str) -> bytes | Fault:
+    def render(self, fields: Mapping[str, Any]) -> bytes | Fault:
+        """Its text for one record, as JSON."""
+        text = self.template.render(fields)
+        if isinstance(text, Fault):
+            return text
         if (not text or text.isspace()) and self.role == "user":
             return Fault("prompt_empty", "the user message is empty")
-        return b"%b%b}" % (self.head, _encode(text))
-
-    def render(self, fields: Mapping[str, Any]) -> bytes | Fault:
-        text = self.template.render(fields)
-        return text if isinstance(text, Fault) else self.with_text(text)
+        return _encode(text)
 
     def _constant(self) -> bytes | None:
         if not isinstance(self.template, Pieces) or self.template.columns:
@@ -159,8 +161,8 @@ class _Message:
 
 class _Templated:
     def __init__(self, messages: Sequence[_Message], params: bytes, cap: int | None) -> None:
-        self._varying = [(at, message) for at, message in enumerate(messages) if message.encoded is None]
-        self._encoded = [message.encoded or b"" for message in messages]
+        self._varying = [message for message in messages if message.encoded is None]
+        self._array = b"[%b]" % b",".join(message.form for message in messages)
         self._params = params
         self._cap = cap
         self.columns = _unique(name for message in messages for name in message.template.columns)
@@ -175,15 +177,13 @@ class _Templated:
         )
 
     def render(self, fields: Mapping[str, Any]) -> Request | Fault:
-        encoded = self._encoded.copy()
-        for at, message in self._varying:
+        parts: list[bytes] = []
+        for message in self._varying:
             part = message.render(fields)
             if isinstance(part, Fault):
                 return part
-            encoded[at] = part
-        return Request(
-            messages=b"[%b]" % b",".join(encoded), params=self._params, max_output_tokens=self._cap
-        )
+            parts.append(part)
+        return Request(messages=self._array % tuple(parts), params=self._params, max_output_tokens=self._cap)
 
     def text(self, fields: Mapping[str, Any]) -> str | None:
         found = [fields.get(name) for name in self._read]
