@@ -46,7 +46,9 @@ class RouteRule(Struct, frozen=True, kw_only=True):
 
     def alternatives(self, models: tuple[str, ...]) -> tuple[str, ...]:
         """Of these models that can take a record, those one of which it tries first."""
-        first = next((group for group in self.groups or () if models[0] in group), models[:1])
+        if self.groups is None:
+            return models[:1]
+        first = next((group for group in self.groups if models[0] in group), models[:1])
         return tuple(model for model in first if model in models)
 
     def tried(self, models: tuple[str, ...]) -> Tried:
