@@ -49,6 +49,10 @@ class Window:
         """Records admitted and not yet finished."""
         return sum(self._taken.values())
 
+    def taken_of(self, model: str) -> int:
+        """Those among them whose route begins with this model; none where no route does."""
+        return self._taken.get(model, 0)
+
     def free(self, model: str) -> bool:
         return self._taken[model] < self._shares[model]
 

@@ -273,7 +273,8 @@ class Pipeline:
         """The journey of a record, and then of those that follow it: a task for each would cost more.
 
         Where records wait for nothing but a slot, none follows, until as many are in motion as there are slots: then
-        each has its slot at once, and nobody has to be woken for it.
+        each has its slot at once, and nobody has to be woken for it. No fewer are, though others may have the slots:
+        whoever comes from a model that is down takes turns with those whose first choice this one is.
         """
         head, record, twins = first.head, first, self.twins
         pool = self.pools[head] if self._direct else None
@@ -289,7 +290,9 @@ class Pipeline:
                 else:
                     self.window.wake()  # this one may wait for another one, without a slot
                     await twins.walk(record, self._journey.walk)
-                if self.halt.stopping or (pool is not None and pool.crowded):
+                if self.halt.stopping or (
+                    pool is not None and pool.crowded and self.window.taken_of(head) > pool.spec.concurrency
+                ):
                     return
                 if pool is not None and not pool.busy:
                     self.window.wake()
@@ -301,7 +304,15 @@ class Pipeline:
             self.window.give_back(head)
 
     def _crowded(self) -> set[str]:
-        return {model for model, pool in self.pools.items() if pool.crowded} if self._direct else set()
+        """The models for which as many records are in motion as can be of use."""
+        if not self._direct:
+            return set()
+        taken_of = self.window.taken_of
+        return {
+            model
+            for model, pool in self.pools.items()
+            if pool.crowded and taken_of(model) >= pool.spec.concurrency
+        }
 
     def _committed(self, group: Group) -> None:
         self.tally.count(group)

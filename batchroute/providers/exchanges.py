@@ -253,9 +253,9 @@ class Connection(asyncio.Protocol):
 
 def _headers(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     headers = {name.lower(): value for name, value in lines}
-    if len(headers) < len(lines):
-        headers = {}
-        for name, value in lines:
-            key = name.lower()
-            headers[key] = b"%b, %b" % (headers[key], value) if key in headers else value
-    return headers
+    if len(headers) == len(lines):
+        return headers
+    several: dict[bytes, list[bytes]] = {}
+    for name, value in lines:
+        several.setdefault(name.lower(), []).append(value)
+    return {name: b", ".join(values) for name, values in several.items()}

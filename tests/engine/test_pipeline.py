@@ -20,6 +20,7 @@ from tests.fakes import Sent, always, answer, failure
 FINE = always(answer())
 CAPPED = {"user": "{{ text }}", "params": {"max_tokens": 100}}
 DOWN = always(failure(ErrorType.SERVER_ERROR))
+BLOCKED = failure(ErrorType.CONTENT_BLOCKED)
 
 
 def assert_books_balance(ran: Ran, expected: int) -> None:
@@ -567,3 +568,58 @@ def test_a_disk_that_fills_up_ends_the_run_in_good_order(
     rest = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
     assert rest.ended.exit_code == 0
     assert rest.ledger.height == 200
+
+
+def test_records_of_a_model_that_is_down_take_turns_with_those_that_begin_at_the_next_one(
+    tmp_path: Path,
+) -> None:
+    """Or a route would stand still for as long as another one's model is down, though its own is well."""
+    mixed = [{**record, "kind": str(number % 2)} for number, record in enumerate(records(2000))]
+    write_records(tmp_path / "in.jsonl", mixed)
+    ran = run_virtually(
+        tmp_path,
+        scripts={"a": DOWN, "b": FINE},
+        classify=[{"column": "kind"}],
+        models={"a": model("a"), "b": model("b", limits={"concurrency": 4})},
+        routes={"own": {"when": {"task": "1"}, "models": ["b"]}, "default": {"models": ["a", "b"]}},
+    )
+
+    by_time = ran.ledger.filter(pl.col("verdict") == "accept").sort("started_at")
+    halves = by_time.with_row_index().group_by(pl.col("index") // 500, maintain_order=True)
+    assert all(share > 0.3 for share in halves.agg((pl.col("route") == "own").mean())["route"])
+    assert_books_balance(ran, 2000)
+
+
+def test_a_model_is_used_again_when_another_ones_record_has_left_it(tmp_path: Path) -> None:
+    """Within a window that is hardly larger than all slots, and with a model that has one slot."""
+    own = [{"id": f"a{number}", "text": f"of a {number}", "kind": "1"} for number in range(100)]
+    write_records(
+        tmp_path / "in.jsonl", [each for index in range(100) for each in (own[index], *others(index))]
+    )
+    ran = run_virtually(
+        tmp_path,
+        window=30,
+        scripts={
+            "a": FINE,
+            "b": lambda sent: (0.1, BLOCKED if b"blocked" in sent.request.messages else answer()),
+        },
+        classify=[{"column": "kind"}],
+        models={"a": model("a", limits={"concurrency": 1}), "b": model("b", limits={"concurrency": 16})},
+        routes={"own": {"when": {"task": "1"}, "models": ["a"]}, "default": {"models": ["b", "a"]}},
+    )
+
+    assert len(ran.provider.sent_to("a")) == 101
+    assert ran.ended.duration_s < 101 * 0.1 + 0.5
+    assert_books_balance(ran, 1700)
+
+
+def others(index: int) -> list[dict[str, str]]:
+    """Sixteen records of the default route, of which one in all is refused by its first model."""
+    return [
+        {
+            "id": f"b{index}.{number}",
+            "text": "blocked" if (index, number) == (10, 0) else f"{index} {number}",
+            "kind": "0",
+        }
+        for number in range(16)
+    ]
