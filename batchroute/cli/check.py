@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def check(job: Path, overrides: tuple[str, ...], profile: str | None, ping: bool
     click.echo(
         f"input: {len(seen.files)} file(s), {seen.bytes_total:,} bytes; looked at {seen.records:,} records"
     )
-    for route, count in Counter(seen.routes).most_common():
+    for route, count in _by_route(seen.routes, loaded.routes):
         click.echo(f"  route {route}: {count:,}")
     for stage, texts in seen.inquired.items():
         click.echo(f"  {stage} would be asked about {texts:,} text(s); here they go by the other stages")
@@ -67,6 +68,17 @@ def check(job: Path, overrides: tuple[str, ...], profile: str | None, ping: bool
         sys.exit(NoModelError.exit_code)
     if seen.unusable:
         raise InputError(seen.unusable, code="input_mostly_bad")
+
+
+def _by_route(taken: Iterable[str], declared: Iterable[str]) -> list[tuple[str, int]]:
+    """Records by the route that takes them, most first; of none at all, none.
+
+    A route that nothing came to is told, too: a misspelt label, or labels that no stage gives, show nowhere else.
+    """
+    counts = Counter(taken)
+    if not counts:
+        return []
+    return [*counts.most_common(), *((route, 0) for route in declared if route not in counts)]
 
 
 def _ping(job: "Job") -> bool:

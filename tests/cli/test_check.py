@@ -39,6 +39,17 @@ def test_a_job_that_is_right_is_told_so_and_nothing_is_written(tmp_path: Path) -
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_route_that_no_record_comes_to_is_told(tmp_path: Path) -> None:
+    """Nothing names tasks here, so that all records would go to the default without a word."""
+    code = {"when": {"task": "code"}, "models": ["small"]}
+    job = job_at(tmp_path, CLOSED_PORT, routes={"code": code, "default": {"models": ["small"]}})
+
+    ran = batchroute("check", job)
+
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines()[2:4] == ["  route default: 2", "  route code: 0"]
+
+
 def test_ping_asks_every_provider(tmp_path: Path) -> None:
     with serving() as (_, told):
         job = job_at(tmp_path, told["url"])
