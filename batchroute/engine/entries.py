@@ -73,8 +73,10 @@ def unsent(run_id: str, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt
 
 
 def usage_of(totals: Totals) -> Usage | None:
-    """The tokens that a record took in all; None where it took none itself."""
-    if not totals.attempts:
+    """The tokens that a record's answer took; None where it has no attempt of its own, or several: nobody tells them
+    apart then.
+    """
+    if totals.attempts != 1:
         return None
     return Usage(input_tokens=totals.input_tokens, output_tokens=totals.output_tokens)
 

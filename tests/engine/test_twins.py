@@ -156,6 +156,20 @@ def test_a_shared_answer_has_a_line_in_the_ledger_that_costs_nothing(tmp_path: P
     assert ran.ended.spared == 19 * ran.ended.cost
 
 
+def test_what_is_spared_is_unknown_where_the_answer_took_several_attempts(tmp_path: Path) -> None:
+    """Their tokens stand together in the results, those of the failed ones, too."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+    script: Script = lambda sent: (  # noqa: E731
+        (0.1, failure(ErrorType.SERVER_ERROR)) if sent.number == 1 else (0.1, answer("once"))
+    )
+
+    ran = run_virtually(tmp_path, scripts={"a": script, "b": script})
+
+    shared = ran.ledger.filter(pl.col("attempt") == 0)
+    assert (shared.height, shared["spared_usd"].null_count()) == (19, 19)
+    assert ran.ended.spared is None
+
+
 @pytest.mark.parametrize("first", [20, 1], ids=["from memory", "from a part"])
 def test_a_shared_answer_keeps_its_value(tmp_path: Path, first: int) -> None:
     """A part holds it as typed columns: it is read off the answer again."""
