@@ -5,7 +5,7 @@ paused fills its share and then its spool; the reader goes on for the others.
 """
 
 import asyncio
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from batchroute.engine.trails import Admitted
 from batchroute.io.spools import Spool
@@ -50,8 +50,8 @@ class Window:
         return sum(self._taken.values())
 
     def taken_of(self, model: str) -> int:
-        """Those among them whose route begins with this model; none where no route does."""
-        return self._taken.get(model, 0)
+        """Those among them whose route begins with this model."""
+        return self._taken[model]
 
     def free(self, model: str) -> bool:
         return self._taken[model] < self._shares[model]
@@ -89,11 +89,11 @@ class Backlog:
         for record in records:
             spools[record.head].append(record)
 
-    def ready(self, crowded: Container[str] = ()) -> list[Admitted]:
+    def ready(self, crowded: Callable[[str], bool]) -> list[Admitted]:
         """Take out as many as there is room for, and note them in the window; none of those for `crowded` models."""
         taken = []
         for model, spool in self._spools.items():
-            if model in crowded:
+            if crowded(model):
                 continue
             while spool and self._window.free(model):
                 self._window.take(model)

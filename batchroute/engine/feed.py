@@ -148,14 +148,14 @@ class Feed:
         for record, place in zip(records, known, strict=True):
             if place.first is not None:
                 self._bury_duplicate(batch, record, place.first)
-            elif place.state is _PENDING or self._is_due(place.state) or (compared and place.comparable):
+            elif self._is_due(place.state) or (compared and place.comparable):
                 looked_at.append((record, place))
             else:
                 self._skip(place)
         return looked_at
 
     def _is_due(self, state: State) -> bool:
-        return state is State.PENDING or (state is State.FAILED and self.retry_failed)
+        return state is _PENDING or (state is State.FAILED and self.retry_failed)
 
     def _skip(self, known: Known, *, stale: bool | None = None) -> None:
         """Leave a finished record as it is; None: it was not compared, so that it stands as it did."""

@@ -238,7 +238,7 @@ class Pipeline:
                 if not (self._read_all or self.feed.soundness.known):
                     await self._read(batches)  # nothing is paid for before it is known to be worth it
                     continue
-                for record in self.backlog.ready(self._crowded()):
+                for record in self.backlog.ready(self._is_crowded):
                     journeys.create_task(self._walk(record))
                 if not self._read_all and self.backlog.hungry():
                     await self._read(batches)
@@ -277,7 +277,6 @@ class Pipeline:
         whoever comes from a model that is down takes turns with those whose first choice this one is.
         """
         head, record, twins = first.head, first, self.twins
-        pool = self.pools[head] if self._direct else None
         del first  # or it would stay in memory as long as the others
         try:
             while True:
@@ -290,11 +289,9 @@ class Pipeline:
                 else:
                     self.window.wake()  # this one may wait for another one, without a slot
                     await twins.walk(record, self._journey.walk)
-                if self.halt.stopping or (
-                    pool is not None and pool.crowded and self.window.taken_of(head) > pool.spec.concurrency
-                ):
+                if self.halt.stopping or self._is_crowded(head, leaving=1):
                     return
-                if pool is not None and not pool.busy:
+                if self._direct and not self.pools[head].busy:
                     self.window.wake()
                 following = self.backlog.following(head)
                 if following is None:
@@ -303,16 +300,11 @@ class Pipeline:
         finally:
             self.window.give_back(head)
 
-    def _crowded(self) -> set[str]:
-        """The models for which as many records are in motion as can be of use."""
-        if not self._direct:
-            return set()
-        taken_of = self.window.taken_of
-        return {
-            model
-            for model, pool in self.pools.items()
-            if pool.crowded and taken_of(model) >= pool.spec.concurrency
-        }
+    def _is_crowded(self, model: str, *, leaving: int = 0) -> bool:
+        """Whether as many of its own records are in motion as can be of use, also without those that are `leaving`."""
+        pool = self.pools[model]
+        own = self.window.taken_of(model) - leaving
+        return self._direct and pool.crowded and own >= pool.spec.concurrency
 
     def _committed(self, group: Group) -> None:
         self.tally.count(group)

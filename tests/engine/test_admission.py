@@ -12,6 +12,11 @@ from batchroute.io.spools import Spool
 from tests import virtual_clock
 
 
+def no_one(_: str) -> bool:
+    """No model has as many records in motion as can be of use."""
+    return False
+
+
 def admitted(number: int, model: str = "a") -> Admitted:
     return Admitted(
         seq=number,
@@ -103,12 +108,21 @@ def test_records_are_ready_in_the_order_they_came_as_far_as_there_is_room(tmp_pa
     waiting = backlog(tmp_path, window)
     for number in range(5):
         waiting.put_all([admitted(number)])
-    assert [record.record_id for record in waiting.ready()] == ["r0", "r1", "r2"]
+    assert [record.record_id for record in waiting.ready(no_one)] == ["r0", "r1", "r2"]
     assert (len(waiting), window.taken) == (2, 3)
-    assert waiting.ready() == []
+    assert waiting.ready(no_one) == []
 
     window.give_back("a")
-    assert [record.record_id for record in waiting.ready()] == ["r3"]
+    assert [record.record_id for record in waiting.ready(no_one)] == ["r3"]
+    waiting.close()
+
+
+def test_records_of_a_model_that_has_enough_in_motion_stay(tmp_path: Path) -> None:
+    waiting = backlog(tmp_path, Window({"a": 3, "b": 3}))
+    waiting.put_all([admitted(0), admitted(1, "b")])
+
+    assert [record.record_id for record in waiting.ready(lambda model: model == "a")] == ["r1"]
+    assert len(waiting) == 1
     waiting.close()
 
 
@@ -117,7 +131,7 @@ def test_a_record_follows_another_one_without_more_room(tmp_path: Path) -> None:
     waiting = backlog(tmp_path, window)
     for number in range(2):
         waiting.put_all([admitted(number)])
-    waiting.ready()
+    waiting.ready(no_one)
     following = waiting.following("a")
     assert following is not None
     assert (following.record_id, window.free("a")) == ("r1", False)
@@ -130,7 +144,7 @@ def test_a_full_share_does_not_hold_up_the_other_pools(tmp_path: Path) -> None:
     waiting = backlog(tmp_path, window)
     for number in range(6):
         waiting.put_all([admitted(number, "a" if number < 4 else "b")])
-    assert [record.record_id for record in waiting.ready()] == ["r0", "r4", "r5"]
+    assert [record.record_id for record in waiting.ready(no_one)] == ["r0", "r4", "r5"]
     waiting.close()
 
 
@@ -142,7 +156,7 @@ def test_a_pool_is_hungry_while_it_has_room_and_nothing_ready(tmp_path: Path) ->
         waiting.put_all([admitted(number)])
     waiting.put_all([admitted(3, "b")])
     assert not waiting.hungry()  # both have something ready
-    waiting.ready()
+    waiting.ready(no_one)
     assert not waiting.hungry()  # both are full
     window.give_back("b")
     assert waiting.hungry()
@@ -156,6 +170,6 @@ def test_records_that_were_spooled_to_the_disk_come_back_as_they_were(tmp_path: 
     for record in records:
         waiting.put_all([record])
     assert (tmp_path / "a").stat().st_size > 0
-    assert waiting.ready() == records
+    assert waiting.ready(no_one) == records
     waiting.close()
     assert not (tmp_path / "a").exists()
