@@ -69,3 +69,15 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     model_state: str = "closed"
     spared: int | None = None
     """Of a line that stands for no request: what its answer took when it was asked for, at today's price."""
+
+
+class Reuse(Struct, frozen=True, gc=False, array_like=True):
+    """The ledger's line of a record for which nothing was sent, as an answer was there already: what its result does
+    not tell, and what it does not have in common with others.
+
+    `line` is the place of those others' line. Fields are encoded by position: new ones go last.
+    """
+
+    line: int
+    response_model: str | None = None
+    spared: int | None = None

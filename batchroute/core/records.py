@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 
-class Record(Struct, frozen=True, gc=False, kw_only=True):
+class Record(Struct, frozen=True, gc=False):
     """One thing read from the source, with its fields.
 
     `record_id` is the caller's id as text, or `file:line` where the input has none. `line` counts from 1:

@@ -20,7 +20,7 @@ class Endpoint(StrEnum):
     EMBEDDINGS = "embeddings"
 
 
-class Request(Struct, frozen=True, gc=False, kw_only=True):
+class Request(Struct, frozen=True, gc=False):
     """What is sent to a model, save the model's name.
 
     `messages` is a JSON array and `params` the JSON members that follow it (`,"max_tokens":256`, or
@@ -40,7 +40,7 @@ class Request(Struct, frozen=True, gc=False, kw_only=True):
 
     def body(self, model: str) -> bytes:
         """The JSON body of `POST /chat/completions` for the model of this name."""
-        return b'{"model":%b,"messages":%b%b}' % (json.encode(model), self.messages, self.params)
+        return b"%b%b%b}" % (opening(model), self.messages, self.params)
 
     def with_room(self, tokens: int) -> "Request":
         """The same request with an output of so many tokens allowed. Without a cap it stays as it is."""
@@ -54,6 +54,11 @@ class Request(Struct, frozen=True, gc=False, kw_only=True):
         if self.images:
             return (len(self.messages) - self.image_bytes) // 4 + TOKENS_PER_IMAGE * self.images + room
         return len(self.messages) // 4 + room
+
+
+def opening(model: str) -> bytes:
+    """How the body for the model of this name begins, up to the messages."""
+    return b'{"model":%b,"messages":' % json.encode(model)
 
 
 def members(params: dict[str, object]) -> bytes:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 
-class Usage(Struct, frozen=True, gc=False, kw_only=True):
+class Usage(Struct, frozen=True, gc=False):
     """Token counts as reported. Cached and written tokens are part of input, reasoning is part of output."""
 
     input_tokens: int
@@ -16,7 +16,7 @@ class Usage(Struct, frozen=True, gc=False, kw_only=True):
     reasoning_tokens: int = 0
 
 
-class RateLimits(Struct, frozen=True, gc=False, kw_only=True):
+class RateLimits(Struct, frozen=True, gc=False):
     """What the provider's rate limit headers say; None where it does not. Resets are seconds from now to full."""
 
     limit_requests: int | None = None
@@ -27,7 +27,7 @@ class RateLimits(Struct, frozen=True, gc=False, kw_only=True):
     reset_tokens: float | None = None
 
 
-class Response(Struct, frozen=True, gc=False, kw_only=True):
+class Response(Struct, frozen=True, gc=False):
     """An answer that passed the transport's checks. `flag` names what was odd about it, or is None."""
 
     content: str

@@ -17,7 +17,7 @@ class Status(StrEnum):
     DEGRADED = "degraded"
 
 
-class Totals(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
+class Totals(Struct, frozen=True, gc=False, array_like=True):
     """What all attempts of one record add up to. `cost` is picodollars, None when a price was unknown."""
 
     attempts: int = 0
@@ -29,14 +29,14 @@ class Totals(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
 
     def plus(self, attempt: Attempt) -> "Totals":
         """Add one ended attempt. Its verdict tells whether a failover or an escalation follows it."""
-        usage = attempt.usage
+        usage, cost = attempt.usage, attempt.cost
         return Totals(
-            attempts=self.attempts + 1,
-            failovers=self.failovers + (attempt.verdict == "failover"),
-            escalations=self.escalations + (attempt.verdict == "escalate"),
-            input_tokens=self.input_tokens + (usage.input_tokens if usage else 0),
-            output_tokens=self.output_tokens + (usage.output_tokens if usage else 0),
-            cost=None if self.cost is None or attempt.cost is None else self.cost + attempt.cost,
+            self.attempts + 1,
+            self.failovers + (attempt.verdict == "failover"),
+            self.escalations + (attempt.verdict == "escalate"),
+            self.input_tokens + (usage.input_tokens if usage else 0),
+            self.output_tokens + (usage.output_tokens if usage else 0),
+            None if self.cost is None or cost is None else self.cost + cost,
         )
 
     def sharing(self, share: "Totals") -> "Totals":
@@ -68,7 +68,7 @@ RESULT_COLUMNS = (
 """The documented columns of results, in order; kept input columns follow them under their own names."""
 
 
-class Result(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
+class Result(Struct, frozen=True, gc=False, array_like=True):
     """The one output of a record.
 
     `latency_s` is the accepted attempt's, `finished_at` seconds since the epoch (UTC), `kept` the values of

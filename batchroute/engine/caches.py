@@ -2,19 +2,20 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from msgspec import json, structs
+from msgspec import Struct, json, structs
 
 from batchroute.core.errors import OutputError, OutputLockedError
+from batchroute.core.requests import Request, opening
 from batchroute.core.responses import Response
 from batchroute.engine.clock import Clock
 from batchroute.engine.pools import Pool
 from batchroute.engine.trails import Admitted, Old
-from batchroute.io.answers import Answers, Damage, Kept, opened
+from batchroute.io.answers import Answers, Damage, Kept, opened, unpacked
 from batchroute.io.locks import locked
 from batchroute.job.caches import Cache as Declared
 from batchroute.job.checks import Judge
@@ -23,13 +24,34 @@ from batchroute.routing.forms import Formed
 from batchroute.routing.routes import RouteRule
 
 DIGEST_BYTES: Final = 16
-KEPT_AT_ONCE: Final = 4096
+KEPT_AT_ONCE: Final = 65_536
 """Answers that wait to be written at most; more than these come only from a disk that cannot follow, and are let go."""
 WRITE_INTERVAL_S: Final = 0.2
 COMPLETE: Final = "stop"
 
 Recall = Callable[[Admitted, str, Response], None]
 """Brings a record to its result with the answer of this model."""
+
+
+class _Way(Struct, frozen=True):
+    """What asking a model on a route has in common: what becomes of a request on its way there, what is hashed before
+    it, and what an answer has to stand.
+    """
+
+    model: str
+    pool: Pool
+    form: Formed | None
+    checks: Checks | None
+    begun: hashlib.blake2b
+
+    def key(self, request: Request) -> bytes:
+        """The digest of what the model gets."""
+        asked = self.pool.asked(request if self.form is None else self.form.asked(request, self.model))
+        digest = self.begun.copy()
+        digest.update(asked.messages)
+        digest.update(asked.params)
+        digest.update(b"}")
+        return digest.digest()
 
 
 class Cache:
@@ -60,7 +82,8 @@ class Cache:
         self._rules = {rule.name: rule for rule in rules}
         self._forms, self._checks, self._known_as = forms, checks, known_as
         self._clock, self._reads, self._outlasting = clock, reads, outlasting
-        self._begun: dict[tuple[str, str], hashlib.blake2b] = {}
+        self._known_ways: dict[tuple[str, str], _Way] = {}
+        self._first: dict[tuple[str, tuple[str, ...]], Sequence[_Way]] = {}
         self._new: list[tuple[bytes, Kept]] = []
         self._due = asyncio.Event()
         self._warnings: list[str] = []
@@ -102,48 +125,54 @@ class Cache:
         """Bring the records to their results that a model of their first choice has answered, and give the others."""
         if self._answers is None or not self._reads:
             return records
-        asked = [(record, self._first_asked(record)) for record in records]
-        found = await self._find({key for _, keys in asked for key in keys}, self._oldest)
-        left = []
-        for record, keys in asked:
-            hit = next(self._good(record, keys, found), None) if found else None
-            if hit is None:
-                left.append(record)
-            else:
-                recall(record, *hit)
-        return left
+        asked = [
+            (record, way, way.key(record.request)) for record in records for way in self._first_asked(record)
+        ]
+        found = await self._find([key for _, _, key in asked], self._oldest)
+        if not found:
+            return records
+        answered = set[int]()
+        for record, way, key in asked:
+            payload = found.get(key)
+            if payload is None or record.seq in answered:
+                continue
+            response = self._accepted(way, payload)
+            if response is not None:
+                answered.add(record.seq)
+                recall(record, way.model, response)
+        return [record for record in records if record.seq not in answered]
 
     async def old_answer(self, record: Admitted) -> Old | None:
         """The answer of any model of its route to what the record asks, however old."""
         if not self._reads:
             return None
-        keys = {self._key(record, model): model for model in record.models}
-        found = await self._find(keys, 0.0)
-        for model, response in self._good(record, keys, found):
-            return Old(model, self._pools[model].spec.provider, response)
+        ways = {way.key(record.request): way for way in self._ways(record.route, record.models)}
+        found = await self._find(list(ways), 0.0)
+        for key, way in ways.items():
+            response = self._accepted(way, found[key]) if key in found else None
+            if response is not None:
+                return Old(way.model, self._pools[way.model].spec.provider, response)
         return None
 
-    def _first_asked(self, record: Admitted) -> dict[bytes, str]:
-        """The models that are its first choice, by the key of what they would be asked."""
-        if not record.models:
-            return {}
-        first = self._rules[record.route].alternatives(record.models)
-        return {self._key(record, model): model for model in first}
+    def _first_asked(self, record: Admitted) -> Sequence["_Way"]:
+        """The ways to the models that are its first choice."""
+        choice = record.route, record.models
+        ways = self._first.get(choice)
+        if ways is None:
+            first = self._rules[record.route].alternatives(record.models) if record.models else ()
+            ways = self._first[choice] = self._ways(record.route, first)
+        return ways
 
-    def _key(self, record: Admitted, model: str) -> bytes:
-        pool, form = self._pools[model], self._forms.get(record.route)
-        asked = pool.asked(record.request if form is None else form.asked(record.request, model))
-        begun = self._begun.get((record.route, model)) or self._begin(record.route, model)
-        digest = begun.copy()
-        digest.update(asked.body(pool.spec.request_model))
-        return digest.digest()
+    def _ways(self, route: str, models: Sequence[str]) -> Sequence["_Way"]:
+        return [self._known_ways.get((route, model)) or self._way(route, model) for model in models]
 
-    def _begin(self, route: str, model: str) -> hashlib.blake2b:
-        checks = self._checks.get(route)
+    def _way(self, route: str, model: str) -> "_Way":
+        checks, pool = self._checks.get(route), self._pools[model]
         judge = None if checks is None or checks.judge is None else self._told(checks.judge)
-        told = json.encode([self._known_as(model), judge])
-        begun = self._begun[route, model] = hashlib.blake2b(told, digest_size=DIGEST_BYTES)
-        return begun
+        begun = hashlib.blake2b(json.encode([self._known_as(model), judge]), digest_size=DIGEST_BYTES)
+        begun.update(opening(pool.spec.request_model))
+        way = self._known_ways[route, model] = _Way(model, pool, self._forms.get(route), checks, begun)
+        return way
 
     def _told(self, judge: Judge) -> object:
         return [self._known_as(judge.model), judge.rubric, judge.threshold]
@@ -152,40 +181,33 @@ class Cache:
     def _oldest(self) -> float:
         return self._clock.wall() - self._declared.ttl
 
-    async def _find(self, keys: Collection[bytes], since: float) -> dict[bytes, Kept]:
+    async def _find(self, keys: Sequence[bytes], since: float) -> dict[bytes, bytes]:
         if self._answers is None or not keys:
             return {}
         try:
-            return await asyncio.to_thread(self._answers.find, list(keys), since)
+            return await asyncio.to_thread(self._answers.find, keys, since)
         except Damage as error:
             self._leave_out(error)
             return {}
 
-    def _good(
-        self, record: Admitted, keys: Mapping[bytes, str], found: Mapping[bytes, Kept]
-    ) -> Iterator[tuple[str, Response]]:
-        """Of what was found for a record, what its route would accept: by whom, and the answer."""
-        for key, model in keys.items():
-            kept = found.get(key)
-            if kept is not None and (response := self._accepted(record.route, kept)) is not None:
-                yield model, response
-
-    def _accepted(self, route: str, kept: Kept) -> Response | None:
-        response = Response(
-            content=kept.content,
-            finish_reason=kept.finish_reason,
-            usage=kept.usage,
-            response_model=kept.response_model,
-            response_id=None,
-            vectors=kept.vectors,
-        )
-        form, checks = self._forms.get(route), self._checks.get(route)
-        if form is not None:
-            parsed = form.parsed(response.content)
+    def _accepted(self, way: "_Way", payload: bytes) -> Response | None:
+        """What was found, if its route would accept it; no answer that was found counts any more once one is damaged."""
+        if self._answers is None:
+            return None
+        try:
+            kept = unpacked(payload)
+        except Damage as error:
+            self._leave_out(error)
+            return None
+        response = Response(kept.content, kept.finish_reason, kept.usage, kept.response_model, None)
+        if kept.vectors:
+            response = structs.replace(response, vectors=kept.vectors)
+        if way.form is not None:
+            parsed = way.form.parsed(response.content)
             if parsed is None:
                 return None
             response = structs.replace(response, parsed=parsed)
-        return response if checks is None or not checks.refusals(response) else None
+        return response if way.checks is None or not way.checks.refusals(response) else None
 
     # After a result is entered
 
@@ -201,7 +223,8 @@ class Cache:
             response.response_model,
             response.vectors,
         )
-        self._new.append((self._key(record, model), kept))
+        (way,) = self._ways(record.route, (model,))
+        self._new.append((way.key(record.request), kept))
         self._due.set()
 
     async def write_regularly(self) -> None:

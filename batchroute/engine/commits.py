@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from batchroute.core.attempts import Attempt
+from batchroute.core.attempts import Attempt, Reuse
 from batchroute.core.results import Result, Totals
 from batchroute.io.store import Group, Store
 
@@ -72,6 +72,19 @@ class Commits:
             self._group.ended.append((seq, attempt))
         self._group.results.append((seq, result))
         return self._soon()
+
+    def reused(
+        self, seq: int, result: Result, line: Attempt, response_model: str | None, spared: int | None
+    ) -> None:
+        """Enter a record's result for which nothing was sent. `line` is what its line in the ledger has in common with
+        those of others; an equal one should be the same object.
+        """
+        group = self._group
+        if line not in group.lines:
+            group.lines.append(line)
+        group.results.append((seq, result))
+        group.reused.append((seq, Reuse(group.lines.index(line), response_model, spared)))
+        self._soon()
 
     def close(self, unfinished: Sequence[tuple[int, Attempt]]) -> None:
         """Commit at once how attempts ended that nobody waits for any more. Raises OutputError."""

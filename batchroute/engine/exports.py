@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import polars as pl
-from msgspec import structs
+from msgspec import Struct, structs
 
-from batchroute.core.attempts import Attempt
+from batchroute.core.attempts import Attempt, Reuse
 from batchroute.core.results import Result, Status
 from batchroute.io.files import place, remove
 from batchroute.io.manifest import Manifest, Part, write_manifest
 from batchroute.io.parts import DEAD_LETTERS, draft_replacement, part_path, spent_by_route, write_part
-from batchroute.io.store import Export, Settled, Store
-from batchroute.io.tables import ledger_frame, results_frame
+from batchroute.io.store import Export, Group, Settled, Store
+from batchroute.io.tables import in_dollars, ledger_rows, results_rows, reused_rows
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,6 +27,23 @@ _Again = dict[int, list[Result]]
 PART_RECORDS = 25_000
 PART_BYTES = 32 << 20
 SLICE_ATTEMPTS = 2_000
+
+
+class _Slice(Struct):
+    """Of a range of the journal: results by number, attempts, and the lines of reused answers with what they have in
+    common.
+    """
+
+    results: list[tuple[int, Result]]
+    attempts: list[Attempt]
+    lines: list[Attempt]
+    reused: list[tuple[int, Reuse, Result]]
+
+    def take_reused(self, group: Group) -> None:
+        if group.reused:
+            finished, first = dict(group.results), len(self.lines)
+            self.lines += group.lines
+            self.reused += [(first + reuse.line, reuse, finished[seq]) for seq, reuse in group.reused]
 
 
 @dataclass(kw_only=True)
@@ -56,11 +73,11 @@ class Exporter:
         self.starting()
         settled = Settled.empty()
         again: _Again = {}
-        results, ledger = await self._frames(export, settled, again)
+        results, ledger = await self._rows(export, settled, again)
         parts = [
-            await _written(self.directory, part_path(folder, export.number), frame)
-            for folder, frame in (("results", results), ("ledger", ledger))
-            if frame.height
+            await _written(self.directory, part_path(folder, export.number), rows)
+            for folder, rows in (("results", results), ("ledger", ledger))
+            if rows.height
         ]
         self._list(parts)
         parts += [await self._replaced(number, again[number]) for number in sorted(again)]
@@ -68,21 +85,25 @@ class Exporter:
         if again:
             self._list(parts)
 
-    async def _frames(
+    async def _rows(
         self, export: Export, settled: Settled, again: _Again
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """What goes into new parts; `again` takes what goes into parts that there are, by their numbers."""
         results, ledger = list[pl.DataFrame](), list[pl.DataFrame]()
-        async for ended, attempts in _slices(self.store, export, settled):
-            reopened = self.store.reopened([seq for seq, _ in ended])
-            for seq, result in ended if reopened else ():
+        async for part in _slices(self.store, export, settled):
+            reopened = self.store.reopened([seq for seq, _ in part.results])
+            for seq, result in part.results if reopened else ():
                 if seq in reopened:
                     again.setdefault(reopened[seq], []).append(result)
             answered = [
-                result for seq, result in ended if result.status is not Status.FAILED and seq not in reopened
+                result
+                for seq, result in part.results
+                if result.status is not Status.FAILED and seq not in reopened
             ]
-            results.append(results_frame(answered, self.kept))
-            ledger.append(ledger_frame(attempts))
+            results.append(results_rows(answered, self.kept))
+            ledger.append(ledger_rows(part.attempts))
+            if part.reused:
+                ledger.append(reused_rows(part.lines, part.reused))
         return pl.concat(results), pl.concat(ledger)
 
     async def _replaced(self, number: int, results: list[Result]) -> Part:
@@ -136,11 +157,11 @@ class Exporter:
         for result in self.store.dead_letters():
             chunk.append(result)
             if len(chunk) == SLICE_ATTEMPTS:
-                frames.append(results_frame(chunk, self.kept))
+                frames.append(results_rows(chunk, self.kept))
                 chunk = []
                 await asyncio.sleep(0)
         if chunk:
-            frames.append(results_frame(chunk, self.kept))
+            frames.append(results_rows(chunk, self.kept))
         if frames:
             self._list([await _written(self.directory, DEAD_LETTERS, pl.concat(frames))])
         else:
@@ -152,8 +173,8 @@ class Exporter:
         write_manifest(self.directory, self.manifest)
 
 
-async def _written(directory: Path, path: str, frame: pl.DataFrame) -> Part:
-    return await _in_thread(write_part, directory, path, frame)
+async def _written(directory: Path, path: str, rows: pl.DataFrame) -> Part:
+    return await _in_thread(lambda: write_part(directory, path, in_dollars(rows)))
 
 
 async def _in_thread(write: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
@@ -167,24 +188,22 @@ async def _in_thread(write: Callable[P, T], *arguments: P.args, **named: P.kwarg
                 await asyncio.wait([writing])
 
 
-async def _slices(
-    store: Store, export: Export, settled: Settled
-) -> AsyncIterator[tuple[list[tuple[int, Result]], list[Attempt]]]:
-    """The range as results and attempts, some thousand at a time, letting others run in between.
+async def _slices(store: Store, export: Export, settled: Settled) -> AsyncIterator[_Slice]:
+    """The range, some thousand results or attempts at a time, letting others run in between.
 
-    At least one pair, if an empty one.
+    At least one slice, if an empty one.
     """
-    results: list[tuple[int, Result]] = []
-    attempts: list[Attempt] = []
+    part = _Slice([], [], [], [])
     for group in store.journal(export):
-        results += group.results
-        attempts += [attempt for _, attempt in group.ended]
+        part.results += group.results
+        part.attempts += [attempt for _, attempt in group.ended]
+        part.take_reused(group)
         settled.add(group)
-        if len(attempts) >= SLICE_ATTEMPTS:
-            yield results, attempts
-            results, attempts = [], []
+        if len(part.attempts) >= SLICE_ATTEMPTS or len(part.results) >= SLICE_ATTEMPTS:
+            yield part
+            part = _Slice([], [], [], [])
             await asyncio.sleep(0)
-    yield results, attempts
+    yield part
 
 
 def _with(listed: tuple[Part, ...], new: list[Part]) -> tuple[Part, ...]:

@@ -6,8 +6,6 @@ They come to their results as they are read, many at a time, and never stand in 
 from collections.abc import Mapping
 from typing import Final
 
-from msgspec import structs
-
 from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.responses import Response, Usage
 from batchroute.core.results import Result, Status
@@ -32,60 +30,43 @@ class Answering:
 
     def __init__(self, run_id: str, pools: Mapping[str, Pool], clock: Clock, commits: Commits) -> None:
         self._run_id, self._pools, self._clock, self._commits = run_id, pools, clock, commits
-        self._blanks: dict[tuple[str, str, CostBasis], Attempt] = {}
-        self._shared: dict[int | None, tuple[Result, Attempt | None]] = {}
-        """The lines of answers that were shared lately, but for what is the record's."""
+        self._lines: dict[tuple[str, str, CostBasis], Attempt] = {}
+        """What the lines on a route and a model have in common."""
+        self._spared: dict[int | None, tuple[Result, int | None]] = {}
+        """What the answers took that were shared lately."""
 
     def repeat(self, record: Admitted, answer: Result) -> None:
         """With the answer of an equal record, or as a dead letter like it."""
-        now, labels = self._clock.wall(), record.labels
-        answered, attempt = self._shared.get(record.tail) or (None, None)
-        if answered is not answer:
-            if len(self._shared) == REMEMBERED:
-                self._shared.clear()
-            attempt = self._shared_line(record.route, answer)
-            self._shared[record.tail] = answer, attempt
-        if attempt is not None:
-            attempt = structs.replace(
-                attempt,
-                record_id=record.record_id,
-                task=labels.task,
-                complexity=labels.complexity,
-                started_at=now,
-            )
-        self._commits.finished(record.seq, attempt, entries.repeated(record, answer, self._run_id, now))
-
-    def _shared_line(self, route: str, answer: Result) -> Attempt | None:
+        result = entries.repeated(record, answer, self._run_id, self._clock.wall())
         pool = self._pools.get(answer.model or "")
         if answer.status is not Status.SUCCEEDED or pool is None:
-            return None
-        return structs.replace(
-            self._blank(route, pool.spec, CostBasis.SHARED),
-            finish_reason=answer.finish_reason,
-            spared=_cost(pool.spec, entries.usage_of(answer.totals)),
-        )
+            self._commits.finished(record.seq, None, result)
+            return
+        line = self._line(record.route, pool.spec, CostBasis.SHARED)
+        self._commits.reused(record.seq, result, line, None, self._spared_by(record, answer, pool.spec))
+
+    def _spared_by(self, record: Admitted, answer: Result, spec: PoolSpec) -> int | None:
+        known, spared = self._spared.get(record.tail) or (None, None)
+        if known is not answer:
+            if len(self._spared) == REMEMBERED:
+                self._spared.clear()
+            spared = _cost(spec, entries.usage_of(answer.totals))
+            self._spared[record.tail] = answer, spared
+        return spared
 
     def recall(self, record: Admitted, model: str, response: Response) -> None:
         """With an answer from the cache."""
         spec = self._pools[model].spec
-        attempt = structs.replace(
-            self._blank(record.route, spec, CostBasis.CACHE),
-            record_id=record.record_id,
-            task=record.labels.task,
-            complexity=record.labels.complexity,
-            started_at=self._clock.wall(),
-            response_model=response.response_model,
-            finish_reason=response.finish_reason,
-            spared=_cost(spec, response.usage),
-        )
-        self._commits.finished(record.seq, attempt, entries.recalled(record, attempt, response))
+        line = self._line(record.route, spec, CostBasis.CACHE)
+        result = entries.recalled(record, line, response, self._clock.wall())
+        self._commits.reused(record.seq, result, line, response.response_model, _cost(spec, response.usage))
 
-    def _blank(self, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt:
+    def _line(self, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt:
         key = (route, spec.model, basis)
-        blank = self._blanks.get(key)
-        if blank is None:
-            blank = self._blanks[key] = entries.unsent(self._run_id, route, spec, basis)
-        return blank
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = entries.unsent(self._run_id, route, spec, basis)
+        return line
 
 
 def _cost(spec: PoolSpec, usage: Usage | None) -> int | None:

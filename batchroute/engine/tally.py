@@ -11,7 +11,6 @@ from batchroute.engine.pools import PoolStatistics
 from batchroute.io.store import Group
 
 RATE_WINDOW_S = 10.0
-_UNSENT = frozenset({CostBasis.CACHE, CostBasis.SHARED})
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -78,26 +77,21 @@ class Tally:
                 self.failed_over += 1
         for _, attempt in group.ended:
             self._count(attempt)
+        for _, reuse in group.reused:
+            if group.lines[reuse.line].cost_basis is CostBasis.CACHE:
+                self.cached += 1
+            else:
+                self.repeated += 1
+            if reuse.spared is not None:
+                self.spared = reuse.spared + (self.spared or 0)
 
     def _count(self, attempt: Attempt) -> None:
-        if attempt.cost_basis in _UNSENT:
-            self._count_unsent(attempt)
-            return
         if attempt.error_type is not None and attempt.verdict is not None:  # another one was faster
             self.errors[attempt.error_type] += 1
         if attempt.cost is None:
             self.unpriced += 1
         else:
             self.cost += attempt.cost
-
-    def _count_unsent(self, attempt: Attempt) -> None:
-        """Count a line that stands for an answer which was there already."""
-        if attempt.cost_basis is CostBasis.CACHE:
-            self.cached += 1
-        else:
-            self.repeated += 1
-        if attempt.spared is not None:
-            self.spared = attempt.spared + (self.spared or 0)
 
     @property
     def finished(self) -> int:

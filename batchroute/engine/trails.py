@@ -28,7 +28,7 @@ class Place(Struct, frozen=True, array_like=True, gc=False):
     turn: int
 
 
-class Admitted(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+class Admitted(Struct, frozen=True, array_like=True, gc=False):
     """A record that is ready to be sent: what is left of it once it was read, classified and rendered.
 
     `carried` is what attempts of earlier runs add up to, `kept` the values of the carried input columns,

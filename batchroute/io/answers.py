@@ -51,6 +51,25 @@ class Kept(Struct, frozen=True, array_like=True):
     """Of a request for vectors, which has no content."""
 
 
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Kept).decode
+_compress: Final = zstandard.ZstdCompressor(level=1).compress
+_decompress: Final = zstandard.ZstdDecompressor().decompress
+_WORTH_COMPRESSING: Final = 1024
+"""Bytes of an answer; a shorter one loses a fifth, which takes ten times as long as all else about it."""
+
+
+def packed(kept: Kept) -> bytes:
+    """An answer as the file holds it."""
+    encoded = _encode(kept)
+    return encoded if len(encoded) < _WORTH_COMPRESSING else _compress(encoded)
+
+
+def unpacked(payload: bytes) -> Kept:
+    """What `packed` has packed. Raises DecodeError or ZstdError."""
+    return _decode(_decompress(payload) if payload.startswith(zstandard.FRAME_HEADER) else payload)
+
+
 class Answers:
     """The file, open; one run at a time. Safe in threads. Every method raises one of `Damage` where it cannot be used."""
 
@@ -64,10 +83,6 @@ class Answers:
         except BaseException:
             self._db.close()
             raise
-        self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(Kept).decode
-        self._compress = zstandard.ZstdCompressor(level=1).compress
-        self._decompress = zstandard.ZstdDecompressor().decompress
 
     def _prepare(self) -> None:
         db = self._db
@@ -82,24 +97,22 @@ class Answers:
         db.execute("pragma journal_size_limit = 0")
         db.execute("pragma cache_size = -16000")
 
-    def find(self, keys: Sequence[bytes], since: float) -> dict[bytes, Kept]:
-        """The answers to these that were given at this time or later, seconds since the epoch."""
-        found: dict[bytes, Kept] = {}
+    def find(self, keys: Sequence[bytes], since: float) -> dict[bytes, bytes]:
+        """The answers to these that were given at this time or later, seconds since the epoch: `unpacked` reads them."""
+        found: dict[bytes, bytes] = {}
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
             with self._turn:
-                rows = self._db.execute(
+                found |= self._db.execute(
                     f"select key, payload from answers where key in ({marks}) and at >= ?",  # noqa: S608
                     (*some, int(since)),
                 ).fetchall()
-            for key, payload in rows:
-                found[key] = self._decode(self._decompress(payload))
         return found
 
     def keep(self, answers: Sequence[tuple[bytes, Kept]], at: float) -> None:
         """Take answers in, given at this time, in the place of earlier ones to the same."""
-        rows = [(key, int(at), self._compress(self._encode(kept))) for key, kept in answers]
+        rows = [(key, int(at), packed(kept)) for key, kept in answers]
         with self._turn, self._db:
             self._db.execute("begin immediate")
             self._db.executemany("insert or replace into answers(key, at, payload) values(?, ?, ?)", rows)

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from msgspec import Struct, structs
 
-from batchroute.core.attempts import Attempt
+from batchroute.core.attempts import Attempt, Reuse
 from batchroute.core.errors import OutputError
 from batchroute.core.responses import Usage
 from batchroute.core.results import PARSED, Result, Status, Totals
@@ -101,20 +101,48 @@ _UNITS = {
 
 def ledger_frame(attempts: Sequence[Attempt]) -> pl.DataFrame:
     """Attempts as ledger columns."""
+    return in_dollars(ledger_rows(attempts))
+
+
+def ledger_rows(attempts: Sequence[Attempt]) -> pl.DataFrame:
+    """Attempts as ledger columns, but for `in_dollars`."""
     columns = _columns(Attempt, attempts)
     columns |= _columns(Usage, [_UNTOLD if usage is None else usage for usage in columns["usage"]])
     columns["started_at"] = _times(columns["started_at"])
     columns["cost_usd"], columns["spared_usd"] = columns["cost"], columns["spared"]
-    return _frame(columns, LEDGER)
+    return _rows(columns, LEDGER)
+
+
+def reused_rows(lines: Sequence[Attempt], reused: Sequence[tuple[int, Reuse, Result]]) -> pl.DataFrame:
+    """The lines of records that took answers which were there already, as `ledger_rows`: what they have in common
+    stands in one of `lines`, the rest in their results.
+    """
+    places, reuses, results = zip(*reused, strict=True)
+    own = {
+        "record_id": [result.record_id for result in results],
+        "task": [result.task for result in results],
+        "complexity": [result.complexity for result in results],
+        "response_model": [reuse.response_model for reuse in reuses],
+        "started_at": _times(result.finished_at for result in results),
+        "finish_reason": [result.finish_reason for result in results],
+        "spared_usd": [reuse.spared for reuse in reuses],
+    }
+    common = ledger_rows(lines)[list(places)]
+    return common.with_columns(_rows(own, {name: LEDGER[name] for name in own}))
 
 
 def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Results as columns, the carried input columns last; `parsed` is one of them where no input column is."""
+    return in_dollars(results_rows(results, kept))
+
+
+def results_rows(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Results as columns, but for `in_dollars`."""
     columns = _columns(Result, results)
     columns |= _columns(Totals, columns["totals"])
     columns["finished_at"] = _times(columns["finished_at"])
     columns["cost_usd"] = columns["cost"]
-    frame = _frame(columns, RESULTS)
+    frame = _rows(columns, RESULTS)
     carried = [
         _carried(name, kind, [values.get(name) for values in columns["kept"]])
         if name != PARSED or any(name in values for values in columns["kept"])
@@ -122,6 +150,15 @@ def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) ->
         for name, kind in kept.items()
     ]
     return frame.with_columns(carried) if carried else frame
+
+
+def in_dollars(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with their costs and prices in dollars: many at a time, and in any thread, as Python has no part in that."""
+    return rows.with_columns(
+        (pl.col(name).cast(pl.Decimal(38, 0)) * pl.lit(unit, dtype=COST)).cast(COST)
+        for name, unit in _UNITS.items()
+        if name in rows.columns
+    )
 
 
 TOTALS_COLUMNS = [
@@ -255,9 +292,8 @@ def _times(seconds: Any) -> list[int]:
     return [round(at * 1e6) for at in seconds]
 
 
-def _frame(columns: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    whole = pl.DataFrame([_series(name, columns[name], kind) for name, kind in schema.items()])
-    return whole.with_columns(_in_dollars(name) for name in schema if name in _UNITS)
+def _rows(columns: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    return pl.DataFrame([_series(name, columns[name], kind) for name, kind in schema.items()])
 
 
 def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
@@ -266,10 +302,6 @@ def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
     if kind == TIME:
         return pl.Series(name, values, dtype=pl.Int64).cast(TIME)
     return pl.Series(name, values, dtype=kind)
-
-
-def _in_dollars(name: str) -> pl.Expr:
-    return (pl.col(name).cast(pl.Decimal(38, 0)) * pl.lit(_UNITS[name], dtype=COST)).cast(COST)
 
 
 def carried_value(value: Any) -> Any:

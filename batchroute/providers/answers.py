@@ -101,26 +101,16 @@ def judge(reply: Reply, request: Request, model: str) -> Outcome:
         or reply.extra
     ):
         return _judge_patiently(reply, request, model)
-    return Response(
-        content=content,
-        finish_reason="stop",
-        usage=usage,
-        response_model=answer.model,
-        response_id=answer.id,
-        service_tier=answer.service_tier,
-        rate_limits=rate_limits(reply.header),
-    )
+    limits = rate_limits(reply.header)
+    return Response(content, "stop", usage, answer.model, answer.id, answer.service_tier, 200, None, limits)
 
 
 def _usage(told: _Usage) -> Usage:
     given, made = told.prompt_tokens_details, told.completion_tokens_details
-    return Usage(
-        input_tokens=told.prompt_tokens,
-        output_tokens=told.completion_tokens,
-        cached_tokens=(given.cached_tokens if given else 0) or told.prompt_cache_hit_tokens or 0,
-        cache_write_tokens=(given.cache_write_tokens if given else 0) or 0,
-        reasoning_tokens=(made.reasoning_tokens if made else 0) or 0,
-    )
+    cached = (given.cached_tokens if given else 0) or told.prompt_cache_hit_tokens or 0
+    written = (given.cache_write_tokens if given else 0) or 0
+    reasoning = (made.reasoning_tokens if made else 0) or 0
+    return Usage(told.prompt_tokens, told.completion_tokens, cached, written, reasoning)
 
 
 def _tier_changed(request: Request, answered: str) -> bool:

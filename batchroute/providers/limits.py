@@ -52,12 +52,7 @@ def rate_limits_of_refusal(header: Header) -> RateLimits | None:
 def _scarcest(header: Header) -> RateLimits:
     requests, tokens = _scarcer(header, "requests"), _scarcer(header, "tokens")
     return RateLimits(
-        limit_requests=requests.limit,
-        remaining_requests=requests.remaining,
-        reset_requests=requests.reset_s,
-        limit_tokens=tokens.limit,
-        remaining_tokens=tokens.remaining,
-        reset_tokens=tokens.reset_s,
+        requests.limit, requests.remaining, requests.reset_s, tokens.limit, tokens.remaining, tokens.reset_s
     )
 
 

@@ -35,7 +35,7 @@ class Conversation:
         messages = value if isinstance(value, Fault) else _checked(value)
         if isinstance(messages, Fault):
             return messages
-        return Request(messages=_encode(messages), params=self._params, max_output_tokens=self._cap)
+        return Request(_encode(messages), self._params, self._cap)
 
     def text(self, fields: Mapping[str, Any]) -> str | None:
         return _last_user_text(_brought(fields, self.columns[0]))

@@ -183,7 +183,7 @@ class _Templated:
             if isinstance(part, Fault):
                 return part
             parts.append(part)
-        return Request(messages=self._array % tuple(parts), params=self._params, max_output_tokens=self._cap)
+        return Request(self._array % tuple(parts), self._params, self._cap)
 
     def text(self, fields: Mapping[str, Any]) -> str | None:
         found = [fields.get(name) for name in self._read]

@@ -102,7 +102,7 @@ class _Reader:
                 rejects.append(Reject(file=self._file, line=line, fault=self._identifier.missing(fields)))
                 return
             record_id = f"{self._file}:{line}"
-        records.append(Record(record_id=record_id, file=self._file, line=line, fields=fields))
+        records.append(Record(record_id, self._file, line, fields))
 
 
 def _is_marked(line: Line) -> bool:

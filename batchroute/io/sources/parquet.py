@@ -200,7 +200,7 @@ def _batch(frame: pl.DataFrame, file: str, first: int, table: Table) -> Batch:
             if record_id is None:
                 faults[row] = table.identifier.missing(rows[row])
     records = [
-        Record(record_id=record_id or f"{file}:{line}", file=file, line=line, fields=fields)
+        Record(record_id or f"{file}:{line}", file, line, fields)
         for line, (record_id, fields) in enumerate(zip(ids, rows, strict=True), first)
     ]
     if not faults:
