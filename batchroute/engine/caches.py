@@ -87,6 +87,7 @@ class Cache:
         self._new: list[tuple[bytes, Kept]] = []
         self._due = asyncio.Event()
         self._warnings: list[str] = []
+        self._damaged = False
         self._closing = ExitStack()
         self._answers = self._opened(declared.path)
 
@@ -191,13 +192,13 @@ class Cache:
             return {}
 
     def _accepted(self, way: "_Way", payload: bytes) -> Response | None:
-        """What was found, if its route would accept it; no answer that was found counts any more once one is damaged."""
-        if self._answers is None:
-            return None
+        """What was found, if its route would accept it. One that is damaged is asked for anew, and replaced."""
         try:
             kept = unpacked(payload)
-        except Damage as error:
-            self._leave_out(error)
+        except Damage:
+            if not self._damaged:
+                self._damaged = True
+                self._warn(f"{self._declared.path}: some answers are damaged, and were asked for anew")
             return None
         response = Response(kept.content, kept.finish_reason, kept.usage, kept.response_model, None)
         if kept.vectors:

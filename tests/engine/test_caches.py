@@ -64,6 +64,19 @@ def test_a_damaged_cache_is_set_aside_and_fails_no_run(tmp_path: Path, left: byt
     assert ran(tmp_path, "two").ended.cached == 30
 
 
+def test_a_damaged_answer_is_asked_for_anew_and_replaced(tmp_path: Path) -> None:
+    ran(tmp_path, "one")
+    with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db, db:
+        db.execute("update answers set payload = substr(payload, 1, 5) where id % 2 = 0")
+
+    second = ran(tmp_path, "two", "newer")
+
+    assert second.ended.cached == 15
+    assert sorted(second.results["response"]) == ["fine"] * 15 + ["newer"] * 15
+    assert sum("damaged" in warning for warning in second.ended.warnings) == 1
+    assert ran(tmp_path, "three", "never asked").ended.cached == 30
+
+
 def test_another_programs_database_is_never_written_to(tmp_path: Path) -> None:
     """It is set aside as it is."""
     (tmp_path / "cache").mkdir()

@@ -2,12 +2,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
 from msgspec import structs
 
+from batchroute.core.attempts import CostBasis, Reuse
 from batchroute.core.errors import OutputError
 from batchroute.core.results import Status, Totals
 from batchroute.engine.exports import Exporter
@@ -70,6 +72,36 @@ def test_what_is_in_the_journal_goes_into_two_parts_and_the_manifest(tmp_path: P
     assert out.store.counts()[State.SUCCEEDED] == 2
     assert out.store.unexported == 0
     out.store.close()
+
+
+def test_lines_of_reused_answers_are_made_from_what_they_have_in_common_also_after_a_kill(tmp_path: Path) -> None:
+    out = exporter(tmp_path)
+    x, y, z = (each.seq for each in out.store.register([(name, "in.jsonl", 1) for name in "xyz"]))
+    shared = attempt("", attempt=0, cost=0, cost_basis=CostBasis.SHARED, price_input=150_000)
+    recalled = structs.replace(shared, cost_basis=CostBasis.CACHE, route="hard", price_input=2_000_000)
+    first = Group([], [(x, attempt("x"))], [(x, result("x", kept=KEPT_VALUES))])
+    then = Group(
+        [],
+        [],
+        [(y, result("y", kept=KEPT_VALUES)), (z, result("z", kept=KEPT_VALUES))],
+        lines=[recalled, shared],
+        reused=[(z, Reuse(0, "small-2026", 7)), (y, Reuse(1))],
+    )
+    out.store.commit(first)
+    out.store.commit(then)
+    out.store.close()  # the journal is read back, as after a kill -9
+    out = exporter(tmp_path)
+    asyncio.run(out.export())
+    out.store.close()
+
+    lines = scan_ledger(tmp_path).sort("record_id").collect()
+    columns = ["record_id", "attempt", "route", "cost_basis", "price_input", "response_model", "spared_usd"]
+    assert lines.select(columns).rows()[1:] == [
+        ("y", 0, "default", "shared", Decimal("0.15"), None, None),
+        ("z", 0, "hard", "cache", Decimal(2), "small-2026", Decimal("0.000000000007")),
+    ]
+    assert lines["started_at"].to_list()[1:] == scan_results(tmp_path).collect()["finished_at"].to_list()[1:]
+    assert lines["task"].to_list()[1:] == [result("y").task] * 2
 
 
 def test_a_second_export_changes_nothing(tmp_path: Path) -> None:
