@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from batchroute.core.attempts import Attempt, Reuse
 from batchroute.core.errors import OutputError
-from batchroute.core.results import Result, Status, Totals
+from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.io.files import write_at
 from batchroute.io.manifest import Part
 
@@ -90,7 +90,7 @@ _AT_ONCE = 10_000
 """Values bound to one statement; SQLite takes 32,766."""
 
 
-_INSERTED_AT_ONCE = 256
+_ADDED_AT_ONCE = 256
 
 
 class Known(Struct, frozen=True, gc=False):
@@ -244,7 +244,16 @@ class Store:
         A record that the store knows keeps its number. An id that was registered before since the store
         was opened is a duplicate: `first` says where it stood.
         """
-        rows = self._in_order(records) or self._by_id(records)
+        rows = self._in_order(records)
+        if not rows:
+            found = self._find(records) if self._first_seq > 1 else {}
+            first, unknown = self._next_seq, [each for each in records if each[0] not in found]
+            if self._add(unknown) and not found:
+                self._due = self._next_seq
+                self._seen.extend(bytes(first - len(self._seen)) + b"\1" * len(records))
+                return [Known(seq, State.PENDING) for seq in range(first, self._next_seq)]
+            found |= self._find(unknown)
+            rows = [found[each[0]] for each in records]
         self._due = rows[-1][0] + 1 if rows else self._due
         seen = self._seen
         seen.extend(bytes(max(0, self._next_seq - len(seen))))
@@ -284,34 +293,28 @@ class Store:
         )
         return rows if [row[4] for row in rows] == [record[0] for record in records] else []
 
-    def _by_id(self, records: Sequence[tuple[str, str, int]]) -> list[_Row]:
-        """The row of each record; a new one for each id that the store did not know."""
-        found = self._find(records) if self._first_seq > 1 else {}
-        unknown = [record for record in records if record[0] not in found]
-        if unknown:
-            new = [
-                (seq, int(State.PENDING), file, line, record_id)
-                for seq, (record_id, file, line) in enumerate(unknown, self._next_seq)
-            ]
-            with self._transaction():
-                before = self._db.total_changes
-                self._insert(new)
-                inserted = self._db.total_changes - before
-            self._next_seq += len(new)
-            if inserted == len(records):
-                return [(*row, None, 0, None) for row in new]
-            found |= self._find(unknown)
-        return [found[record[0]] for record in records]
+    def _add(self, records: Sequence[tuple[str, str, int]]) -> bool:
+        """Give them new numbers, as far as they have none; whether that was all of them.
 
-    def _insert(self, new: Sequence[tuple[int, int, str, int, str]]) -> None:
-        """Some hundred rows a statement: that takes three quarters of the time."""
-        for start in range(0, len(new), _INSERTED_AT_ONCE):
-            some = new[start : start + _INSERTED_AT_ONCE]
-            marks = ",".join(["(?,?,?,?,?)"] * len(some))
-            self._db.execute(
-                f"insert or ignore into records(seq, state, file, line, record_id) values {marks}",  # noqa: S608
-                [value for row in some for value in row],
-            )
+        Some hundred rows a statement, which takes three quarters of the time.
+        """
+        if not records:
+            return True
+        first, self._next_seq = self._next_seq, self._next_seq + len(records)
+        with self._transaction():
+            before = self._db.total_changes
+            for start in range(0, len(records), _ADDED_AT_ONCE):
+                some = records[start : start + _ADDED_AT_ONCE]
+                marks = ",".join([f"(?, {State.PENDING:d}, ?, ?, ?)"] * len(some))
+                self._db.execute(
+                    f"insert or ignore into records(seq, state, file, line, record_id) values {marks}",  # noqa: S608
+                    [
+                        value
+                        for seq, (record_id, file, line) in enumerate(some, first + start)
+                        for value in (seq, file, line, record_id)
+                    ],
+                )
+            return self._db.total_changes - before == len(records)
 
     def _find(self, records: Sequence[tuple[str, str, int]]) -> dict[str, _Row]:
         ids = [record[0] for record in records]  # bound one by one: json_each would end a text at its NUL
@@ -330,12 +333,12 @@ class Store:
         if totals is not None:
             return totals
         if seq >= self._first_seq:
-            return Totals()
+            return NOTHING_SPENT
         with _disk("read", self._path):
             if row := self._db.execute("select payload from dead_letters where seq = ?", (seq,)).fetchone():
                 return _decode_result(row[0]).totals
             row = self._db.execute("select totals from reopened where seq = ?", (seq,)).fetchone()
-            return _decode_totals(row[0]) if row else Totals()
+            return _decode_totals(row[0]) if row else NOTHING_SPENT
 
     def paid(self, seq: int) -> int:
         """What a record that is asked again had cost before, picodollars; 0 where that is unknown."""
