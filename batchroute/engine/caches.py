@@ -15,7 +15,7 @@ from batchroute.core.responses import Response
 from batchroute.engine.clock import Clock
 from batchroute.engine.pools import Pool
 from batchroute.engine.trails import Admitted, Old
-from batchroute.io.answers import Answers, Damage, Kept, opened, unpacked
+from batchroute.io.answers import Answers, Damage, Kept, is_damaged, opened, set_aside, unpacked
 from batchroute.io.locks import locked
 from batchroute.job.caches import Cache as Declared
 from batchroute.job.checks import Judge
@@ -118,7 +118,11 @@ class Cache:
         if self._answers is not None:
             self._answers.close()
             self._answers, self._new = None, []
-            self._warn(f"{self._declared.path}: {_reason(error)}; the rest of this run went on without it")
+            done = ""
+            if is_damaged(error):
+                with suppress(OSError):
+                    done = f". {set_aside(self._declared.path)}"
+            self._warn(f"{self._declared.path}: {_reason(error)}{done}; the rest of this run went on without it")
 
     # Before a record is sent
 
@@ -244,16 +248,19 @@ class Cache:
 
     def close(self) -> None:
         """Write the rest, drop what is too old or too much, and let the next run have it."""
-        with self._closing, suppress(*Damage):
-            if self._answers is not None:
-                answers, self._answers = self._answers, None
-                try:
+        with self._closing:
+            try:
+                if self._answers is not None:
                     if self._new:
-                        answers.keep(self._new, self._clock.wall())
+                        self._answers.keep(self._new, self._clock.wall())
                     oldest = 0.0 if self._outlasting else self._oldest
-                    answers.prune(oldest, self._declared.max_mb * 1_000_000)
-                finally:
-                    answers.close()
+                    self._answers.prune(oldest, self._declared.max_mb * 1_000_000)
+            except Damage as error:
+                self._leave_out(error)
+            finally:
+                if self._answers is not None:
+                    self._answers.close()
+                    self._answers = None
 
 
 def _reason(error: Exception) -> str:

@@ -90,7 +90,7 @@ class Answers:
         if not db.execute("select count(*) from sqlite_master").fetchone()[0]:
             db.executescript(_SCHEMA)
         told = [db.execute(f"pragma {name}").fetchone()[0] for name in ("application_id", "user_version")]
-        if told != [_APPLICATION, _VERSION] or db.execute("pragma quick_check(1)").fetchone()[0] != "ok":
+        if told != [_APPLICATION, _VERSION]:
             raise sqlite3.DatabaseError("it is damaged, or no file of answers")
         db.execute("pragma journal_mode = wal")
         db.execute("pragma synchronous = normal")
@@ -151,15 +151,29 @@ class Answers:
 
 
 def opened(directory: Path) -> tuple[Answers, str | None]:
-    """The answers in a directory that this run holds; what is damaged is set aside, and told. Raises one of `Damage`."""
+    """The answers in a directory that this run holds; what is no such file is set aside, and told. Raises one of `Damage`.
+
+    The file is not read as a whole, which would take seconds where it is large: what is damaged in it shows in use.
+    """
     try:
         return Answers(directory), None
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise  # somebody else has it open, or the disk is full: there is nothing wrong with it
-        path = directory / ANSWERS_NAME
-        aside = path.with_name(f"{path.name}{SET_ASIDE}")
-        path.replace(aside)
-        for log in ("-wal", "-shm"):
-            path.with_name(f"{path.name}{log}").unlink(missing_ok=True)
-        return Answers(directory), f"{path}: {error}. It was set aside as {aside.name}, and a new one begun"
+        if not is_damaged(error):
+            raise
+        aside = set_aside(directory)
+        return Answers(directory), f"{directory / ANSWERS_NAME}: {error}. {aside}, and a new one begun"
+
+
+def is_damaged(error: Exception) -> bool:
+    """Whether the file is to blame, and not who else has it open, or a full disk."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+
+
+def set_aside(directory: Path) -> str:
+    """Give the closed file another name, so that the next run begins a new one; what was done. Raises OSError."""
+    path = directory / ANSWERS_NAME
+    aside = path.with_name(f"{path.name}{SET_ASIDE}")
+    path.replace(aside)
+    for log in ("-wal", "-shm"):
+        path.with_name(f"{path.name}{log}").unlink(missing_ok=True)
+    return f"It was set aside as {aside.name}"

@@ -247,11 +247,11 @@ class Store:
         rows = self._in_order(records)
         if not rows:
             found = self._find(records) if self._first_seq > 1 else {}
-            first, unknown = self._next_seq, [each for each in records if each[0] not in found]
+            new, unknown = self._next_seq, [each for each in records if each[0] not in found]
             if self._add(unknown) and not found:
                 self._due = self._next_seq
-                self._seen.extend(bytes(first - len(self._seen)) + b"\1" * len(records))
-                return [Known(seq, State.PENDING) for seq in range(first, self._next_seq)]
+                self._seen.extend(bytes(new - len(self._seen)) + b"\1" * len(records))
+                return [Known(seq, State.PENDING) for seq in range(new, self._next_seq)]
             found |= self._find(unknown)
             rows = [found[each[0]] for each in records]
         self._due = rows[-1][0] + 1 if rows else self._due

@@ -64,6 +64,23 @@ def test_a_damaged_cache_is_set_aside_and_fails_no_run(tmp_path: Path, left: byt
     assert ran(tmp_path, "two").ended.cached == 30
 
 
+def test_a_cache_that_turns_out_damaged_is_set_aside_and_the_run_goes_on(tmp_path: Path) -> None:
+    ran(tmp_path, "one", records=records(400))
+    file = tmp_path / "cache" / "answers.db"
+    with file.open("r+b") as stream:
+        stream.seek(2 * 4096)  # past what a program looks at to open it
+        stream.write(b"\xff" * (file.stat().st_size - 2 * 4096))
+
+    second = ran(tmp_path, "two", "newer")
+
+    assert second.ended.succeeded == 30
+    assert len(second.provider.log) + second.ended.cached == 30
+    assert any("set aside" in warning for warning in second.ended.warnings)
+    assert (tmp_path / "cache" / "answers.db.damaged").exists()
+    ran(tmp_path, "three", "newest")
+    assert ran(tmp_path, "four", "never asked").ended.cached == 30
+
+
 def test_a_damaged_answer_is_asked_for_anew_and_replaced(tmp_path: Path) -> None:
     ran(tmp_path, "one")
     with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db, db:
