@@ -122,7 +122,9 @@ class Cache:
             if is_damaged(error):
                 with suppress(OSError):
                     done = f". {set_aside(self._declared.path)}"
-            self._warn(f"{self._declared.path}: {_reason(error)}{done}; the rest of this run went on without it")
+            self._warn(
+                f"{self._declared.path}: {_reason(error)}{done}; the rest of this run went on without it"
+            )
 
     # Before a record is sent
 

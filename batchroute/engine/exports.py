@@ -17,7 +17,7 @@ from batchroute.io.files import place, remove
 from batchroute.io.manifest import Manifest, Part, write_manifest
 from batchroute.io.parts import DEAD_LETTERS, draft_replacement, part_path, spent_by_route, write_part
 from batchroute.io.store import Export, Group, Settled, Store
-from batchroute.io.tables import in_dollars, ledger_rows, results_rows, reused_rows
+from batchroute.io.tables import LEDGER, RESULTS, ledger_rows, results_rows, reused_rows, typed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,8 +75,8 @@ class Exporter:
         again: _Again = {}
         results, ledger = await self._rows(export, settled, again)
         parts = [
-            await _written(self.directory, part_path(folder, export.number), rows)
-            for folder, rows in (("results", results), ("ledger", ledger))
+            await _written(self.directory, part_path(folder, export.number), rows, schema)
+            for folder, rows, schema in (("results", results, RESULTS), ("ledger", ledger, LEDGER))
             if rows.height
         ]
         self._list(parts)
@@ -163,7 +163,7 @@ class Exporter:
         if chunk:
             frames.append(results_rows(chunk, self.kept))
         if frames:
-            self._list([await _written(self.directory, DEAD_LETTERS, pl.concat(frames))])
+            self._list([await _written(self.directory, DEAD_LETTERS, pl.concat(frames), RESULTS)])
         else:
             self.retract_dead_letters()
 
@@ -173,8 +173,8 @@ class Exporter:
         write_manifest(self.directory, self.manifest)
 
 
-async def _written(directory: Path, path: str, rows: pl.DataFrame) -> Part:
-    return await _in_thread(lambda: write_part(directory, path, in_dollars(rows)))
+async def _written(directory: Path, path: str, rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> Part:
+    return await _in_thread(lambda: write_part(directory, path, typed(rows, schema)))
 
 
 async def _in_thread(write: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

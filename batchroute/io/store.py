@@ -90,7 +90,14 @@ _AT_ONCE = 10_000
 """Values bound to one statement; SQLite takes 32,766."""
 
 
-_ADDED_AT_ONCE = 256
+_AT_A_STATEMENT = 256
+"""Rows that are written at once, as every statement takes its time."""
+_UPDATES_FROM_VALUES = sqlite3.sqlite_version_info >= (3, 33)
+_ANSWER = (
+    "update records set state = ?, request = ?, tail = ?, stale = 0, part = coalesce(part, ?) where seq = ?"
+)
+_ANSWER_MANY = """update records set state = now, request = asked, tail = rest, stale = 0, part = coalesce(part, ?)
+from answer where seq = place"""
 
 
 class Known(Struct, frozen=True, gc=False):
@@ -303,8 +310,8 @@ class Store:
         first, self._next_seq = self._next_seq, self._next_seq + len(records)
         with self._transaction():
             before = self._db.total_changes
-            for start in range(0, len(records), _ADDED_AT_ONCE):
-                some = records[start : start + _ADDED_AT_ONCE]
+            for start in range(0, len(records), _AT_A_STATEMENT):
+                some = records[start : start + _AT_A_STATEMENT]
                 marks = ",".join([f"(?, {State.PENDING:d}, ?, ?, ?)"] * len(some))
                 self._db.execute(
                     f"insert or ignore into records(seq, state, file, line, record_id) values {marks}",  # noqa: S608
@@ -583,10 +590,7 @@ class Store:
         """A record that was asked again in vain stays as it was: its answer still stands in its part."""
         again = self.reopened([*(seq for *_, seq in settled.answered), *(seq for seq, _ in settled.failed)])
         dead = [(seq, result) for seq, result in settled.failed if seq not in again]
-        self._db.executemany(
-            f"update records set state = ?, request = ?, tail = ?, stale = 0, part = coalesce(part, {number}) where seq = ?",  # noqa: S608
-            settled.answered,
-        )
+        self._answer(settled.answered, number)
         self._db.executemany(
             "update records set state = ? where seq = ?", [(State.FAILED, seq) for seq, _ in dead]
         )
@@ -597,6 +601,21 @@ class Store:
         )
         letters = [(seq, _encode(result)) for seq, result in dead]
         self._db.executemany("insert or replace into dead_letters values(?, ?)", letters)
+
+    def _answer(self, answered: Sequence[tuple[int, int | None, int | None, int]], number: int) -> None:
+        """Some hundred rows a statement where SQLite can do that: it takes half the time."""
+        if not _UPDATES_FROM_VALUES:
+            self._db.executemany(
+                _ANSWER, [(state, request, tail, number, seq) for state, request, tail, seq in answered]
+            )
+            return
+        for start in range(0, len(answered), _AT_A_STATEMENT):
+            some = answered[start : start + _AT_A_STATEMENT]
+            marks = ",".join(["(?,?,?,?)"] * len(some))
+            self._db.execute(
+                f"with answer(now, asked, rest, place) as (values {marks}) {_ANSWER_MANY}",
+                [*(value for row in some for value in row), number],
+            )
 
     def _keep_unfinished(self) -> None:
         self._db.execute("delete from carried")

@@ -101,11 +101,11 @@ _UNITS = {
 
 def ledger_frame(attempts: Sequence[Attempt]) -> pl.DataFrame:
     """Attempts as ledger columns."""
-    return in_dollars(ledger_rows(attempts))
+    return typed(ledger_rows(attempts), LEDGER)
 
 
 def ledger_rows(attempts: Sequence[Attempt]) -> pl.DataFrame:
-    """Attempts as ledger columns, but for `in_dollars`."""
+    """Attempts as ledger columns, but for what `typed` does."""
     columns = _columns(Attempt, attempts)
     columns |= _columns(Usage, [_UNTOLD if usage is None else usage for usage in columns["usage"]])
     columns["started_at"] = _times(columns["started_at"])
@@ -133,11 +133,11 @@ def reused_rows(lines: Sequence[Attempt], reused: Sequence[tuple[int, Reuse, Res
 
 def results_frame(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Results as columns, the carried input columns last; `parsed` is one of them where no input column is."""
-    return in_dollars(results_rows(results, kept))
+    return typed(results_rows(results, kept), RESULTS)
 
 
 def results_rows(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Results as columns, but for `in_dollars`."""
+    """Results as columns, but for what `typed` does."""
     columns = _columns(Result, results)
     columns |= _columns(Totals, columns["totals"])
     columns["finished_at"] = _times(columns["finished_at"])
@@ -152,12 +152,17 @@ def results_rows(results: Sequence[Result], kept: Mapping[str, pl.DataType]) -> 
     return frame.with_columns(carried) if carried else frame
 
 
-def in_dollars(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with their costs and prices in dollars: many at a time, and in any thread, as Python has no part in that."""
+def typed(rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Rows of RESULTS or LEDGER with costs and prices in dollars, and times as such: many at a time, and in any thread, as
+    Python has no part in it.
+    """
     return rows.with_columns(
-        (pl.col(name).cast(pl.Decimal(38, 0)) * pl.lit(unit, dtype=COST)).cast(COST)
-        for name, unit in _UNITS.items()
-        if name in rows.columns
+        *(pl.col(name).cast(TIME) for name, kind in schema.items() if kind == TIME),
+        *(
+            (pl.col(name).cast(pl.Decimal(38, 0)) * pl.lit(_UNITS[name], dtype=COST)).cast(COST)
+            for name in schema
+            if name in _UNITS
+        ),
     )
 
 
@@ -297,11 +302,7 @@ def _rows(columns: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.D
 
 
 def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
-    if name in _UNITS:
-        return pl.Series(name, values, dtype=pl.Int64)
-    if kind == TIME:
-        return pl.Series(name, values, dtype=pl.Int64).cast(TIME)
-    return pl.Series(name, values, dtype=kind)
+    return pl.Series(name, values, dtype=pl.Int64 if name in _UNITS or kind == TIME else kind)
 
 
 def carried_value(value: Any) -> Any:

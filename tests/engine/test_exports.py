@@ -74,7 +74,9 @@ def test_what_is_in_the_journal_goes_into_two_parts_and_the_manifest(tmp_path: P
     out.store.close()
 
 
-def test_lines_of_reused_answers_are_made_from_what_they_have_in_common_also_after_a_kill(tmp_path: Path) -> None:
+def test_lines_of_reused_answers_are_made_from_what_they_have_in_common_also_after_a_kill(
+    tmp_path: Path,
+) -> None:
     out = exporter(tmp_path)
     x, y, z = (each.seq for each in out.store.register([(name, "in.jsonl", 1) for name in "xyz"]))
     shared = attempt("", attempt=0, cost=0, cost_basis=CostBasis.SHARED, price_input=150_000)

@@ -102,6 +102,12 @@ def test_a_column_kept_anew_is_null_for_what_was_kept_before() -> None:
     assert column.to_list() == [None]
 
 
+def test_a_kept_column_may_be_called_as_one_of_the_ledger() -> None:
+    kept = {"price_input": pl.Float64(), "started_at": pl.Int64()}
+    row = results_frame([result(kept={"price_input": 1.5, "started_at": 7})], kept).row(0, named=True)
+    assert {name: row[name] for name in kept} == {"price_input": 1.5, "started_at": 7}
+
+
 def test_a_kept_column_that_changed_its_type_is_refused_with_the_remedy() -> None:
     with pytest.raises(OutputError, match="--fresh"):
         results_frame([result(kept={"extra": "text"})], {"extra": pl.Int64()})
