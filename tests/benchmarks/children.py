@@ -61,9 +61,9 @@ def finish(*command: str, timeout_s: float = 1800, everywhere: bool = False) -> 
         return Finished(done.stdout, msgspec.json.decode(report.read_bytes(), type=Took))
 
 
-def finish_python(*arguments: str) -> Finished:
+def finish_python(*arguments: str, everywhere: bool = False) -> Finished:
     """Run this interpreter with these arguments."""
-    return finish(sys.executable, *arguments)
+    return finish(sys.executable, *arguments, everywhere=everywhere)
 
 
 def pinned(command: tuple[str, ...], side: Side) -> tuple[str, ...]:

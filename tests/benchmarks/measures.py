@@ -127,13 +127,16 @@ def resume(url: str, *, count: int, concurrency: int) -> list[Figure]:
 
 
 def hits(url: str, *, count: int, concurrency: int) -> list[Figure]:
-    """Runs whose records need no request: all ask the same, or all were answered in an earlier run over another output."""
+    """Runs whose records need no request: all ask the same, or all were answered in an earlier run over another output.
+
+    On all cores, as there is no provider to leave one to.
+    """
     with tempfile.TemporaryDirectory() as folder:
         equal = Workload(Path(folder) / "equal", count, url, one_model(concurrency), equal=True)
         cached = Workload(Path(folder) / "cached", count, url, one_model(concurrency), cached=True)
-        shared, of_equal = run_workload(equal)
+        shared, of_equal = run_workload(equal, everywhere=True)
         run_workload(cached)
-        found = _batchroute("run", str(cached.job), "--json", "--fresh")
+        found = _batchroute("run", str(cached.job), "--json", "--fresh", everywhere=True)
     of_cached = msgspec.json.decode(found.stdout, type=RunReport)
     figures = []
     for name, finished, report in (("equal", shared, of_equal), ("cached", found, of_cached)):
@@ -175,17 +178,19 @@ def run_job(url: str, *, count: int, concurrency: int, module: str = COMMAND) ->
         return run_workload(Workload(Path(folder), count, url, one_model(concurrency)), module=module)
 
 
-def run_workload(workload: Workload, *, module: str = COMMAND) -> tuple[Finished, RunReport]:
+def run_workload(
+    workload: Workload, *, module: str = COMMAND, everywhere: bool = False
+) -> tuple[Finished, RunReport]:
     """Write it and run it as a command. Raises CommandError unless every record succeeded."""
-    finished = finish_python("-m", module, "run", str(workload.write().job), "--json")
+    finished = finish_python("-m", module, "run", str(workload.write().job), "--json", everywhere=everywhere)
     report = msgspec.json.decode(finished.stdout, type=RunReport)
     if not report.records.total == report.records.succeeded == workload.records:
         raise CommandError(f"{workload.records} records, but the run tells {report}")
     return finished, report
 
 
-def _batchroute(*arguments: str) -> Finished:
-    return finish_python("-m", COMMAND, *arguments)
+def _batchroute(*arguments: str, everywhere: bool = False) -> Finished:
+    return finish_python("-m", COMMAND, *arguments, everywhere=everywhere)
 
 
 def _text(batch: Sequence[Record]) -> list[str | None]:
