@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 from batchroute.cli.imports import quick_imports
 from batchroute.cli.options import job_argument, overrides_option, profile_option, with_profile
 from batchroute.core.errors import InputError, NoModelError
+from batchroute.report.cells import counted
 
 PING_TIMEOUT_S = 10.0
 
@@ -42,18 +43,20 @@ def check(job: Path, overrides: tuple[str, ...], profile: str | None, ping: bool
         click.echo(f"Warning: {warning}", err=True)
     click.echo(f"{job}: the job file is right.")
     click.echo(
-        f"input: {len(seen.files)} file(s), {seen.bytes_total:,} bytes; looked at {seen.records:,} records"
+        f"input: {counted(len(seen.files), 'file')}, {counted(seen.bytes_total, 'byte')}; looked at {counted(seen.records, 'record')}"
     )
     for route, count in _by_route(seen.routes, loaded.routes):
         click.echo(f"  route {route}: {count:,}")
     for stage, texts in seen.inquired.items():
-        click.echo(f"  {stage} would be asked about {texts:,} text(s); here they go by the other stages")
+        click.echo(
+            f"  {stage} would be asked about {counted(texts, 'text')}; here they go by the other stages"
+        )
     if seen.begun:
         click.echo("asked first: " + ", ".join(f"{model} {count:,}" for model, count in seen.begun.items()))
     for place, fault in seen.faults[:5]:
         click.echo(f"  {place}: {fault.error_type}: {fault.message}", err=True)
     if seen.faults:
-        click.echo(f"{len(seen.faults):,} of {seen.records:,} records cannot be sent", err=True)
+        click.echo(f"{len(seen.faults):,} of {counted(seen.records, 'record')} cannot be sent", err=True)
     if seen.never and seen.records:
         click.echo(f"Warning: no record has {', '.join(seen.never)}: kept as null.", err=True)
     if seen.unpriced:

@@ -18,6 +18,7 @@ from batchroute.cli.imports import quick_imports
 from batchroute.cli.interrupts import interruptible
 from batchroute.cli.options import job_argument, json_option, overrides_option
 from batchroute.core.errors import OutputError
+from batchroute.report.cells import counted
 
 NONE = "-"
 
@@ -82,7 +83,7 @@ def _write(labels: "pl.DataFrame", output: Path) -> None:
 
 
 def _lines(labelling: "Labelling") -> "Iterator[str]":
-    yield f"{labelling.records:,} records, {labelling.unreadable:,} places unreadable"
+    yield f"{counted(labelling.records, 'record')}, {counted(labelling.unreadable, 'place')} unreadable"
     speed = labelling.records_per_s
     if speed is not None:
         cost = _usd(labelling.cost_usd)

@@ -16,7 +16,7 @@ from batchroute.core.money import usd
 from batchroute.engine.pools import PoolStatistics
 from batchroute.engine.tally import Progress
 from batchroute.job.durations import spelled
-from batchroute.report.cells import money
+from batchroute.report.cells import counted, money
 from batchroute.report.summary import Summary
 
 LINE_EVERY_S = 30.0
@@ -260,7 +260,7 @@ def closing_table(summary: Summary) -> None:
         )
         if count
     ]
-    console.print(f"{records.total:,} records: {', '.join(parts)} in {spelled(summary.duration_s)}.")
+    console.print(f"{counted(records.total, 'record')}: {', '.join(parts)} in {spelled(summary.duration_s)}.")
     console.print(_spent(summary))
     if summary.escalations:
         console.print(_escalated(summary))
@@ -274,7 +274,7 @@ def closing_table(summary: Summary) -> None:
 
 
 def _spent(summary: Summary) -> str:
-    spent = f"{summary.attempts:,} attempts cost {money(summary.cost_usd)}"
+    spent = f"{counted(summary.attempts, 'attempt')} cost {money(summary.cost_usd)}"
     if summary.unpriced_attempts:
         spent += f" ({summary.unpriced_attempts:,} of unknown price not counted)"
     if summary.baseline_cost_usd and summary.cost_usd is not None:

@@ -20,6 +20,7 @@ from batchroute.cli.options import (
     profile_option,
     with_profile,
 )
+from batchroute.report.cells import counted
 
 UNKNOWN: Final = "?"
 _READ: Final = {
@@ -82,7 +83,7 @@ def plan(
 
 def _lines(planned: "Plan") -> Iterator[str]:
     counts = planned.records
-    yield f"{counts.total:,} records, {_READ[planned.read].format(looked_at=planned.looked_at)}."
+    yield f"{counted(counts.total, 'record')}, {_READ[planned.read].format(looked_at=planned.looked_at)}."
     told = {
         "to be sent": counts.planned,
         "answered by an equal one": counts.repeated,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from batchroute.report.standing import Standing
 
 from batchroute.cli.options import json_option, output_argument
+from batchroute.report.cells import counted
 
 
 @click.command(short_help="Tell how an output directory stands.")
@@ -58,6 +59,6 @@ def _lines(standing: "Standing") -> list[str]:
     if ailing:
         lines.append(f"models: {', '.join(ailing)}")
     rows, parts = standing.rows, standing.parts
-    lines.append(f"results: {rows.results:,} rows in {parts.results:,} part(s)")
-    lines.append(f"ledger: {rows.ledger:,} rows in {parts.ledger:,} part(s)")
+    lines.append(f"results: {counted(rows.results, 'row')} in {counted(parts.results, 'part')}")
+    lines.append(f"ledger: {counted(rows.ledger, 'row')} in {counted(parts.ledger, 'part')}")
     return lines

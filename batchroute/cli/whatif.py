@@ -64,6 +64,7 @@ def whatif(
     how long a model takes that was not asked. Beside it stands each known model alone. Nothing is sent.
     """
     with quick_imports():
+        from batchroute.io.manifest import read_manifest
         from batchroute.report.offers import alone, offers_of, rerouted
         from batchroute.report.replays import WhatIf as Answer
         from batchroute.report.replays import answers, observed_p50_s, past, replay
@@ -73,7 +74,7 @@ def whatif(
         raise click.UsageError("--set overrides keys of a job: name it with --job.")
     if job is not None and moved:
         raise click.UsageError("--job has its own routes: give either --job or --routes.")
-    if not any((output / "ledger").glob("part-*.parquet")):
+    if not any((output / "ledger").glob("part-*.parquet")) and read_manifest(output) is None:
         raise OutputError(f"{output} holds no ledger: name the output directory of a job that has run")
     ledger = scan_ledger(output)
     offers, latency_p50_s = offers_of(ledger), observed_p50_s(ledger)
@@ -117,10 +118,10 @@ def _routes(ledger: "pl.LazyFrame") -> list[str]:
 
 def _lines(found: "WhatIf") -> list[str]:
     """What a person is told, a line each."""
-    from batchroute.report.cells import money
+    from batchroute.report.cells import counted, money
 
     past = found.past
-    told = [f"{past.records:,} answers cost {money(past.answers_usd)}, as it was."]
+    told = [f"{counted(past.records, 'answer')} cost {money(past.answers_usd)}, as it was."]
     if past.other_usd:
         told.append(
             f"What failed, was refused or asked beside them cost {money(past.other_usd)}: not reckoned anew."

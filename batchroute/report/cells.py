@@ -45,6 +45,11 @@ def share(part: Decimal | int | None, whole: Decimal | int | None) -> str:
     return f"{part / whole:.0%}"
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things whose plural ends with s: 1 record, 2,000 records."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def printable(text: str) -> str:
     """Text with what would break a line or steer a terminal written out: names in a ledger are anybody's."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from html import escape
 
 from batchroute.report import drawings
-from batchroute.report.cells import cell, money, printable, share
+from batchroute.report.cells import cell, counted, money, printable, share
 from batchroute.report.reports import Report
 from batchroute.report.sankeys import sankey
 from batchroute.report.sections import Section, headline, sections
@@ -56,7 +56,7 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
     yield "records answered", f"{totals['records']:,}", f"{totals['attempts']:,} attempts"
     yield "attempts answered", cell("_share", totals["answered_share"]), f"{totals['failovers']:,} failovers"
     yield "median latency", cell("_s", totals["latency_p50_s"]), f"p95 {cell('_s', totals['latency_p95_s'])}"
-    yield "outages", f"{len(report.outages):,}", f"{len(report.providers):,} provider(s)"
+    yield "outages", f"{len(report.outages):,}", counted(len(report.providers), "provider")
 
 
 def _card(name: str, value: str, beside: str) -> str:

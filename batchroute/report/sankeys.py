@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from batchroute.report.cells import clipped, share
+from batchroute.report.cells import clipped, counted, share
 from batchroute.report.shapes import WIDTH, band, rect, svg, text
 
 COLUMNS = ("task", "model", "outcome")
@@ -88,7 +88,7 @@ def _bands(
         for target in nodes[1]:
             records = pairs.get((source, target))
             if records:
-                tall, said = records * scale, f"{source} to {target}: {records:,} records"
+                tall, said = records * scale, f"{source} to {target}: {counted(records, 'record')}"
                 kind = target if names[1] == "outcome" else ""
                 yield band(left + _THICK, begun[source], right, ended[target], tall, kind, said)
                 begun[source] += tall
@@ -98,7 +98,7 @@ def _bands(
 def _nodes(column: dict[str, Node], place: int, whole: int) -> Iterator[str]:
     left, last = _LEFTS[place], place == len(COLUMNS) - 1
     for node in column.values():
-        said = f"{node.name}: {node.records:,} records ({share(node.records, whole)})"
+        said = f"{node.name}: {counted(node.records, 'record')} ({share(node.records, whole)})"
         x, anchor = (left - 5, "end") if last else (left + _THICK + 5, "start")
         yield rect(left, node.top, _THICK, node.height, f"node {node.name if last else ''}", said)
         label = f"{clipped(node.name, 17)} {node.records:,}"

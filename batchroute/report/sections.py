@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from batchroute.report.cells import cell, clipped, lasting, money, printable, share
+from batchroute.report.cells import cell, clipped, counted, lasting, money, printable, share
 from batchroute.report.reports import Report
 
 _COSTS = {
@@ -47,7 +47,7 @@ def headline(report: Report) -> list[str]:
         ]
     lines = [
         (
-            f"{totals['records']:,} records answered in {totals['attempts']:,} attempts and {totals['runs']:,} run(s), "
+            f"{counted(totals['records'], 'record')} answered in {counted(totals['attempts'], 'attempt')} and {counted(totals['runs'], 'run')}, "
             f"{cell('', report.first_at)} to {cell('', report.last_at)} UTC."
         ),
         f"Cost {money(totals['cost_usd'])}; {totals['input_tokens']:,} tokens in, {totals['output_tokens']:,} out.",
@@ -79,7 +79,7 @@ def _unsent(report: Report) -> Iterator[str]:
     ]
     if told:
         spared = "" if report.spared_usd is None else f": {money(report.spared_usd)} not spent"
-        yield f"Beside these, {report.repeated + report.cached:,} records needed no attempt, {', '.join(told)}{spared}."
+        yield f"Beside these, {counted(report.repeated + report.cached, 'record')} needed no attempt, {', '.join(told)}{spared}."
 
 
 def sections(report: Report) -> Iterator[Section]:

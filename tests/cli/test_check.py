@@ -32,7 +32,7 @@ def test_a_job_that_is_right_is_told_so_and_nothing_is_written(tmp_path: Path) -
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.splitlines() == [
         f"{job}: the job file is right.",
-        f"input: 1 file(s), {(tmp_path / 'in.jsonl').stat().st_size:,} bytes; looked at 2 records",
+        f"input: 1 file, {(tmp_path / 'in.jsonl').stat().st_size:,} bytes; looked at 2 records",
         "  route default: 2",
         'first request: {"model":"sim-small","messages":[{"role":"user","content":"question 0"}],"max_tokens":32}',
     ]
@@ -153,5 +153,5 @@ def test_texts_that_a_model_would_label_are_counted_and_nobody_is_asked(tmp_path
     ran = batchroute("check", job)
 
     assert ran.returncode == 0, ran.stderr
-    assert "  llm:small would be asked about 2 text(s); here they go by the other stages\n" in ran.stdout
-    assert "  llm:small:2 would be asked about 1 text(s)" in ran.stdout
+    assert "  llm:small would be asked about 2 texts; here they go by the other stages\n" in ran.stdout
+    assert "  llm:small:2 would be asked about 1 text;" in ran.stdout

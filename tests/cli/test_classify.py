@@ -57,7 +57,7 @@ def test_it_tells_what_each_stage_decided_and_how_rightly(tmp_path: Path) -> Non
 def test_a_person_sees_tables(tmp_path: Path) -> None:
     ran = batchroute("classify", job_at(tmp_path), "--truth", "true")
 
-    assert "5 records, 1 places unreadable" in ran.stdout
+    assert "5 records, 1 place unreadable" in ran.stdout
     assert "all stages: 2 of 4 right (50.0%)" in ran.stdout
     assert "  walk             .     1  1" in ran.stdout.splitlines()
 

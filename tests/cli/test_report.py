@@ -21,7 +21,7 @@ def test_report_is_text_on_stdout(output: Path) -> None:
     ran = batchroute("report", output)
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.startswith("batchroute report: test\n\n4 records answered in 6 attempts and 2 run(s)")
+    assert ran.stdout.startswith("batchroute report: test\n\n4 records answered in 6 attempts and 2 runs")
 
 
 @pytest.mark.parametrize(

@@ -131,8 +131,8 @@ def test_a_person_is_told_the_same(tmp_path: Path) -> None:
         f"last run r1, started {ENDED.started_at}, updated {ENDED.updated_at}, exit code 0",
         "records: 0 pending, 1,240 succeeded, 10 failed, 0 degraded",
         "standing: 1,200 up to date, 40 stale, 10 failed, 0 pending",
-        "results: 1,250 rows in 2 part(s)",
-        "ledger: 1,300 rows in 1 part(s)",
+        "results: 1,250 rows in 2 parts",
+        "ledger: 1,300 rows in 1 part",
     ]
 
 
@@ -141,8 +141,8 @@ def test_a_dataset_without_a_run_is_new(tmp_path: Path) -> None:
     ran = batchroute("status", tmp_path)
     assert ran.stdout.splitlines() == [
         "job nightly: new",
-        "results: 0 rows in 0 part(s)",
-        "ledger: 0 rows in 0 part(s)",
+        "results: 0 rows in 0 parts",
+        "ledger: 0 rows in 0 parts",
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from batchroute.io.manifest import Manifest, write_manifest
 from tests.cli.jobs import write_job
 from tests.cli.processes import batchroute
 
@@ -74,3 +75,9 @@ def test_what_cannot_be_reckoned_is_refused(finished: Path, options: list[str], 
 def test_a_folder_without_a_ledger_is_refused(tmp_path: Path) -> None:
     ran = batchroute("whatif", tmp_path)
     assert (ran.returncode, "no ledger" in ran.stderr) == (74, True)
+
+
+def test_a_run_without_answers_would_have_cost_nothing(tmp_path: Path) -> None:
+    write_manifest(tmp_path, Manifest(job="test", fingerprint="f"))
+    ran = batchroute("whatif", tmp_path)
+    assert (ran.returncode, ran.stdout.partition("\n")[0]) == (0, "0 answers cost $0.00, as it was.")
