@@ -24,8 +24,10 @@ from batchroute.routing.forms import Formed
 from batchroute.routing.routes import RouteRule
 
 DIGEST_BYTES: Final = 16
-KEPT_AT_ONCE: Final = 65_536
-"""Answers that wait to be written at most; more than these come only from a disk that cannot follow, and are let go."""
+KEPT_BYTES: Final = 32 << 20
+"""What answers that wait to be written may take; more than these come only from a disk that cannot follow, and are let go."""
+BYTES_BESIDE: Final = 512
+"""About what an answer takes beside what it says."""
 WRITE_INTERVAL_S: Final = 0.2
 COMPLETE: Final = "stop"
 
@@ -85,6 +87,7 @@ class Cache:
         self._known_ways: dict[tuple[str, str], _Way] = {}
         self._first: dict[tuple[str, tuple[str, ...]], Sequence[_Way]] = {}
         self._new: list[tuple[bytes, Kept]] = []
+        self._new_bytes = self._let_go = 0
         self._due = asyncio.Event()
         self._warnings: list[str] = []
         self._damaged = False
@@ -108,7 +111,10 @@ class Cache:
 
     def remarks(self) -> tuple[str, ...]:
         """What a person should know of it."""
-        return tuple(self._warnings)
+        if not self._let_go:
+            return tuple(self._warnings)
+        said = f"cache: {self._let_go:,} answers were not kept, as the disk could not follow [cache]"
+        return *self._warnings, said
 
     def _warn(self, text: str) -> None:
         self._warnings.append(f"cache: {text} [cache]")
@@ -117,7 +123,7 @@ class Cache:
         """Go on without it, and say so once."""
         if self._answers is not None:
             self._answers.close()
-            self._answers, self._new = None, []
+            self._answers, self._new, self._new_bytes = None, [], 0
             done = ""
             if is_damaged(error):
                 with suppress(OSError):
@@ -221,7 +227,10 @@ class Cache:
     def keep(self, record: Admitted, model: str, response: Response) -> None:
         """Keep an answer that was accepted, unless something about it is odd."""
         complete = response.finish_reason == COMPLETE or response.vectors
-        if self._answers is None or not complete or response.flag or len(self._new) >= KEPT_AT_ONCE:
+        if self._answers is None or not complete or response.flag:
+            return
+        if self._new_bytes >= KEPT_BYTES:
+            self._let_go += 1
             return
         kept = Kept(
             response.content,
@@ -232,6 +241,7 @@ class Cache:
         )
         (way,) = self._ways(record.route, (model,))
         self._new.append((way.key(record.request), kept))
+        self._new_bytes += _bytes(kept)
         self._due.set()
 
     async def write_regularly(self) -> None:
@@ -245,7 +255,9 @@ class Cache:
                     await asyncio.to_thread(self._answers.keep, new, self._clock.wall())
                 except Damage as error:
                     self._leave_out(error)
-                del self._new[: len(new)]  # not before: what is cancelled here is written when it closes
+                # not before: what is cancelled here is written when it closes
+                del self._new[: len(new)]
+                self._new_bytes = sum(_bytes(kept) for _, kept in self._new)
             await asyncio.sleep(WRITE_INTERVAL_S)
 
     def close(self) -> None:
@@ -263,6 +275,10 @@ class Cache:
                 if self._answers is not None:
                     self._answers.close()
                     self._answers = None
+
+
+def _bytes(kept: Kept) -> int:
+    return len(kept.content) + sum(map(len, kept.vectors)) + BYTES_BESIDE
 
 
 def _reason(error: Exception) -> str:

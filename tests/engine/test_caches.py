@@ -81,6 +81,18 @@ def test_a_cache_that_turns_out_damaged_is_set_aside_and_the_run_goes_on(tmp_pat
     assert ran(tmp_path, "four", "never asked").ended.cached == 30
 
 
+def test_what_a_slow_disk_leaves_no_room_for_is_let_go_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as no_room:
+        no_room.setattr("batchroute.engine.caches.KEPT_BYTES", 0)
+        first = ran(tmp_path, "one")
+
+    assert any("30 answers were not kept" in warning for warning in first.ended.warnings)
+    assert ran(tmp_path, "two").ended.cached == 0
+    assert ran(tmp_path, "three").ended.cached == 30
+
+
 def test_a_damaged_answer_is_asked_for_anew_and_replaced(tmp_path: Path) -> None:
     ran(tmp_path, "one")
     with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db, db:
