@@ -31,6 +31,9 @@ pragma application_id = {_APPLICATION};
 pragma user_version = {_VERSION};
 commit;
 """
+_DROP_OLDER: Final = f"""delete from answers where id < coalesce(
+    (select id from answers where at >= ? order by id limit 1), {2**63 - 1})"""  # noqa: S608
+"""Later answers have higher numbers, so that only those that are dropped are looked at, and one more."""
 _AT_ONCE: Final = 10_000
 _PRUNED_AT_ONCE: Final = 1_000
 _MIN_BYTES: Final = 64 << 10
@@ -123,7 +126,7 @@ class Answers:
             self._prune(since, most_bytes)
 
     def _prune(self, since: float, most_bytes: int) -> None:
-        self._db.execute("delete from answers where at < ?", (int(since),))
+        self._db.execute(_DROP_OLDER, (int(since),))
         self._shrink()
         while self.bytes > max(most_bytes, _MIN_BYTES):
             dropped = self._db.execute(

@@ -20,6 +20,18 @@ def test_an_answer_comes_back_as_it_was_kept(kept: Kept, tmp_path: Path) -> None
     answers.close()
 
 
+@pytest.mark.parametrize(("since", "left"), [(0, 4), (20, 2), (21, 1), (31, 0)])
+def test_what_is_too_old_is_dropped(tmp_path: Path, since: float, left: int) -> None:
+    answers = Answers(tmp_path)
+    keys = [b"a", b"b", b"c", b"d"]
+    answers.keep([(b"a", SHORT), (b"b", SHORT), (b"c", SHORT)], at=10.0)
+    answers.keep([(b"c", LONG)], at=20.0)
+    answers.keep([(b"d", SHORT)], at=30.0)
+    answers.prune(since, 1 << 30)
+    assert len(answers.find(keys, since=0.0)) == left
+    answers.close()
+
+
 def test_only_a_long_answer_is_compressed() -> None:
     assert len(packed(LONG)) < 1_000
     assert b"yes" in packed(SHORT)
