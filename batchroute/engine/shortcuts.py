@@ -32,8 +32,8 @@ class Answering:
         self._run_id, self._pools, self._clock, self._commits = run_id, pools, clock, commits
         self._lines: dict[tuple[str, str, CostBasis], Attempt] = {}
         """What the lines on a route and a model have in common."""
-        self._spared: dict[int | None, tuple[Result, int | None]] = {}
-        """What the answers took that were shared lately."""
+        self._spared: dict[int | None, tuple[int | None, int | None]] = {}
+        """What the answers took that were shared or recalled lately, with the fingerprints of what they answer, by tail."""
 
     def repeat(self, record: Admitted, answer: Result) -> None:
         """With the answer of an equal record, or as a dead letter like it."""
@@ -46,20 +46,25 @@ class Answering:
         self._commits.reused(record.seq, result, line, None, self._spared_by(record, answer, pool.spec))
 
     def _spared_by(self, record: Admitted, answer: Result, spec: PoolSpec) -> int | None:
-        known, spared = self._spared.get(record.tail) or (None, None)
-        if known is not answer:
-            if len(self._spared) == REMEMBERED:
-                self._spared.clear()
+        fingerprint, spared = self._spared.get(record.tail) or (None, None)
+        if fingerprint is None or fingerprint != record.fingerprint:
             spared = _cost(spec, entries.usage_of(answer.totals))
-            self._spared[record.tail] = answer, spared
+            self._remember(record, spared)
         return spared
+
+    def _remember(self, record: Admitted, spared: int | None) -> None:
+        if len(self._spared) >= REMEMBERED:
+            self._spared.clear()
+        self._spared[record.tail] = record.fingerprint, spared
 
     def recall(self, record: Admitted, model: str, response: Response) -> None:
         """With an answer from the cache."""
         spec = self._pools[model].spec
         line = self._line(record.route, spec, CostBasis.CACHE)
         result = entries.recalled(record, line, response, self._clock.wall())
-        self._commits.reused(record.seq, result, line, response.response_model, _cost(spec, response.usage))
+        spared = _cost(spec, response.usage)
+        self._remember(record, spared)
+        self._commits.reused(record.seq, result, line, response.response_model, spared)
 
     def _line(self, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt:
         key = (route, spec.model, basis)

@@ -9,6 +9,7 @@ from batchroute.core.records import UNLABELLED
 from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType
 from batchroute.core.results import Result, Status
+from batchroute.engine.feed import RENDERED_AT_ONCE
 from batchroute.engine.pipeline import Options
 from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
@@ -154,6 +155,20 @@ def test_a_shared_answer_has_a_line_in_the_ledger_that_costs_nothing(tmp_path: P
     assert set(shared["cost_usd"]) == {0}
     assert set(shared["spared_usd"]) == set(asked["cost_usd"])
     assert ran.ended.spared == 19 * ran.ended.cost
+
+
+def test_an_equal_of_a_record_from_the_cache_spares_as_much(tmp_path: Path) -> None:
+    first, second = tmp_path / "one", tmp_path / "two"
+    for folder, count in ((first, 1), (second, 2 * RENDERED_AT_ONCE)):
+        folder.mkdir()
+        write_records(folder / "in.jsonl", [{"id": f"r{number}", "text": "same"} for number in range(count)])
+    scripts, cache = {"a": always(answer())}, {"path": str(tmp_path / "cache")}
+
+    asked = run_virtually(first, scripts=scripts, cache=cache).ledger
+    found = run_virtually(second, scripts=scripts, cache=cache).ledger
+
+    assert set(found["cost_basis"]) == {"cache", "shared"}
+    assert set(found["spared_usd"]) == set(asked["cost_usd"])
 
 
 def test_what_is_spared_is_unknown_where_the_answer_took_several_attempts(tmp_path: Path) -> None:
