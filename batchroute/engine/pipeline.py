@@ -52,6 +52,8 @@ from batchroute.job.moments import Since
 from batchroute.routing.forms import Formed
 
 WATCH_INTERVAL_S = 0.5
+PART_INTERVAL_S = 300.0
+"""After so long there is a part, however slow the run: what `status` and `report` tell is no older."""
 MAX_WAIT_S = 3600.0
 
 Watch = Callable[[Progress], None]
@@ -317,15 +319,24 @@ class Pipeline:
     async def _export_regularly(self) -> None:
         """Write parts as they fall due. It ends by itself: an export that is cut off would go on in its thread."""
         while not self._all_walked:
-            await self._part_due.wait()
-            self._part_due.clear()
-            if self._is_part_due() and not self._all_walked:
+            late = not await self._is_told_of_part()
+            if (self._is_part_due() or (late and self.store.unexported)) and not self._all_walked:
                 with self.stops.when_broken():
                     await self.exporter.export()
                     self._note("running", None, self._counts_so_far())
                     self.exported()
                 if self.stops.broken is not None:
                     return
+
+    async def _is_told_of_part(self) -> bool:
+        """Wait until a part is due; False where none was for so long that what there is makes one."""
+        try:
+            async with asyncio.timeout(PART_INTERVAL_S):
+                await self._part_due.wait()
+        except TimeoutError:
+            return False
+        self._part_due.clear()
+        return True
 
     async def _flush_regularly(self) -> None:
         with self.stops.when_broken():

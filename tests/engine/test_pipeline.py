@@ -13,6 +13,7 @@ from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
 from batchroute.engine.tally import Progress
 from batchroute.io import files
+from batchroute.io.manifest import read_manifest
 from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Sent, always, answer, failure
@@ -525,6 +526,29 @@ def test_parts_are_written_while_the_run_goes_on(tmp_path: Path, monkeypatch: py
     assert visible == sorted(visible)
     assert 0 < visible[len(visible) // 2] < 500
     assert_books_balance(ran, 500)
+
+
+def test_a_slow_run_writes_a_part_every_five_minutes(tmp_path: Path) -> None:
+    """And its manifest tells how far it has come."""
+    write_records(tmp_path / "in.jsonl", records(200))
+    parts: dict[int, int] = {}
+
+    def look(progress: Progress) -> None:
+        manifest = read_manifest(tmp_path / "out")
+        if manifest is not None and manifest.results:
+            parts[len(manifest.results)] = sum(part.rows for part in manifest.results)
+            assert manifest.counts["succeeded"] == sum(part.rows for part in manifest.results)
+
+    ran = run_virtually(
+        tmp_path,
+        scripts={"a": always(answer(), 40.0)},
+        models={"a": model("a", limits={"concurrency": 4}, timeout="60s")},
+        routes={"default": {"models": ["a"]}},
+        watch=look,
+    )
+    assert list(parts)[:3] == [1, 2, 3]
+    assert all(4 * 6 <= rows / part <= 4 * 8 for part, rows in list(parts.items())[:5])
+    assert_books_balance(ran, 200)
 
 
 @pytest.mark.parametrize("kind", ["sorted", "shuffled"])
