@@ -26,7 +26,7 @@ _Again = dict[int, list[Result]]
 
 PART_RECORDS = 25_000
 PART_BYTES = 32 << 20
-SLICE_ATTEMPTS = 2_000
+SLICE_ROWS = 2_000
 
 
 class _Slice(Struct):
@@ -34,12 +34,18 @@ class _Slice(Struct):
     common.
     """
 
-    results: list[tuple[int, Result]]
-    attempts: list[Attempt]
-    lines: list[Attempt]
-    reused: list[tuple[int, Reuse, Result]]
+    results: list[tuple[int, Result]] = []
+    attempts: list[Attempt] = []
+    lines: list[Attempt] = []
+    reused: list[tuple[int, Reuse, Result]] = []
 
-    def take_reused(self, group: Group) -> None:
+    @property
+    def full(self) -> bool:
+        return max(len(self.results), len(self.attempts)) >= SLICE_ROWS
+
+    def take(self, group: Group) -> None:
+        self.results += group.results
+        self.attempts += [attempt for _, attempt in group.ended]
         if group.reused:
             finished, first = dict(group.results), len(self.lines)
             self.lines += group.lines
@@ -156,7 +162,7 @@ class Exporter:
         chunk: list[Result] = []
         for result in self.store.dead_letters():
             chunk.append(result)
-            if len(chunk) == SLICE_ATTEMPTS:
+            if len(chunk) == SLICE_ROWS:
                 frames.append(results_rows(chunk, self.kept))
                 chunk = []
                 await asyncio.sleep(0)
@@ -189,19 +195,14 @@ async def _in_thread(write: Callable[P, T], *arguments: P.args, **named: P.kwarg
 
 
 async def _slices(store: Store, export: Export, settled: Settled) -> AsyncIterator[_Slice]:
-    """The range, some thousand results or attempts at a time, letting others run in between.
-
-    At least one slice, if an empty one.
-    """
-    part = _Slice([], [], [], [])
+    """The range, some thousand rows at a time, letting others run in between. At least one slice, if an empty one."""
+    part = _Slice()
     for group in store.journal(export):
-        part.results += group.results
-        part.attempts += [attempt for _, attempt in group.ended]
-        part.take_reused(group)
+        part.take(group)
         settled.add(group)
-        if len(part.attempts) >= SLICE_ATTEMPTS or len(part.results) >= SLICE_ATTEMPTS:
+        if part.full:
             yield part
-            part = _Slice([], [], [], [])
+            part = _Slice()
             await asyncio.sleep(0)
     yield part
 
