@@ -52,10 +52,8 @@ def _read(text: str) -> Phrases:
             lines = []
             (slots if heading[1] else asks)[heading[1] or heading[2]] = lines
         else:
-            lines.append(line)
-    return Phrases(
-        asks, {name: "\n".join(lines).replace("\\n", "\n").split("|") for name, lines in slots.items()}
-    )
+            lines.append(line.replace("\\n", "\n"))
+    return Phrases(asks, {name: "\n".join(lines).split("|") for name, lines in slots.items()})
 
 
 def examples(each: int, seed: int = 7) -> Iterator[Example]:

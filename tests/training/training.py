@@ -16,11 +16,11 @@ from batchroute.routing.wordings import tokens
 from tests.test_samples import REQUESTS, half
 from tests.training.generated import Example, examples, spoken
 
-EACH: Final = 8
+EACH: Final = 16
 """Requests made of every phrase."""
 SPOKEN: Final = 2
 """How often a word that speaks for a task is shown."""
-OWN: Final = 4
+OWN: Final = 3
 """What a sample request weighs beside one that was made up."""
 ROUNDS: Final = 8
 AGAIN: Final = 6
@@ -30,7 +30,7 @@ RARE: Final = 2
 """A word in fewer requests is not learnt."""
 MADE_FROM: Final = "made_from"
 """The key of the file's metadata under which the digest stands."""
-KEPT: Final = 10_000
+KEPT: Final = 30_000
 """So many words are kept, those that weigh most; the others are forgotten, and what they said is learnt by these."""
 
 Weighed = tuple[Sequence[str], int, float]
