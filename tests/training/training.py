@@ -22,7 +22,7 @@ SPOKEN: Final = 2
 """How often a word that speaks for a task is shown."""
 BLANK: Final = 100
 """How often a text without a word is shown."""
-OWN: Final = 3
+OWN: Final = 1
 """What a sample request weighs beside one that was made up."""
 ROUNDS: Final = 8
 AGAIN: Final = 6
