@@ -264,10 +264,10 @@ CUES: Final = (
 )
 
 PICTURED: Final = (
-    "~data:image|~<image|~[image|~.png|~.jpg|~.jpeg|~.webp|~.gif|this image|attached image|image below|the image_|"
-    "this photo|attached photo|the photo_|this picture|the picture_|this screenshot|the screenshot|attached screenshot|"
-    "esta imagen|la imagen|esta foto|la foto_|cette image|l'image_|cette photo|la photo_|diesem bild|dieses bild|dem bild_|diesem foto|"
-    "dieses foto|das foto_|das bild_|图片|照片|图像|这张图|截图|この画像|この写真|esta imagem|questa immagine|questa foto"
+    "~data:image|~<image|~[image|~.png|~.jpg|~.jpeg|~.webp|~.gif|this image|attached image|image below|in the image_|from the image_|"
+    "this photo|attached photo|in the photo_|from the photo_|this picture|in the picture_|this screenshot|the screenshot|attached screenshot|"
+    "esta imagen|en la imagen|esta foto|en la foto_|cette image|sur l'image_|dans l'image_|cette photo|sur la photo_|diesem bild|dieses bild|dem bild_|diesem foto|"
+    "dieses foto|dem foto_|这张图|这张照片|这张相片|这幅图|图片中|图片里|照片中|照片里|照片上|图中|图里|上图|看图|截图|この画像|この写真|esta imagem|questa immagine|questa foto"
 )
 """What only a model that sees can answer: words anywhere, before all else."""
 

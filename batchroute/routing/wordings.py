@@ -18,10 +18,10 @@ OPENING: Final = 100
 ENDING: Final = 40
 """Characters at its end that are read."""
 
-_SHARPNESS: Final = 1.2
+_SHARPNESS: Final = 0.8
 """What turns sums into confidence that holds on requests that were not trained on."""
 
-_LEAST: Final = 0.3
+_LEAST: Final = 0.25
 """Below this confidence nothing is said."""
 
 _STEM: Final = 5

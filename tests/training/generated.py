@@ -16,8 +16,6 @@ _JOINS: Final = (
     ("{ask}: {m}", 4), ("{ask}:\n\n{m}", 3), ("{ask}. {m}", 1), ("{ask}\n{m}", 4), ("{ask}\n\n{m}", 4),
     ("{m}\n\n{ask}", 2), ("{m} {ask}", 1), ("{ask}", 1), ('{ask} "{m}"', 5), ("{ask}: “{m}”", 1), ('"{m}" {ask}', 2),
 )  # fmt: skip
-_BEFORE: Final = ("Hi, ", "Hello! ", "please ", "Quick one: ", "We run a small hotel. ", "For our newsletter: ", "Context: online shop. ", "You get a mail from a customer. ", "Below is a text. ", "Task: ", "I'm a teacher. ", "ok so ")  # fmt: skip
-_AFTER: Final = (" Keep it short.", " No explanation.", " Max 100 words.", " Thanks!", " Answer in English.", " Explain your choice.", " As a table.", " One line each.", " Give reasons.", " pls", " Mark what is unsure.")  # fmt: skip
 _TOGETHER: Final = 3
 _GROUP: Final = re.compile(r"\(([^()]*)\)")
 _SLOT: Final = re.compile(r"\{(\w+)\}")
@@ -52,10 +50,8 @@ def _read(text: str) -> Phrases:
             lines = []
             (slots if heading[1] else asks)[heading[1] or heading[2]] = lines
         else:
-            lines.append(line)
-    return Phrases(
-        asks, {name: "\n".join(lines).replace("\\n", "\n").split("|") for name, lines in slots.items()}
-    )
+            lines.append(line.replace("\\n", "\n"))
+    return Phrases(asks, {name: "\n".join(lines).split("|") for name, lines in slots.items()})
 
 
 def examples(each: int, seed: int = 7) -> Iterator[Example]:
@@ -75,8 +71,8 @@ def _said(dice: random.Random, language: str, task: str, ask: str) -> str:
         said = dice.choices(joins, weights)[0].replace("{ask}", said.rstrip(":"))
     said = _SLOT.sub(lambda slot: _filled(dice, language, slot[1]), said)
     if task != "none":
-        said = (dice.choice(_BEFORE) if dice.random() < 0.06 else "") + said
-        said += dice.choice(_AFTER) if dice.random() < 0.08 else ""
+        said = (_filled(dice, language, "before") if dice.random() < 0.1 else "") + said
+        said += _filled(dice, language, "after") if dice.random() < 0.2 else ""
     return said.lower() if dice.random() < 0.1 else said
 
 

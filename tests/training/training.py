@@ -16,21 +16,25 @@ from batchroute.routing.wordings import tokens
 from tests.test_samples import REQUESTS, half
 from tests.training.generated import Example, examples, spoken
 
-EACH: Final = 8
+EACH: Final = 16
 """Requests made of every phrase."""
 SPOKEN: Final = 2
 """How often a word that speaks for a task is shown."""
-OWN: Final = 4
+BLANK: Final = 100
+"""How often a text without a word is shown."""
+OWN: Final = 1
 """What a sample request weighs beside one that was made up."""
 ROUNDS: Final = 8
 AGAIN: Final = 6
 """Rounds of those that are kept."""
 STEP: Final = 0.35
+DROPPED: Final = 0.3
+"""This share of the words of a request is not read, others each time: what is made of few phrases repeats itself."""
 RARE: Final = 2
 """A word in fewer requests is not learnt."""
 MADE_FROM: Final = "made_from"
 """The key of the file's metadata under which the digest stands."""
-KEPT: Final = 10_000
+KEPT: Final = 30_000
 """So many words are kept, those that weigh most; the others are forgotten, and what they said is learnt by these."""
 
 Weighed = tuple[Sequence[str], int, float]
@@ -60,8 +64,8 @@ def weighed(some: Sequence[Example], weight: float) -> list[Weighed]:
 
 
 def made() -> list[Weighed]:
-    """All that was made up."""
-    return weighed([*examples(EACH), *spoken(SPOKEN)], 1)
+    """All that was made up. In texts without a word nothing is asked."""
+    return weighed([*examples(EACH), *spoken(SPOKEN), *[Example("", "")] * BLANK], 1)
 
 
 def train(some: Sequence[Weighed]) -> dict[str, list[float]]:
@@ -78,7 +82,8 @@ def _trained(table: dict[str, list[float]], some: Sequence[Weighed], rounds: int
     for _ in range(rounds):
         dice.shuffle(known)
         for words, task, weight in known:
-            _learn(table, spread, words, task, weight)
+            read = [word for word in words if dice.random() >= DROPPED]
+            _learn(table, spread, read, task, weight)
     return table
 
 
@@ -158,7 +163,7 @@ def frame(table: dict[str, list[float]]) -> pl.DataFrame:
 
 def digest(some: Sequence[Weighed]) -> str:
     """Of all that the weights depend on: what is learnt from, as it is read, and how. It is kept in the file."""
-    how = OWN, ROUNDS, AGAIN, STEP, RARE, KEPT, MOST, PARTS, CLASSES
+    how = OWN, ROUNDS, AGAIN, STEP, DROPPED, RARE, KEPT, MOST, PARTS, CLASSES
     return hashlib.sha256(repr((how, some)).encode()).hexdigest()
 
 
@@ -176,7 +181,7 @@ def learnt_from() -> list[Weighed]:
 
 
 def write(path: Path, some: Sequence[Weighed]) -> None:
-    """Some ten seconds."""
+    """Some twenty seconds."""
     frame(train(some)).write_parquet(
         path, compression="zstd", compression_level=19, statistics=False, metadata={MADE_FROM: digest(some)}
     )
