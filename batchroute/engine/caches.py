@@ -15,7 +15,7 @@ from batchroute.core.responses import Response
 from batchroute.engine.clock import Clock
 from batchroute.engine.pools import Pool
 from batchroute.engine.trails import Admitted, Old
-from batchroute.io.answers import Answers, Damage, Kept, is_damaged, opened, set_aside, unpacked
+from batchroute.io.answers import Answers, Damage, Kept, is_damaged, opened, renewed, unpacked
 from batchroute.io.locks import locked
 from batchroute.job.caches import Cache as Declared
 from batchroute.job.checks import Judge
@@ -119,18 +119,19 @@ class Cache:
     def _warn(self, text: str) -> None:
         self._warnings.append(f"cache: {text} [cache]")
 
-    def _leave_out(self, error: Exception) -> None:
-        """Go on without it, and say so once."""
-        if self._answers is not None:
-            self._answers.close()
-            self._answers, self._new, self._new_bytes = None, [], 0
-            done = ""
-            if is_damaged(error):
-                with suppress(OSError):
-                    done = f". {set_aside(self._declared.path)}"
-            self._warn(
-                f"{self._declared.path}: {_reason(error)}{done}; the rest of this run went on without it"
-            )
+    def _give_up(self, answers: Answers, error: Exception) -> None:
+        """Go on with a new file where this one is damaged, else without it, and say so once."""
+        if answers is not self._answers:
+            return  # it was given up already: who has asked it since learns that it is closed
+        answers.close()
+        self._answers = None
+        if is_damaged(error):
+            with suppress(*Damage):
+                self._answers, said = renewed(self._declared.path, error)
+                self._warn(said)
+                return
+        self._new, self._new_bytes = [], 0
+        self._warn(f"{self._declared.path}: {_reason(error)}; the rest of this run went on without it")
 
     # Before a record is sent
 
@@ -195,19 +196,19 @@ class Cache:
         return self._clock.wall() - self._declared.ttl
 
     async def _find(self, keys: Sequence[bytes], since: float) -> dict[bytes, bytes]:
-        if self._answers is None or not keys:
+        answers = self._answers
+        if answers is None or not keys:
             return {}
         try:
-            return await asyncio.to_thread(self._answers.find, keys, since)
+            return await asyncio.to_thread(answers.find, keys, since)
         except Damage as error:
-            self._leave_out(error)
+            self._give_up(answers, error)
             return {}
 
     def _accepted(self, way: "_Way", payload: bytes) -> Response | None:
         """What was found, if its route would accept it. One that is damaged is asked for anew, and replaced."""
-        try:
-            kept = unpacked(payload)
-        except Damage:
+        kept = unpacked(payload)
+        if kept is None:
             if not self._damaged:
                 self._damaged = True
                 self._warn(f"{self._declared.path}: some answers are damaged, and were asked for anew")
@@ -249,32 +250,39 @@ class Cache:
         while True:
             await self._due.wait()
             self._due.clear()
-            new = self._new[:]
-            if self._answers is not None and new:
+            new, answers = self._new[:], self._answers
+            if answers is not None and new:
                 try:
-                    await asyncio.to_thread(self._answers.keep, new, self._clock.wall())
+                    await asyncio.to_thread(answers.keep, new, self._clock.wall())
                 except Damage as error:
-                    self._leave_out(error)
-                # not before: what is cancelled here is written when it closes
-                del self._new[: len(new)]
-                self._new_bytes = sum(_bytes(kept) for _, kept in self._new)
+                    self._give_up(answers, error)
+                else:
+                    # not before: what is cancelled here is written when it closes
+                    del self._new[: len(new)]
+                    self._new_bytes = sum(_bytes(kept) for _, kept in self._new)
             await asyncio.sleep(WRITE_INTERVAL_S)
 
     def close(self) -> None:
-        """Write the rest, drop what is too old or too much, and let the next run have it."""
+        """Write the rest, drop what is too old or too much, and let the next run have it. Once is enough."""
         with self._closing:
-            try:
-                if self._answers is not None:
-                    if self._new:
-                        self._answers.keep(self._new, self._clock.wall())
-                    oldest = 0.0 if self._outlasting else self._oldest
-                    self._answers.prune(oldest, self._declared.max_mb * 1_000_000)
-            except Damage as error:
-                self._leave_out(error)
-            finally:
-                if self._answers is not None:
-                    self._answers.close()
+            for _ in range(2):  # again if a new file was begun
+                answers = self._answers
+                if answers is None:
+                    return
+                try:
+                    self._write_the_rest(answers)
+                except Damage as error:
+                    self._give_up(answers, error)
+                else:
+                    answers.close()
                     self._answers = None
+
+    def _write_the_rest(self, answers: Answers) -> None:
+        if self._new:
+            answers.keep(self._new, self._clock.wall())
+            self._new, self._new_bytes = [], 0
+        oldest = 0.0 if self._outlasting else self._oldest
+        answers.prune(oldest, self._declared.max_mb * 1_000_000)
 
 
 def _bytes(kept: Kept) -> int:

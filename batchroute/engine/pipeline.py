@@ -370,6 +370,8 @@ class Pipeline:
                 self.store.forget_places()
             self.feed.comparison.close(whole=self.source.whole)
         await self.exporter.write_dead_letters()
+        if self.cache is not None:
+            self.cache.close()  # before it is asked what a person should know of it
 
     def progress(self) -> Progress:
         """How far the run is."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Final
+from zlib import crc32
 
 import msgspec
 import zstandard
@@ -39,8 +40,12 @@ _PRUNED_AT_ONCE: Final = 1_000
 _MIN_BYTES: Final = 64 << 10
 """What the file takes with nothing in it, and a little more."""
 
-Damage = (sqlite3.Error, OSError, msgspec.DecodeError, zstandard.ZstdError)
+Damage = (sqlite3.Error, OSError)
 """What may go wrong with the file."""
+_NOT_ITS_FAULT: Final = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT,
+}  # fmt: skip
 
 
 class Kept(Struct, frozen=True, array_like=True):
@@ -58,19 +63,34 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Kept).decode
 _compress: Final = zstandard.ZstdCompressor(level=1).compress
 _decompress: Final = zstandard.ZstdDecompressor().decompress
+_PLAIN, _COMPRESSED = b"\0", b"\1"
+_UNREADABLE: Final = (msgspec.DecodeError, zstandard.ZstdError, UnicodeDecodeError)
 _WORTH_COMPRESSING: Final = 1024
 """Bytes of an answer; a shorter one loses a fifth, which takes ten times as long as all else about it."""
 
 
 def packed(kept: Kept) -> bytes:
-    """An answer as the file holds it."""
+    """An answer as the file holds it: how it is packed, a checksum, and what it is."""
     encoded = _encode(kept)
-    return encoded if len(encoded) < _WORTH_COMPRESSING else _compress(encoded)
+    if len(encoded) < _WORTH_COMPRESSING:
+        return _PLAIN + crc32(encoded).to_bytes(4) + encoded
+    compressed = _compress(encoded)
+    return _COMPRESSED + crc32(compressed).to_bytes(4) + compressed
 
 
-def unpacked(payload: bytes) -> Kept:
-    """What `packed` has packed. Raises DecodeError or ZstdError."""
-    return _decode(_decompress(payload) if payload.startswith(zstandard.FRAME_HEADER) else payload)
+def unpacked(payload: object) -> Kept | None:
+    """What `packed`, or an earlier version, has packed; None where it is damaged, whatever the file gives then."""
+    if not isinstance(payload, bytes):
+        return None
+    form, told, body = payload[:1], payload[1:5], payload[5:]
+    try:
+        if payload.startswith(zstandard.FRAME_HEADER):
+            return _decode(_decompress(payload))
+        if form not in (_PLAIN, _COMPRESSED) or crc32(body).to_bytes(4) != told:
+            return None
+        return _decode(_decompress(body) if form == _COMPRESSED else body)
+    except _UNREADABLE:
+        return None
 
 
 class Answers:
@@ -163,20 +183,22 @@ def opened(directory: Path) -> tuple[Answers, str | None]:
     except sqlite3.DatabaseError as error:
         if not is_damaged(error):
             raise
-        aside = set_aside(directory)
-        return Answers(directory), f"{directory / ANSWERS_NAME}: {error}. {aside}, and a new one begun"
+        return renewed(directory, error)
 
 
 def is_damaged(error: Exception) -> bool:
-    """Whether the file is to blame, and not who else has it open, or a full disk."""
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    """Whether the file is to blame, and not who else has it open, a full disk, or whoever has closed it."""
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
+        return False
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF not in _NOT_ITS_FAULT
 
 
-def set_aside(directory: Path) -> str:
-    """Give the closed file another name, so that the next run begins a new one; what was done. Raises OSError."""
+def renewed(directory: Path, error: Exception) -> tuple[Answers, str]:
+    """A new file in the place of one that is damaged and closed, and what was done. Raises one of `Damage`."""
     path = directory / ANSWERS_NAME
     aside = path.with_name(f"{path.name}{SET_ASIDE}")
     path.replace(aside)
     for log in ("-wal", "-shm"):
         path.with_name(f"{path.name}{log}").unlink(missing_ok=True)
-    return f"It was set aside as {aside.name}"
+    return Answers(directory), f"{path}: {error}. It was set aside as {aside.name}, and a new one begun"

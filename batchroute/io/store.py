@@ -28,7 +28,7 @@ from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.io.files import write_at
 from batchroute.io.manifest import Part
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 STORE_NAME = "state.db"
 MARK_SUFFIX = "-mark"
 """Beside the database stands how far it had surely come: a log that was deleted or an old copy shows against it."""
@@ -58,8 +58,10 @@ alter table records add column part integer;
 create table reopened(seq integer primary key, part integer not null, totals blob not null);
 """
 _FROM_2 = "alter table records add column tail integer;"
-_OLDER = {1: _FROM_1 + _FROM_2, 2: _FROM_2}
-"""What brings a state of an earlier version up to this one."""
+_OLDER = {1: _FROM_1 + _FROM_2, 2: _FROM_2, 3: ""}
+"""What brings a state of an earlier version up to this one. Version 3 did not know of lines of reused answers in the journal,
+and would lose them.
+"""
 _BY_DIGEST = "create index if not exists answered on records(request, tail) where tail notnull"
 _WORTH_AN_INDEX = 4096
 """So many are looked for before it is made, since most jobs ask next to nothing twice: to keep it up costs every record."""

@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -64,21 +65,46 @@ def test_a_damaged_cache_is_set_aside_and_fails_no_run(tmp_path: Path, left: byt
     assert ran(tmp_path, "two").ended.cached == 30
 
 
-def test_a_cache_that_turns_out_damaged_is_set_aside_and_the_run_goes_on(tmp_path: Path) -> None:
-    ran(tmp_path, "one", records=records(400))
-    file = tmp_path / "cache" / "answers.db"
+def garbage_in_the_middle(file: Path) -> None:
     with file.open("r+b") as stream:
         stream.seek(2 * 4096)  # past what a program looks at to open it
         stream.write(b"\xff" * (file.stat().st_size - 2 * 4096))
+
+
+def another_table(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("alter table answers rename to others")
+
+
+def a_text_that_is_none(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("update answers set payload = cast(x'ff' as text) where id = 7")
+
+
+@pytest.mark.parametrize("harm", [garbage_in_the_middle, another_table, a_text_that_is_none])
+def test_a_cache_that_turns_out_damaged_is_set_aside_and_a_new_one_begun(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    ran(tmp_path, "one", records=records(400))
+    harm(tmp_path / "cache" / "answers.db")
 
     second = ran(tmp_path, "two", "newer")
 
     assert second.ended.succeeded == 30
     assert len(second.provider.log) + second.ended.cached == 30
-    assert any("set aside" in warning for warning in second.ended.warnings)
+    assert [warning for warning in second.ended.warnings if "set aside" in warning]
     assert (tmp_path / "cache" / "answers.db.damaged").exists()
-    ran(tmp_path, "three", "newest")
-    assert ran(tmp_path, "four", "never asked").ended.cached == 30
+    assert ran(tmp_path, "three", "newest").ended.cached == 30 - second.ended.cached
+
+
+def test_damage_that_shows_as_the_cache_closes_is_told(tmp_path: Path) -> None:
+    ran(tmp_path, "one", records=records(400))
+    garbage_in_the_middle(tmp_path / "cache" / "answers.db")
+
+    second = ran(tmp_path, "two", options=Options(use_cache=False), records=records(1, place="new"))
+
+    assert [warning for warning in second.ended.warnings if "set aside" in warning]
+    assert ran(tmp_path, "three", "never asked", records=records(1, place="new")).ended.cached == 1
 
 
 def test_what_a_slow_disk_leaves_no_room_for_is_let_go_and_told(
@@ -96,7 +122,10 @@ def test_what_a_slow_disk_leaves_no_room_for_is_let_go_and_told(
 def test_a_damaged_answer_is_asked_for_anew_and_replaced(tmp_path: Path) -> None:
     ran(tmp_path, "one")
     with closing(sqlite3.connect(tmp_path / "cache" / "answers.db")) as db, db:
-        db.execute("update answers set payload = substr(payload, 1, 5) where id % 2 = 0")
+        db.execute(
+            "update answers set payload = cast(substr(payload, 1, 9) || x'ff' || substr(payload, 11) as blob)"
+            " where id % 2 = 0"
+        )
 
     second = ran(tmp_path, "two", "newer")
 

@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import msgspec
 import pytest
+import zstandard
 
 from batchroute.core.responses import Usage
-from batchroute.io.answers import Answers, Damage, Kept, packed, unpacked
+from batchroute.io.answers import Answers, Kept, packed, unpacked
 
 SHORT = Kept("yes", "stop", Usage(input_tokens=12, output_tokens=1), "small-2026")
 LONG = Kept("word " * 10_000, "stop", None, None)
@@ -37,7 +39,22 @@ def test_only_a_long_answer_is_compressed() -> None:
     assert b"yes" in packed(SHORT)
 
 
-@pytest.mark.parametrize("kept", [SHORT, LONG])
-def test_a_torn_answer_is_damage(kept: Kept) -> None:
-    with pytest.raises(Damage):
-        unpacked(packed(kept)[:-2])
+def test_an_answer_of_an_earlier_version_is_read() -> None:
+    assert unpacked(zstandard.compress(msgspec.msgpack.encode(SHORT))) == SHORT
+
+
+@pytest.mark.parametrize("kept", [SHORT, LONG, VECTOR])
+def test_one_wrong_byte_anywhere_is_noticed(kept: Kept) -> None:
+    whole = packed(kept)
+    places = range(len(whole)) if len(whole) < 500 else range(0, len(whole), 61)
+    for place in places:
+        for wrong in (0, 0x5F, 0xFF):
+            damaged = whole[:place] + bytes([wrong]) + whole[place + 1 :]
+            assert damaged == whole or unpacked(damaged) is None
+
+
+@pytest.mark.parametrize(
+    "payload", ["text", 7, 1.5, None, b"", b"\0", b"(\xb5/\xfd", b"\x95", packed(SHORT)[:-1]]
+)
+def test_what_is_no_answer_is_none(payload: object) -> None:
+    assert unpacked(payload) is None

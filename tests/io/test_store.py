@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batchroute.core.errors import OutputError
 from batchroute.core.results import Status, Totals
-from batchroute.io.store import Export, Group, Settled, State, Store
+from batchroute.io.store import SCHEMA_VERSION, Export, Group, Settled, State, Store
 from tests.builders import attempt, result
 
 
@@ -478,6 +478,17 @@ def test_a_state_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
             known = store.register(places("x", "y"))
             assert [(each.state, each.request) for each in known] == [(State.SUCCEEDED, None)] * 2
             assert store.unexported == 1
+
+
+def test_a_state_without_reused_answers_is_taken_over(tmp_path: Path) -> None:
+    with closing(Store(tmp_path)) as store:
+        store.register(places("x"))
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        db.execute("pragma user_version = 3")
+    with closing(Store(tmp_path)) as store:
+        assert store.register(places("x", "y"))[0].seq == 1
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        assert db.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 def test_a_state_without_digests_is_taken_over(tmp_path: Path) -> None:
