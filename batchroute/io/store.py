@@ -94,12 +94,10 @@ _AT_ONCE = 10_000
 
 _AT_A_STATEMENT = 256
 """Rows that are written at once, as every statement takes its time."""
-_UPDATES_FROM_VALUES = sqlite3.sqlite_version_info >= (3, 33)
-_ANSWER = (
-    "update records set state = ?, request = ?, tail = ?, stale = 0, part = coalesce(part, ?) where seq = ?"
-)
-_ANSWER_MANY = """update records set state = now, request = asked, tail = rest, stale = 0, part = coalesce(part, ?)
+_ANSWER = """update records set state = now, request = asked, tail = rest, stale = 0, part = coalesce(part, ?)
 from answer where seq = place"""
+_OLDEST_SQLITE = (3, 33)
+"""The first with UPDATE FROM (sqlite.org, release history, 2020-08); before 3.32 a statement takes 999 values."""
 
 
 class Known(Struct, frozen=True, gc=False):
@@ -605,17 +603,12 @@ class Store:
         self._db.executemany("insert or replace into dead_letters values(?, ?)", letters)
 
     def _answer(self, answered: Sequence[tuple[int, int | None, int | None, int]], number: int) -> None:
-        """Some hundred rows a statement where SQLite can do that: it takes half the time."""
-        if not _UPDATES_FROM_VALUES:
-            self._db.executemany(
-                _ANSWER, [(state, request, tail, number, seq) for state, request, tail, seq in answered]
-            )
-            return
+        """Some hundred rows a statement: it takes half the time."""
         for start in range(0, len(answered), _AT_A_STATEMENT):
             some = answered[start : start + _AT_A_STATEMENT]
             marks = ",".join(["(?,?,?,?)"] * len(some))
             self._db.execute(
-                f"with answer(now, asked, rest, place) as (values {marks}) {_ANSWER_MANY}",
+                f"with answer(now, asked, rest, place) as (values {marks}) {_ANSWER}",
                 [*(value for row in some for value in row), number],
             )
 
@@ -803,6 +796,11 @@ _OURS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise OutputError(
+            f"this Python was built with SQLite {sqlite3.sqlite_version}, and the state of a run needs 3.33 or later. "
+            "Use a Python of python.org, of uv or of a newer system."
+        )
     with _disk("open", path):
         fresh = not path.exists()
         os.close(os.open(path, _OURS, 0o600))

@@ -37,9 +37,6 @@ def exported(store: Store) -> None:
     settle(store, export)
 
 
-NEEDS_UPDATE_FROM = pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 33), reason="SQLite is too old")
-
-
 def test_records_are_numbered_in_order(tmp_path: Path) -> None:
     store = Store(tmp_path)
     known = store.register(places("x", "y"))
@@ -386,6 +383,14 @@ def test_a_state_that_another_program_writes_to_is_told_so(tmp_path: Path) -> No
     store.close()
 
 
+def test_a_python_with_too_old_an_sqlite_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 26, 0))
+    with pytest.raises(OutputError, match=r"needs 3\.33.*python\.org"):
+        Store(tmp_path)
+
+
 def test_a_state_that_cannot_be_opened_is_told_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "state.db").mkdir()
     with pytest.raises(OutputError, match=r"state\.db.*run again"):
@@ -403,12 +408,7 @@ def answered(store: Store, *record_ids: str) -> None:
     exported(store)
 
 
-@pytest.mark.parametrize("recent", [pytest.param(True, marks=NEEDS_UPDATE_FROM), False])
-def test_an_answer_is_known_by_its_fingerprint_and_its_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recent: bool
-) -> None:
-    """Whatever SQLite Python was built with."""
-    monkeypatch.setattr("batchroute.io.store._UPDATES_FROM_VALUES", recent)
+def test_an_answer_is_known_by_its_fingerprint_and_its_part(tmp_path: Path) -> None:
     with closing(Store(tmp_path)) as store:
         answered(store, "x", "y")
     with closing(Store(tmp_path)) as store:
