@@ -61,8 +61,6 @@ class Kept(Struct, frozen=True, array_like=True):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Kept).decode
-_compress: Final = zstandard.ZstdCompressor(level=1).compress
-_decompress: Final = zstandard.ZstdDecompressor().decompress
 _PLAIN, _COMPRESSED = b"\0", b"\1"
 _UNREADABLE: Final = (msgspec.DecodeError, zstandard.ZstdError, UnicodeDecodeError)
 _WORTH_COMPRESSING: Final = 1024
@@ -74,7 +72,7 @@ def packed(kept: Kept) -> bytes:
     encoded = _encode(kept)
     if len(encoded) < _WORTH_COMPRESSING:
         return _PLAIN + crc32(encoded).to_bytes(4) + encoded
-    compressed = _compress(encoded)
+    compressed = zstandard.compress(encoded, 1)  # with a context of its own: it is called in threads
     return _COMPRESSED + crc32(compressed).to_bytes(4) + compressed
 
 
@@ -85,10 +83,10 @@ def unpacked(payload: object) -> Kept | None:
     form, told, body = payload[:1], payload[1:5], payload[5:]
     try:
         if payload.startswith(zstandard.FRAME_HEADER):
-            return _decode(_decompress(payload))
+            return _decode(zstandard.decompress(payload))
         if form not in (_PLAIN, _COMPRESSED) or crc32(body).to_bytes(4) != told:
             return None
-        return _decode(_decompress(body) if form == _COMPRESSED else body)
+        return _decode(zstandard.decompress(body) if form == _COMPRESSED else body)
     except _UNREADABLE:
         return None
 

@@ -198,11 +198,10 @@ _decode_result = msgspec.msgpack.Decoder(Result).decode
 _decode_totals = msgspec.msgpack.Decoder(Totals).decode
 _encode_json = msgspec.json.Encoder().encode
 
-
-# What repeats in every row of a run is most of a group: it packs to a tenth, and costs less than its pages. Groups are
-# small: the fastest levels begin sooner (a third of the time of level 1 at eight records, and as small).
-_compress = zstandard.ZstdCompressor(level=-1, write_checksum=True).compress
-_decompress = zstandard.ZstdDecompressor().decompress
+_LEVEL = -1
+"""Of zstandard. What repeats in every row of a run is most of a group: it packs to a tenth, and costs less than its
+pages. Groups are small: the fastest levels begin sooner (a third of the time of level 1 at eight records, and as small).
+"""
 
 
 class Store:
@@ -210,6 +209,9 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / STORE_NAME
+        # its own, as two runs in threads of one process must not share them
+        self._compress = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress
+        self._decompress = zstandard.ZstdDecompressor().decompress
         self._db = _open(self._path)
         with _disk("open", self._path):
             self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
@@ -460,7 +462,8 @@ class Store:
 
     def _append(self, group: Group, payload: bytes) -> int:
         inserted = self._db.execute(
-            "insert into journal(results, payload) values(?, ?)", (len(group.results), _compress(payload))
+            "insert into journal(results, payload) values(?, ?)",
+            (len(group.results), self._compress(payload)),
         )
         return inserted.lastrowid or 0
 
@@ -619,7 +622,7 @@ class Store:
         if started := self.unfinished():
             self._db.execute(
                 "insert into journal(results, payload) values(0, ?)",
-                (_compress(_encode(Group(started, [], []))),),
+                (self._compress(_encode(Group(started, [], []))),),
             )
 
     def forget_places(self) -> None:
@@ -727,7 +730,7 @@ class Store:
             for seq, payload in self._db.execute("select seq, payload from carried"):
                 self._carried[seq] = _decode_totals(payload)
             for number, payload in self._db.execute("select id, payload from journal order by id").fetchall():
-                packed = _decompress(payload)
+                packed = self._decompress(payload)
                 group = _unpack_group(packed)
                 self._apply(number, group, len(packed))
                 finished += [(STATES[result.status], seq) for seq, result in group.results]

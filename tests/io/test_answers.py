@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -37,6 +38,14 @@ def test_what_is_too_old_is_dropped(tmp_path: Path, since: float, left: int) -> 
 def test_only_a_long_answer_is_compressed() -> None:
     assert len(packed(LONG)) < 1_000
     assert b"yes" in packed(SHORT)
+
+
+def test_answers_are_packed_and_read_in_several_threads_at_once() -> None:
+    """One run writes in a thread what another one, or its own end, packs at the same time."""
+    some = [Kept(f"{number} word " * 20_000, "stop", None, None) for number in range(60)]
+    with ThreadPoolExecutor(4) as threads:
+        read = list(threads.map(lambda kept: unpacked(packed(kept)), some))
+    assert read == some
 
 
 def test_an_answer_of_an_earlier_version_is_read() -> None:
