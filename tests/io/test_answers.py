@@ -42,7 +42,7 @@ def test_only_a_long_answer_is_compressed() -> None:
 
 def test_answers_are_packed_and_read_in_several_threads_at_once() -> None:
     """One run writes in a thread what another one, or its own end, packs at the same time."""
-    some = [Kept(f"{number} word " * 20_000, "stop", None, None) for number in range(60)]
+    some = [Kept(f"{number} word " * 200_000, "stop", None, None) for number in range(60)]
     with ThreadPoolExecutor(4) as threads:
         read = list(threads.map(lambda kept: unpacked(packed(kept)), some))
     assert read == some
