@@ -23,7 +23,7 @@ def status(output: Path, as_json: bool) -> None:
     something else: run --refresh changed answers them anew.
 
     It reads the manifest only, so it disturbs no run. While a run goes on, it tells how far that had come at
-    its latest part: every 25,000 records, and every five minutes.
+    its latest part: every 20,000 records, and every five minutes.
     """
     from batchroute.report.standing import read_standing
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 _Again = dict[int, list[Result]]
 """Results of records that were asked again, by the number of the part that holds their earlier ones."""
 
-PART_RECORDS = 25_000
+PART_RECORDS = 20_000
 PART_BYTES = 32 << 20
 SLICE_ROWS = 2_000
 

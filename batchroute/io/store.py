@@ -94,6 +94,8 @@ _AT_ONCE = 10_000
 
 _AT_A_STATEMENT = 256
 """Rows that are written at once, as every statement takes its time."""
+_KEPT_STATEMENTS = 16
+"""So many stay compiled: those of some hundred rows take memory, and come in many lengths."""
 _ANSWER = """update records set state = now, request = asked, tail = rest, stale = 0, part = coalesce(part, ?)
 from answer where seq = place"""
 _OLDEST_SQLITE = (3, 33)
@@ -807,7 +809,9 @@ def _open(path: Path) -> sqlite3.Connection:
     with _disk("open", path):
         fresh = not path.exists()
         os.close(os.open(path, _OURS, 0o600))
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=_KEPT_STATEMENTS
+        )
         db.execute("pragma trusted_schema = off")
         db.execute("pragma journal_mode = wal")
         db.execute("pragma synchronous = normal")
