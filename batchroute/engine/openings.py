@@ -16,6 +16,7 @@ from batchroute.io.prices import resolve_context, resolve_price
 from batchroute.io.sources.files import SourceFile
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job, Model, Route
+from batchroute.job.parameters import misspelt
 from batchroute.job.profiles import PROFILES
 from batchroute.job.stages import PythonStage
 from batchroute.routing.adapters import Adapter
@@ -106,11 +107,20 @@ def _check_spelled(source: Source, prompts: Prompts) -> None:
             )
 
 
-def prompt_warnings(prompts: Prompts) -> tuple[str, ...]:
-    """What is odd about the prompts as such."""
-    if prompts.columns:
-        return ()
-    return ("the prompt names no field of the records, so that all of them ask the same [template_no_field]",)
+def prompt_warnings(prompts: Prompts, job: Job) -> tuple[str, ...]:
+    """What is odd about what is asked, whatever the records."""
+    params = {"prompt.params": job.prompt.params}
+    params |= {f"models.{name}.adapt.extra": model.adapt.extra for name, model in job.models.items()}
+    warnings = [
+        f"{place}.{name} is no parameter that we know, did you mean {meant}? It is sent as it stands [job_param]"
+        for place, some in params.items()
+        for name, meant in misspelt(some)
+    ]
+    if not prompts.columns:
+        warnings.append(
+            "the prompt names no field of the records, so that all of them ask the same [template_no_field]"
+        )
+    return tuple(warnings)
 
 
 def router(job: Job) -> Router:

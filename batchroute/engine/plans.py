@@ -371,7 +371,7 @@ class _Reading:
                 for model in self._job.models
             ),
             unpriced=tuple(name for name, model in self._declared.items() if model.rates is None),
-            warnings=(*self._source.warnings, *prompt_warnings(self._prompts)),
+            warnings=(*self._source.warnings, *prompt_warnings(self._prompts, self._job)),
             beside=self._companions.planned(self._declared, observed, scale, _answer_tokens(routes)),
         )
 

@@ -110,7 +110,7 @@ async def preview(job: Job, records: int = 1000) -> Preview:
         ),
         request=_sent(job, first.request, first.model) if first else None,
         unusable=_unusable(job, places, faults),
-        warnings=(*source.warnings, *prompt_warnings(prompts), *_unsaid(job, batch.records)),
+        warnings=(*source.warnings, *prompt_warnings(prompts, job), *_unsaid(job, batch.records)),
     )
 
 

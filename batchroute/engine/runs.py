@@ -343,7 +343,7 @@ def _pipeline(
         forms=formed,
         twins=twins,
         cache=cache,
-        warnings=(*source.warnings, *prompt_warnings(prompts), *_warnings(pools, job)),
+        warnings=(*source.warnings, *prompt_warnings(prompts, job), *_warnings(pools, job)),
     )
 
 

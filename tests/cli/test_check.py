@@ -50,6 +50,17 @@ def test_a_route_that_no_record_comes_to_is_told(tmp_path: Path) -> None:
     assert ran.stdout.splitlines()[2:4] == ["  route default: 2", "  route code: 0"]
 
 
+def test_a_parameter_that_is_probably_misspelt_is_told_and_no_error(tmp_path: Path) -> None:
+    job = job_at(tmp_path, CLOSED_PORT, prompt={"user": "{{ text }}", "params": {"max_tokns": 5, "top_n": 1}})
+
+    ran = batchroute("check", job)
+
+    assert ran.returncode == 0
+    told = [line for line in (ran.stdout + ran.stderr).splitlines() if "[job_param]" in line]
+    assert len(told) == 1
+    assert "prompt.params.max_tokns is no parameter that we know, did you mean max_tokens?" in told[0]
+
+
 def test_ping_asks_every_provider(tmp_path: Path) -> None:
     with serving() as (_, told):
         job = job_at(tmp_path, told["url"])
