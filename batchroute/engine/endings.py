@@ -36,7 +36,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     """Attempts that failed, by error type, the most frequent first."""
     failed_over: int
-    """Finished records of this run that needed a failover."""
+    """Records of this run that their first choice could not answer."""
     event: Event
     """How those are told who do not watch: finish, failure or budget."""
     cut_off: bool

@@ -69,6 +69,8 @@ class Journey:
     judgements: Judgements
     resting: Callable[[], None] = lambda: None
     """Told when a record gives its slot back and is not at its end: another one may have it."""
+    failed_over: Callable[[], None] = lambda: None
+    """Told when a record is at its end that its first choice could not answer."""
 
     async def walk(self, record: Admitted) -> Result | None:
         """Bring one record to its result; None: it stays pending, as the run is stopping, or lacks the money or the
@@ -103,6 +105,8 @@ class Journey:
                     await self.requests.look_back(trail)
                     self.requests.give_up(trail)
                 break
+        if trail.failed_over:
+            self.failed_over()
         return trail.result
 
     def _line_up(self, trail: Trail) -> None:

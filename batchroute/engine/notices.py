@@ -109,7 +109,7 @@ class Notices:
         share = share_of(failed_over, finished)
         if share > self._notify.failover_share and not self._told_of_failovers:
             self._told_of_failovers = True
-            text = f"{share:.0%} of {finished:,} records needed a failover"
+            text = f"{share:.0%} of {finished:,} records could not be answered by their first choice"
             self._soon(self._notice("failovers", text, failover_share=share))
 
     def _notice(self, event: Event, text: str, **fields: object) -> Notice:

@@ -144,6 +144,7 @@ class Pipeline:
             ),
             forms=self.forms,
             resting=self.window.wake,
+            failed_over=self.tally.note_failover,
         )
         judged = any(checks.judge is not None for checks in self.demands.checks.values())
         self._direct = not (self.lineups or judged or self.purse.bounded)

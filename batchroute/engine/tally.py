@@ -50,7 +50,7 @@ class Tally:
     `skipped` are records that an earlier run had finished, `stale` those among them that ask for something else by
     now, `left_out` the pending ones that this run was not asked for; `cost` is what this run has spent, picodollars;
     `unpriced` are the attempts whose cost is unknown, `errors` those that failed, by error type; `failed_over` are the
-    finished records that needed a failover; `repeated` are the finished records that shared the answer of an equal
+    records at their end that their first choice could not answer; `repeated` are the finished records that shared the answer of an equal
     one, `cached` those that were answered from the cache, `spared` is what both would have cost, picodollars, None as
     long as that is known of none.
     """
@@ -73,8 +73,6 @@ class Tally:
         """Count what was committed together."""
         for _, result in group.results:
             self.statuses[result.status] += 1
-            if result.totals.failovers:
-                self.failed_over += 1
         for _, attempt in group.ended:
             self._count(attempt)
         for _, reuse in group.reused:
@@ -84,6 +82,10 @@ class Tally:
                 self.repeated += 1
             if reuse.spared is not None:
                 self.spared = reuse.spared + (self.spared or 0)
+
+    def note_failover(self) -> None:
+        """Count a record that another model than its first choice had to answer, if one did."""
+        self.failed_over += 1
 
     def _count(self, attempt: Attempt) -> None:
         if attempt.error_type is not None and attempt.verdict is not None:  # another one was faster

@@ -183,6 +183,18 @@ class Trail(Struct):
         """Whether more room for the answer was asked for than the job says."""
         return self.request is not self.record.request
 
+    @property
+    def failed_over(self) -> bool:
+        """Whether the record is at its end, and its first choice could not answer it: it failed, or was passed over
+        as it is down.
+        """
+        result = self.result
+        if result is None or result.totals.failovers:
+            return result is not None
+        if result.model is None or not self.models or result.model == self.models[0]:
+            return False
+        return not (result.totals.escalations or self.too_dear)
+
     def counts(self, failure: Failure) -> bool:
         """Whether the attempt that ended so is one of the few that a record has."""
         return counts(failure.error_type, self.errors[failure.error_type])

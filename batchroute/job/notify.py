@@ -31,7 +31,7 @@ class Notify(Spec):
     )
     failover_share: Share = Field(
         default=0.2,
-        description="Above which share of finished records that needed a failover `failovers` is told, once a run.",
+        description="Above which share of finished records that their first choice could not answer `failovers` is told, once a run.",
     )
 
     @model_validator(mode="after")

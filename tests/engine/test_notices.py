@@ -144,7 +144,7 @@ def test_too_many_failovers_are_told_once_while_they_happen(tmp_path: Path) -> N
     high = progress(succeeded=1000, failed=0, degraded=0, failed_over=101)
     tell(subject, post, few, low, high, high, ended(tmp_path, failed_over=4))
     assert post.events == ["failovers", "finish"]
-    assert post.sent[1][1]["text"] == "test: 10% of 1,000 records needed a failover"
+    assert post.sent[1][1]["text"] == "test: 10% of 1,000 records could not be answered by their first choice"
     assert post.pings == ["https://ping.example/uuid/start?rid=1", PING]
 
 
@@ -203,6 +203,21 @@ def test_failovers_of_a_run_are_counted_by_record(tmp_path: Path) -> None:
         },
     )
     assert ran.ended.failed_over == ran.results.filter(ran.results["failovers"] > 0).height == 3
+
+
+def test_a_model_that_is_down_is_a_failover_of_every_record_that_passes_it_over(tmp_path: Path) -> None:
+    """Most of them are never sent to it."""
+    write_records(tmp_path / "in.jsonl", records(200))
+    ran = run_virtually(
+        tmp_path,
+        scripts={
+            "a": lambda _: (0.1, failure(ErrorType.CONNECT_REFUSED)),
+            "b": lambda _: (0.1, answer()),
+        },
+    )
+    assert ran.provider.sent["a"] < 100
+    assert set(ran.results["model"]) == {"b"}
+    assert ran.ended.failed_over == 200
 
 
 def test_slack_takes_text_whose_three_signs_are_escaped() -> None:
