@@ -88,7 +88,11 @@ def progress_gauges(progress: Progress) -> Iterator[Gauge]:
     )
     if progress.total is not None:
         yield Gauge("run_input_records", "Records of the input.", [({}, progress.total)])
-    yield Gauge("run_failed_over_records", "Records that their first choice could not answer.", [({}, progress.failed_over)])
+    yield Gauge(
+        "run_failed_over_records",
+        "Records that their first choice could not answer.",
+        [({}, progress.failed_over)],
+    )
     yield Gauge("run_cost_usd", "What the run has spent, as far as prices are known.", [({}, _usd(progress))])
     yield Gauge("run_unpriced_attempts", "Attempts of unknown price.", [({}, progress.unpriced)])
     for name, says in (("attempts", "Attempts that ended."), ("errors", "Attempts that failed.")):

@@ -200,6 +200,17 @@ async def test_a_kept_time_reaches_the_results_to_the_last_digit(
     assert carried.to_physical().to_list() == times.to_physical().to_list()
 
 
+async def test_a_short_float_is_spelled_as_short_as_it_can_be(tmp_path: Path) -> None:
+    """It would be 0.10000000149011612 in a prompt."""
+    floats = pl.Series([0.1, 1 / 3, 3.4e38, None, float("inf")], dtype=pl.Float32)
+    records, _ = await read(source(tmp_path / "in.parquet", pl.DataFrame({"f": floats})))
+    read_back = [record.fields["f"] for record in records]
+    assert read_back == [0.1, 0.33333334, 3.4e38, None, float("inf")]
+    assert results_frame([result(kept={"f": value}) for value in read_back], {"f": pl.Float32()})["f"].equals(
+        floats.rename("f")
+    )
+
+
 async def test_a_duration_that_python_has_not_is_the_fault_of_its_row(tmp_path: Path) -> None:
     durations = pl.Series([2**62, 0, -(2**62)]).cast(pl.Duration("ms"))
     records, rejects = await read(source(tmp_path / "in.parquet", pl.DataFrame({"d": durations})))

@@ -215,6 +215,8 @@ def _values(series: pl.Series, faults: dict[int, Fault]) -> list[Any]:
     """Python's values of a column. Dates and times that Python has no value for are faults of their rows."""
     if isinstance(series.dtype, pl.Date | pl.Datetime | pl.Duration):
         series = _possible(series, faults)
+    if series.dtype == pl.Float32:  # the shortest number that it is: 0.1, and not 0.10000000149011612
+        series = series.cast(pl.String).cast(pl.Float64)
     zone = getattr(series.dtype, "time_zone", None)
     values = series.to_list() if zone is None else _zoned(series, ZoneInfo(zone))
     if isinstance(series.dtype, pl.Time) or getattr(series.dtype, "time_unit", None) == "ns":
