@@ -1,9 +1,10 @@
 """The forms of a job's answers, opened: schemas read off classes, types of the column that holds the values."""
 
+from functools import partial
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from batchroute.core.errors import JobError
 from batchroute.core.results import PARSED
@@ -36,7 +37,10 @@ def parsed_type(job: Job) -> dict[str, pl.DataType]:
 def _form(job: Job, declared: Declared) -> JsonForm | LabelForm:
     if declared.labels is not None:
         return LabelForm(declared.labels, _told(job.prompt))
-    return JsonForm(_schema(job, declared))
+    if declared.json_schema is not None:
+        return JsonForm(dict(declared.json_schema))
+    found = _class(job, declared)
+    return JsonForm(_schema_of(found), partial(_refusal, found))
 
 
 def _told(prompt: Prompt) -> list[str]:
@@ -48,14 +52,37 @@ def _told(prompt: Prompt) -> list[str]:
 def _schema(job: Job, declared: Declared) -> dict[str, Any]:
     if declared.json_schema is not None:
         return dict(declared.json_schema)
+    return _schema_of(_class(job, declared))
+
+
+def _class(job: Job, declared: Declared) -> type[BaseModel]:
     assert declared.pydantic is not None, "a form has one of the three"
-    name = declared.pydantic
-    found = import_function(name, job.directory)
+    found = import_function(declared.pydantic, job.directory)
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
         raise JobError(
-            f"response.pydantic: {name} is no pydantic model. Derive it from pydantic.BaseModel [job_response]"
+            f"response.pydantic: {declared.pydantic} is no pydantic model. Derive it from pydantic.BaseModel [job_response]"
         )
+    return found
+
+
+def _schema_of(found: type[BaseModel]) -> dict[str, Any]:
     try:
         return found.model_json_schema()
     except Exception as error:
-        raise JobError(f"response.pydantic: {name} has no JSON Schema: {error} [job_response]") from error
+        raise JobError(
+            f"response.pydantic: {found.__name__} has no JSON Schema: {error} [job_response]"
+        ) from error
+
+
+def _refusal(found: type[BaseModel], answer: str) -> str | None:
+    """Why the class does not take an answer that fits its schema, which says little of formats and nothing of validators."""
+    try:
+        found.model_validate_json(answer)
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_context=False, include_input=False)
+        return "; ".join(
+            ": ".join((".".join(map(str, each["loc"])), each["msg"])).removeprefix(": ") for each in told
+        )
+    except Exception as error:  # noqa: BLE001  whatever validators of the job's own do
+        return f"made {found.__name__} raise {type(error).__name__}: {error}"
+    return None

@@ -4,7 +4,7 @@ It is no matter to an answer how its model was asked: all are held against the s
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from msgspec import Raw, Struct, json, structs
@@ -45,11 +45,14 @@ class Form(Protocol):
 
 
 class JsonForm:
-    """JSON that fits a schema. Raises ValueError for what is no schema."""
+    """JSON that fits a schema, and that `refusal` has nothing against: it tells why not. Raises ValueError for what is
+    no schema.
+    """
 
     reminder = "Answer again, with nothing but the corrected JSON."
 
-    def __init__(self, schema: dict[str, Any]) -> None:
+    def __init__(self, schema: dict[str, Any], refusal: Callable[[str], str | None] = lambda _: None) -> None:
+        self._refusal = refusal
         told = json.encode(schema).decode()  # in its own order, which models keep to when they answer
         self.identity = f"schema {json.encode(schema, order='sorted').decode()}"
         self._validator = validator(schema)
@@ -93,9 +96,12 @@ class JsonForm:
             if not self._validator.is_valid(value):
                 raise WrongFormError(self._told(value))
         try:
-            return json.encode(value).decode()
+            encoded = json.encode(value).decode()
         except (OverflowError, ValueError, RecursionError) as error:
             raise WrongFormError(f"it holds what no JSON can: {error}") from None
+        if (refused := self._refusal(encoded)) is not None:
+            raise WrongFormError(_shortened(refused))
+        return encoded
 
     def _without_nulls(self, value: Any) -> Any:
         """Without the members that are null where they may only be missing: strict mode cannot leave one out."""

@@ -330,6 +330,45 @@ routes: {default: {models: [a]}}
 """
 
 
+DATED = """
+import datetime
+from pydantic import BaseModel, field_validator
+
+class Order(BaseModel):
+    name: str
+    at: datetime.date
+
+    @field_validator("name")
+    @classmethod
+    def known(cls, name: str) -> str:
+        assert name != "Bob", "Bob is no customer"
+        return {"Ana": name}[name]
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"name": "Ana", "at": "some day"}, "at: Input should be a valid date"),
+        ({"name": "Bob", "at": "2026-11-22"}, "name: Assertion failed, Bob is no customer"),
+        ({"name": "Eve", "at": "2026-11-22"}, "made Order raise KeyError: 'Eve'"),
+    ],
+)
+def test_a_class_has_its_say_beyond_its_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Any, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "orders.py").write_text(DATED)
+    good = {"name": "Ana", "at": "2026-11-22"}
+    done = ran(
+        tmp_path, scripts={"a": says(text(wrong), text(good))}, response={"pydantic": "orders:Order"}, count=1
+    )
+    assert done.ledger["verdict"].to_list() == ["retry", "accept"]
+    assert why in body(done.provider.log[1])["messages"][-1]["content"]
+    assert done.results["flag"].to_list() == ["repaired"]
+    assert done.results["parsed"].to_list() == [good]
+
+
 def test_a_run_that_was_killed_while_an_answer_was_mended_goes_on(tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     write_records(tmp_path / "in.jsonl", records(4))
