@@ -170,7 +170,10 @@ def _scalar(value: Any, kind: pl.DataType) -> Any:
         return value if isinstance(value, bool) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    try:
+        number, whole = float(value), int(value)
+    except (OverflowError, ValueError):  # beyond 64 bits, or no number at all
+        return None
     if kind == pl.Float64:
-        return float(value)
-    whole = int(value)
+        return number
     return whole if whole == value and _LEAST <= whole <= _MOST else None

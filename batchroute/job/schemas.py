@@ -28,7 +28,10 @@ def why_not(schema: dict[str, Any]) -> Callable[[Any], str | None]:
         raise ValueError(f"is not a JSON Schema: {said}. Mend it") from error
 
     def complaint(value: Any) -> str | None:
-        error = next(iter(validator.iter_errors(value)), None)
+        try:
+            error = next(iter(validator.iter_errors(value)), None)
+        except ValueError as unreadable:  # nested over 255 deep, or with half a character for a name
+            return f"cannot be held against the schema: {unreadable}"
         if error is None:
             return None
         place = "".join(f"/{step}" for step in error.instance_path)

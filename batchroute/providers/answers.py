@@ -143,11 +143,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     def refused(self, kind: ErrorType, message: str, finish_reason: str | None = None) -> Failure:
         return Failure(
             error_type=kind,
-            message=cut(message),
+            message=cut(sanitised(message)),
             sent=True,
             http_status=self.reply.status,
             usage=self.reading.usage,
-            finish_reason=finish_reason,
+            finish_reason=None if finish_reason is None else sanitised(finish_reason),
             response_model=self.text("model"),
             response_id=self.text("id"),
             rate_limits=rate_limits(self.reply.header),

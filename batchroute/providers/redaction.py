@@ -11,6 +11,7 @@ from batchroute.job.addresses import looks_real, names_a_secret
 from batchroute.job.jobs import Job, Provider
 
 MASK: Final = "[redacted]"
+_ESCAPE: Final = "\\u"
 
 SHORTEST_KEY: Final = 8
 """Characters of the shortest key that is taken out of everything: a shorter one is in too many words."""
@@ -46,9 +47,11 @@ class Keys:
     """Whole keys, in every form of theirs, and nothing that merely looks like one."""
 
     def __init__(self, keys: Iterable[str]) -> None:
+        keys = tuple(keys)
         self.forms: Final = tuple(
             sorted({form for key in keys for form in _forms(key)}, key=len, reverse=True)
         )
+        self._spelled = re.compile("|".join(map(_in_json, keys)) or "(?!)")
 
     def __repr__(self) -> str:
         return "Keys()"
@@ -65,13 +68,15 @@ class Keys:
 
     def stand_in(self, text: str) -> bool:
         """Whether one of them is repeated. That takes some tenths of a microsecond."""
-        return any(form in text for form in self.forms)
+        return any(form in text for form in self.forms) or (
+            _ESCAPE in text and self._spelled.search(text) is not None
+        )
 
     def taken_out(self, text: str) -> str:
         """The text with MASK in their place."""
         for form in self.forms:
             text = text.replace(form, MASK)
-        return text
+        return self._spelled.sub(MASK, text) if _ESCAPE in text else text
 
 
 def keys_of(api_key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -129,6 +134,11 @@ def _forms(secret: str) -> set[str]:
         json.dumps(secret)[1:-1].replace("/", "\\/"),
         repr(secret)[1:-1],
     }
+
+
+def _in_json(secret: str) -> str:
+    """A pattern for it in JSON, whichever of its characters are written by their number; none is beyond 16 bits."""
+    return "".join(rf"(?:{re.escape(char)}|\\u(?i:{ord(char):04x}))" for char in secret)
 
 
 def _in_base64(octets: bytes) -> set[str]:

@@ -166,17 +166,25 @@ def _asking(function: Function) -> _Test:
     def test(response: Response) -> str | None:
         try:
             said = function(response.content)
+            told = None if said is None or isinstance(said, bool) else _short(str(said))
         except Exception as error:  # noqa: BLE001  whatever code of the job's own does
-            return f"made the check raise {type(error).__name__}: {_short(str(error))}"
-        if said is True or said is None:
-            return None
-        return "is refused by the job's function" if said is False else _short(str(said))
+            return f"made the check raise {type(error).__name__}: {_short(_words(error))}"
+        return "is refused by the job's function" if said is False else told
 
     return test
 
 
+def _words(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  as above
+        return "and its text cannot be had"
+
+
 def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+    """Its beginning, with nothing in it that no file takes: half of a character may come from JSON."""
+    shown = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+    return shown.encode(errors="replace").decode()
 
 
 _SWITCHES: Final[dict[str, tuple[ErrorType, _Test]]] = {

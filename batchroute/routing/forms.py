@@ -4,7 +4,7 @@ It is no matter to an answer how its model was asked: all are held against the s
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import Raw, Struct, json, structs
@@ -14,6 +14,7 @@ from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.job.families import ResponseFormat
 from batchroute.job.forms import read_alike, validator
 from batchroute.routing.findings import NoJsonError, json_in
+from batchroute.routing.labels import Labels
 from batchroute.routing.strictness import strict
 
 REPAIRED: Final = "repaired"
@@ -91,30 +92,42 @@ class JsonForm:
             value = json_in(text)
         except NoJsonError as error:
             raise WrongFormError(str(error)) from None
-        if not self._validator.is_valid(value):
-            value = self._without_nulls(value)
-            if not self._validator.is_valid(value):
-                raise WrongFormError(self._told(value))
         try:
+            self._hold(value)
             encoded = json.encode(value).decode()
-        except (OverflowError, ValueError, RecursionError) as error:
+        except WrongFormError:
+            raise
+        except (OverflowError, ValueError, RecursionError) as error:  # nested over 255 deep, half a character
             raise WrongFormError(f"it holds what no JSON can: {error}") from None
         if (refused := self._refusal(encoded)) is not None:
             raise WrongFormError(_shortened(refused))
         return encoded
 
-    def _without_nulls(self, value: Any) -> Any:
-        """Without the members that are null where they may only be missing: strict mode cannot leave one out."""
+    def _hold(self, value: Any) -> None:
+        """Hold the value against the schema, also without its nulls, of which it loses those that are in the way.
+
+        Raises WrongFormError where it does not fit, ValueError where it cannot be held against any.
+        """
+        if self._validator.is_valid(value):
+            return
+        self._drop_nulls(value)
+        if not self._validator.is_valid(value):
+            raise WrongFormError(self._told(value))
+
+    def _drop_nulls(self, value: Any) -> None:
+        """Take out the members that are null where they may only be missing: strict mode cannot leave one out."""
         for error in list(self._validator.iter_errors(value)):
             if not error.instance_path:
                 continue
-            *path, last = error.instance_path
+            *path, last = map(str, error.instance_path)  # `0` may be a place in a list, or a name
             holder = value
-            for step in path:
-                holder = holder[step]
+            try:
+                for step in path:
+                    holder = holder[int(step) if isinstance(holder, list) else step]
+            except (LookupError, TypeError, ValueError):
+                continue  # the path of jsonschema-rs leaves empty names out
             if isinstance(holder, dict) and holder.get(last, last) is None:
                 del holder[last]
-        return value
 
     def _told(self, value: Any) -> str:
         errors = []
@@ -137,14 +150,13 @@ def _by_schema(schema: dict[str, Any]) -> object:
 class LabelForm:
     """One of some labels. `told` are the texts of the job's prompt: where they name every label, no more is said."""
 
-    def __init__(self, labels: Iterable[str], told: Iterable[str] = ()) -> None:
-        self._labels = {read_alike(label): label for label in labels}
-        self._bare = {read_alike(label.strip(_AROUND)): label for label in self._labels.values()}
-        listed = ", ".join(self._labels.values())
+    def __init__(self, labels: Sequence[str], told: Iterable[str] = ()) -> None:
+        self._labels = Labels(labels, _AROUND)
+        listed = ", ".join(labels)
         self.identity = f"labels {listed}"
         self.reminder = f"Answer with exactly one of these labels and nothing else: {listed}"
         text = read_alike(_SHOWN_FIELDS.sub(" ", " ".join(told)))
-        self._said = all(re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text) for label in self._labels)
+        self._said = all(re.search(rf"(?<!\w){re.escape(read_alike(label))}(?!\w)", text) for label in labels)
 
     def ask(self, request: Request, response_format: ResponseFormat) -> Request:  # noqa: ARG002  the protocol's
         if self._said:
@@ -152,7 +164,7 @@ class LabelForm:
         return structs.replace(request, messages=with_system(request.messages, self.reminder))
 
     def read(self, text: str) -> str:
-        label = self._labels.get(read_alike(text)) or self._bare.get(read_alike(text.strip(_AROUND)))
+        label = self._labels.meant(text)
         if label is None:
             raise WrongFormError("it is none of the labels")
         return json.encode(label).decode()

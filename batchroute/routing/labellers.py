@@ -15,6 +15,7 @@ from msgspec import json
 from batchroute.core.requests import Request, members
 from batchroute.job.questions import NONE, SEPARATOR, LabelQuestion
 from batchroute.routing.complexity import LEVELS
+from batchroute.routing.labels import Labels
 from batchroute.routing.opinions import COMPLEXITY, TASK, UNDECIDED, Answer
 
 _TOKENS_BESIDE_A_LABEL: Final = 14
@@ -36,7 +37,7 @@ class Labeller:
         self.labels: tuple[str, ...] = (TASK, COMPLEXITY) if spec.complexity else (TASK,)
         self._max_chars = spec.max_chars
         self._complexity = spec.complexity
-        self._by_name = {label.lower(): label for label in spec.labels}
+        self._labels = Labels(spec.labels, f"{_DECORATION}.")
         self._system = _instructions(spec)
         self._tokens = _TOKENS_BESIDE_A_LABEL + max(len(label.encode()) for label in spec.labels)
         self._begun = blake2b(json.encode([known_as, self._system, spec.max_chars]), digest_size=8)
@@ -77,8 +78,9 @@ class Labeller:
         return [found.get(number, UNDECIDED) for number in range(1, count + 1)]
 
     def _answer(self, said: str) -> Answer:
-        label, *rest = (piece.strip(_DECORATION).rstrip(".") for piece in said.split(SEPARATOR))
-        task = self._by_name.get(label.lower())
+        label, *rest = said.split(SEPARATOR)
+        rest = [piece.strip(_DECORATION).rstrip(".") for piece in rest]
+        task = self._labels.meant(label)
         confidence = next((sure for piece in rest if (sure := _confidence(piece)) is not None), None)
         level = next((piece.lower() for piece in rest if piece.lower() in LEVELS), None)
         if not self._complexity:

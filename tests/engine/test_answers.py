@@ -19,6 +19,7 @@ from batchroute.engine.verifications import Routes, verify
 from batchroute.io.store import Store
 from batchroute.job.loading import load_job
 from batchroute.report.scans import scan_results
+from batchroute.routing.forms import Formed, LabelForm
 from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Script, Sent, answer, failure
@@ -222,6 +223,23 @@ def test_a_label_is_found_whatever_its_case_and_blanks(tmp_path: Path, said: str
 
     assert done.results["parsed"].to_list() == [label]
     assert done.results.schema["parsed"] == pl.Enum(LABELS["labels"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "said", "meant"),
+    [
+        (["A*", "A", "B"], '"A*"', "A*"),
+        (["A*", "A", "B"], "**A**", None),
+        (["A*", "A", "B"], "**B**.", "B"),
+        (["A", "A*"], "A.", "A"),
+        (["*", "**", "***"], '"**"', "**"),
+        (["*", "**", "***"], "****", None),
+        (["Mr.", "Mr"], "`Mr.`", "Mr."),
+        (["etc.", "more"], "etc", "etc."),
+    ],
+)
+def test_a_mark_of_a_label_is_no_decoration(labels: list[str], said: str, meant: str | None) -> None:
+    assert Formed(LabelForm(labels), {}).parsed(said) == (meant and json.dumps(meant))
 
 
 def test_a_prompt_that_does_not_name_the_labels_is_told_them(tmp_path: Path) -> None:

@@ -309,3 +309,6 @@ def test_lone_surrogates_are_gone_from_every_field() -> None:
     outcome = accepted(judged(completion(id="\udfff", model="m", message={"content": "a\ud83d\ude00\udc00"})))
 
     assert (outcome.response_id, outcome.content) == ("\ufffd", "a\U0001f600\ufffd")
+    refused = judged(completion(choice={"finish_reason": "a\ud800"}))
+    assert isinstance(refused, Failure)
+    assert (refused.error_type, refused.finish_reason) == (ErrorType.FINISH_UNKNOWN, "a\ufffd")

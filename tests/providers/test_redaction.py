@@ -85,6 +85,8 @@ def test_the_beginning_of_a_key_in_base64_is_masked_too() -> None:
     [
         ("the key is abcdefgh12345678xyz4321.", f"the key is {MASK}."),
         (base64.b64encode(b"abcdefgh12345678xyz4321").decode(), f"{MASK}="),
+        ('{"key": "abcdefgh1\\u0032345678xyz4\\u0033\\u00321"}', f'{{"key": "{MASK}"}}'),
+        ('{"size": "\\u0032 m"}', '{"size": "\\u0032 m"}'),
         ("keys look like sk-proj-abcdefgh1234", "keys look like sk-proj-abcdefgh1234"),
         ("it begins with abcdefgh1", "it begins with abcdefgh1"),
         ("our team is called production-support", "our team is called production-support"),

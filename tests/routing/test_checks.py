@@ -136,6 +136,34 @@ def test_function_that_raises_refuses() -> None:
     assert [each.reason for each in found] == ["made the check raise KeyError: 'x'"]
 
 
+class Mute(Exception):  # noqa: N818
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("half \ud800"), "made the check raise ValueError: half ?"),
+        (Mute(), "made the check raise Mute: and its text cannot be had"),
+    ],
+)
+def test_what_a_function_says_can_be_written_down(error: Exception, reason: str) -> None:
+    def fails(_: str) -> bool:
+        raise error
+
+    found = checks({"python": "rules:fails"}, **{"rules:fails": fails}).refusals(answer("x"))
+    assert [each.reason for each in found] == [reason]
+    said = checks({"python": "rules:says"}, **{"rules:says": lambda _: "half \ud800"}).refusals(answer("x"))
+    assert [each.reason for each in said] == ["half ?"]
+
+
+def test_an_answer_that_cannot_be_held_against_a_schema_is_refused() -> None:
+    nested = "[" * 300 + "]" * 300
+    (found,) = checks({"schema": {"type": "object"}}).refusals(answer(nested))
+    assert "cannot be held against the schema" in found.reason
+
+
 def test_pattern_that_would_backtrack_for_ever_takes_no_time() -> None:
     evil, text = checks({"contains": "(a+)+$"}, {"lacks": "(x*)*y"}), answer("a" * 200_000 + "x" * 200_000)
     started = time.process_time()

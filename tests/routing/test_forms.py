@@ -134,6 +134,22 @@ def test_a_null_where_one_must_stand_something_is_no_missing_member() -> None:
         form.read('{"a": null}')
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('{"0": null, "b": 1}', '{"b":1}'),
+        ('{"": null, "b": 1}', None),
+        ('{"c": {"": {"d": null}}}', None),
+    ],
+)
+def test_a_null_is_found_whatever_its_name(text: str, read: str | None) -> None:
+    """Of an empty name the validator tells no place: such a null is refused."""
+    number = {"type": "integer"}
+    nested = {"properties": {"": {"properties": {"d": number}}}}
+    form = JsonForm({"properties": {"0": number, "": number, "b": number, "c": nested}})
+    assert Formed(form, {}).parsed(text) == read
+
+
 def test_a_refusal_is_not_sent_back() -> None:
     formed = Formed(JsonForm({"type": "object"}), {})
     refusal = msgspec.structs.replace(answer("I will not."), flag="refusal")
@@ -150,8 +166,13 @@ def test_a_refusal_is_not_sent_back() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["so: [" + "9" * 400 + "]", 'so: ["\\ud800"]', "[" * 800 + "]" * 800, "so: " + "[" * 800 + "]" * 800],
-)
+    [
+        "so: [" + "9" * 400 + "]", 'so: ["\\ud800"]', '[{"\\udfff": 1}]',
+        "[" * 300 + "]" * 300, "[" * 800 + "]" * 800, "so: " + "[" * 800 + "]" * 800,
+    ],
+)  # fmt: skip
 def test_whatever_a_model_says_is_read_or_refused(text: str) -> None:
-    with suppress(WrongFormError):  # nothing else is raised
-        json_in(JsonForm({"type": "array"}).read(text))
+    nested = {"items": {"items": {"items": {"type": "array"}}, "properties": {"a": {"type": "string"}}}}
+    for schema in ({"type": "array"}, {"type": "array", **nested}):
+        with suppress(WrongFormError):  # nothing else is raised
+            json_in(JsonForm(schema).read(text))

@@ -38,6 +38,13 @@ def test_a_single_answer_needs_no_number() -> None:
     assert labeller().answers("code | 0.9", 1) == [Answer(task="code", confidence=0.9)]
 
 
+def test_a_mark_of_a_label_is_no_decoration() -> None:
+    graded = labeller(labels=["A", "A*", "C++", "etc."])
+    said = ["1 | A* | 0.9", "1 | **A** | 0.9", '1 | "A*"', "1 | C++", "1 | etc", "1 | [etc.]"]
+    tasks = [graded.answers(line, 1)[0].task for line in said]
+    assert tasks == ["A*", None, "A*", "C++", "etc.", "etc."]
+
+
 def test_complexity_is_read_where_it_was_asked_for() -> None:
     line = "1 | code | 0.9 | hard"
     assert labeller(complexity=True).answers(line, 1) == [
