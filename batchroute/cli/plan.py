@@ -94,6 +94,8 @@ def _lines(planned: "Plan") -> Iterator[str]:
     yield (
         ", ".join(f"{count:,} {what}" for what, count in told.items() if count or what == "to be sent") + "."
     )
+    for fault in planned.faults:
+        yield f"  {fault.records:,} {fault.error_type}: {fault.example}"
     if counts.stale:
         yield f"{counts.stale:,} of those answered are stale: --refresh changed would ask them again."
     yield ""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct, json
 
+from batchroute.core.money import usd
 from batchroute.core.records import Fault
 from batchroute.core.requests import TOKENS_PER_IMAGE, Request
 
@@ -100,6 +101,18 @@ class Fitting:
 def misfit(reasons: Mapping[str, str]) -> Fault:
     """The fault of a record that no model can take; why, by model."""
     return Fault(NO_MODEL_FITS, "; ".join(f"{model} {reason}" for model, reason in reasons.items()))
+
+
+def affordable(costs: Mapping[str, int], bound: int) -> tuple[str, ...] | Fault:
+    """Those of these models at which a record is expected to cost no more than the bound, picodollars both; or that
+    all of them are too dear.
+    """
+    return tuple(model for model, cost in costs.items() if cost <= bound) or misfit(
+        {
+            model: f"is expected to cost {usd(cost).normalize():f} USD, and max_cost is {usd(bound).normalize():f}"
+            for model, cost in costs.items()
+        }
+    )
 
 
 def primary(language: str) -> str:

@@ -195,6 +195,42 @@ def test_a_sample_is_spread_over_the_whole_input(tmp_path: Path) -> None:
     assert shares["premium"] == pytest.approx(5_000, abs=50)
 
 
+def test_what_cannot_be_sent_is_told_with_its_reason(tmp_path: Path) -> None:
+    rows = [
+        *records(6),
+        {"id": "r0", "text": "again"},
+        {"id": "null", "text": None},
+        {"id": "x", "text": "y" * 900},
+    ]
+    write_records(tmp_path / "in.jsonl", rows)
+    routes = {"default": {"models": ["a"], "max_cost": Decimal("0.0001")}}
+
+    found = planned(tmp_path, routes=routes, models={"a": priced("a", "1", "2")})
+
+    assert (found.records.planned, found.records.unsendable) == (6, 3)
+    assert {each.error_type: each.records for each in found.faults} == {
+        "id_duplicate": 1,
+        "field_null": 1,
+        "no_model_fits": 1,
+    }
+    examples = {each.error_type: each.example for each in found.faults}
+    assert examples["id_duplicate"].endswith("id 'r0' was read before, at in.jsonl:1")
+    assert "a is expected to cost 0.000" in examples["no_model_fits"]
+    assert found.warnings == ()
+
+
+def test_a_plan_says_that_a_run_would_stop_at_its_input(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", [{"id": "same", "text": "a"}] * 150)
+
+    found = planned(tmp_path)
+    ran = run_virtually(tmp_path)
+
+    (said,) = found.warnings
+    assert said == f"a run would stop: {str(ran.ended.reason).removesuffix(' [input_mostly_bad]')}".replace(
+        """: '{"id": "same", "text": "a"}'""", ""
+    )
+
+
 def test_only_and_limit_plan_what_they_run(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", kinds(400))
 
