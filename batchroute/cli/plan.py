@@ -104,7 +104,8 @@ def _lines(planned: "Plan") -> Iterator[str]:
     yield from _table([head, *rows, ["total", "", *_numbers(planned.total)]], words=2)
     if planned.total.batch_usd is not None:
         yield f"As batches, where nobody waits for an answer: {_usd(planned.total.batch_usd)} expected."
-    yield f"Expected output: {_basis(planned)}."
+    if planned.total.output_tokens:  # vectors have none
+        yield f"Expected output: {_basis(planned)}."
     if planned.beside:
         yield ""
         yield "Asked beside the answers, and in no sum above:"

@@ -171,6 +171,7 @@ def _declared(job: Job, name: str, today: dt.date) -> Declared:
         tpm=model.limits.tpm,
         cap=None if cap == output_cap(params) else cap,  # as every record has it, or its own
         latency_s=latency_s,
+        together=1 if job.vectors is None else job.vectors.batch,
         words_tokens=0 if adapter is None else adapter_tokens(adapter),
     )
 

@@ -133,8 +133,8 @@ def without_images(messages: bytes) -> tuple[bytes, int]:
 
 
 def output_tokens(request: Request) -> int:
-    """About how many tokens are answered: as many as are allowed."""
-    return request.max_output_tokens or USUAL_OUTPUT_TOKENS
+    """About how many tokens are answered: as many as are allowed, which for vectors is none."""
+    return USUAL_OUTPUT_TOKENS if request.max_output_tokens is None else request.max_output_tokens
 
 
 def asks_for_schema(request: Request) -> bool:

@@ -302,6 +302,34 @@ def test_long_requests_are_planned_at_their_price(tmp_path: Path) -> None:
     assert found.cost_usd.high == Decimal("0.003602")
 
 
+def test_vectors_have_no_output_and_share_requests(tmp_path: Path) -> None:
+    """They were planned with 256 tokens of output for each record, and a request of its own."""
+    write_records(tmp_path / "in.jsonl", records(640))
+
+    found = planned(
+        tmp_path,
+        endpoint="embeddings",
+        embeddings={"batch": 64},
+        prompt={"user": "{{ text }}"},
+        counts={"a": fixed(100)},
+        models={"a": priced("a", "1", "2", limits={"rpm": 60})},
+        routes=ONE,
+    )
+
+    cost = found.total.cost_usd
+    assert found.total.output_tokens == 0
+    assert cost.low == cost.expected == cost.high == Decimal("0.064")
+    assert (found.total.duration.seconds, found.total.duration.limited_by) == (10, "rpm of a")
+
+
+def test_a_record_without_a_limit_of_its_output_has_no_upper_bound(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(4))
+
+    found = planned(tmp_path, prompt={"user": "{{ text }}"}, routes=ONE)
+
+    assert (found.total.output_tokens, found.total.cost_usd.high) == (4 * 256, None)
+
+
 def test_planning_imports_no_client_of_any_provider(tmp_path: Path) -> None:
     program = (
         "import sys, batchroute; print(batchroute.plan(sys.argv[1]).records.planned, 'openai' in sys.modules)"
