@@ -48,6 +48,7 @@ from batchroute.routing.forecasts import (
 from batchroute.routing.messages import output_cap
 from batchroute.routing.routes import RouteRule
 from batchroute.routing.selections import Selection
+from batchroute.routing.sightings import Sightings
 from batchroute.routing.soundness import Soundness
 from batchroute.routing.strategies import Strategy
 
@@ -72,7 +73,7 @@ class PlannedRecords(Struct, frozen=True, kw_only=True):
     left_out: int
     unsendable: int
     repeated: int = 0
-    """Share the answer of an equal one that is planned. A plan of a sample does not know of them."""
+    """Share the answer of an equal one that is planned, or was answered before. A plan of a sample does not know."""
 
 
 class PlannedFault(Struct, frozen=True, kw_only=True):
@@ -232,12 +233,19 @@ class _Reading:
         self._unusable: str | None = None
         self._whole: float | None = None
         self._loads: dict[tuple[str, tuple[str, ...]], Load] = {}
+        self._sightings = Sightings()
+        """Of what earlier runs were answered, and of what was asked since; empty where they have no answer to share."""
+        self._recalled = 0
+        """Records that share an answer of an earlier run."""
         self._shared: dict[tuple[Tried, bytes, str, str], bool] = {}
         """Whether equal requests of a kind share an answer."""
         self.answered: dict[str, int] = {}
         """Estimated input tokens of some answered records, by id."""
 
     async def read(self) -> None:
+        for digests in self._store.digests():
+            for digest in digests:
+                self._sightings.note(*digest)
         async with aclosing(self._source.batches()) as batches:
             async for batch in batches:
                 taken = batch if self._limit is None else batch.first(self._limit - self._read)
@@ -346,6 +354,9 @@ class _Reading:
         if isinstance(request, Fault):
             self._refuse(batch, record, request, self._unsendable)
             return
+        if self._sightings and self._is_answered(request, route, models):
+            self._recalled += 1
+            return
         tokens = sent_tokens(request)
         way = route.variant or route.name
         left = self._by_price(way, models, request, tokens)
@@ -362,6 +373,13 @@ class _Reading:
         digest = self._digest(request, route, models)
         load.add(tokens, request.max_output_tokens, exact, digest)
         self._companions.answered(route.name, request, digest)
+
+    def _is_answered(self, request: Request, route: RouteRule, models: tuple[str, ...]) -> bool:
+        """Whether an earlier run was answered an equal request."""
+        fingerprint, tail = self._fingerprints.digest(request, route.tried(models), route.form, route.name)
+        if tail is None or not self._sightings.note(fingerprint, tail):
+            return False
+        return bool(self._store.answered([(fingerprint, tail)]))
 
     def _digest(self, request: Request, route: RouteRule, models: tuple[str, ...]) -> int | None:
         """What equal requests have in common, in eight bytes; None for one that shares no answer."""
@@ -469,7 +487,7 @@ class _Reading:
             stale=round(compared * self._stale),
             left_out=round(scale * self._left_out),
             unsendable=round(times * self._rejected.total() + scale * self._unsendable.total()),
-            repeated=round(scale * (due - planned)),
+            repeated=round(scale * (due - planned + self._recalled)),
         )
 
 

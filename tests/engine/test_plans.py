@@ -302,6 +302,21 @@ def test_long_requests_are_planned_at_their_price(tmp_path: Path) -> None:
     assert found.cost_usd.high == Decimal("0.003602")
 
 
+def test_what_an_equal_record_was_answered_by_an_earlier_run_is_not_planned(tmp_path: Path) -> None:
+    rows = [{"id": f"r{n}", "text": f"question {n % 7}"} for n in range(100)]
+    write_records(tmp_path / "in.jsonl", rows)
+    scripts = {"a": answering(40, 8)}
+    run_virtually(tmp_path, scripts=scripts, options=Options(limit=5), routes=ONE)
+
+    rest = planned(tmp_path, routes=ONE)
+    own = planned(tmp_path, routes=ONE, dedupe=False)
+    ran = run_virtually(tmp_path, scripts=scripts, routes=ONE)
+
+    assert (rest.records.done, rest.records.planned, rest.records.repeated) == (5, 2, 93)
+    assert (ran.ended.repeated, len(ran.provider.log)) == (93, 2)
+    assert (own.records.planned, own.records.repeated) == (95, 0)
+
+
 def test_vectors_have_no_output_and_share_requests(tmp_path: Path) -> None:
     """They were planned with 256 tokens of output for each record, and a request of its own."""
     write_records(tmp_path / "in.jsonl", records(640))
@@ -398,7 +413,7 @@ def test_what_a_model_has_said_of_a_text_picks_its_route_in_a_plan(tmp_path: Pat
     )
     write_records(tmp_path / "in.jsonl", [{"id": f"new{n}", "text": f"question {n}"} for n in range(20)])
 
-    found = planned(tmp_path, **{**LABELLED, "routes": routes})
+    found = planned(tmp_path, dedupe=False, **{**LABELLED, "routes": routes})
 
     assert [(line.route, line.forecast.records) for line in found.routes] == [("code", 20)]
     assert found.beside == ()
