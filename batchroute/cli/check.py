@@ -57,8 +57,6 @@ def check(job: Path, overrides: tuple[str, ...], profile: str | None, ping: bool
         click.echo(f"  {place}: {fault.error_type}: {fault.message}", err=True)
     if seen.faults:
         click.echo(f"{len(seen.faults):,} of {counted(seen.records, 'record')} cannot be sent", err=True)
-    if seen.never and seen.records:
-        click.echo(f"Warning: no record has {', '.join(seen.never)}: kept as null.", err=True)
     if seen.unpriced:
         click.echo(
             f"Warning: no price is known for {', '.join(seen.unpriced)}: their cost will be null.", err=True

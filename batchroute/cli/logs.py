@@ -9,11 +9,14 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from batchroute.job.problems import printable
+from batchroute.core.excerpts import printable
 
 Clean = Callable[[str], str]
+
+_IN_LINES: Final = frozenset({"stacks", "reason"})
+"""Events whose text has lines of its own; in that of any other a line break is shown, as everything unprintable is."""
 
 
 class Log(Protocol):
@@ -34,7 +37,7 @@ class PlainLog:
     def tell(self, level: str, event: str, text: str, **_: object) -> None:
         said = self._clean(text)
         warning = "Warning: " if level == "warning" and event != "stacks" else ""
-        lines = said.splitlines() if event == "stacks" else [said]
+        lines = said.splitlines() if event in _IN_LINES else [said]
         for line in lines:
             self._write(f"{self._name}{warning}{printable(line)}")
 

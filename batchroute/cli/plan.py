@@ -94,6 +94,8 @@ def _lines(planned: "Plan") -> Iterator[str]:
     yield (
         ", ".join(f"{count:,} {what}" for what, count in told.items() if count or what == "to be sent") + "."
     )
+    for fault in planned.faults:
+        yield f"  {fault.records:,} {fault.error_type}: {fault.example}"
     if counts.stale:
         yield f"{counts.stale:,} of those answered are stale: --refresh changed would ask them again."
     yield ""
@@ -102,7 +104,8 @@ def _lines(planned: "Plan") -> Iterator[str]:
     yield from _table([head, *rows, ["total", "", *_numbers(planned.total)]], words=2)
     if planned.total.batch_usd is not None:
         yield f"As batches, where nobody waits for an answer: {_usd(planned.total.batch_usd)} expected."
-    yield f"Expected output: {_basis(planned)}."
+    if planned.total.output_tokens:  # vectors have none
+        yield f"Expected output: {_basis(planned)}."
     if planned.beside:
         yield ""
         yield "Asked beside the answers, and in no sum above:"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from batchroute.cli.imports import quick_imports
 from batchroute.cli.logs import Clean, JsonLog, Log, PlainLog, to_stderr
 from batchroute.core.errors import BatchrouteError
-from batchroute.job.problems import printable
+from batchroute.core.excerpts import printable
 
 if TYPE_CHECKING:
     from batchroute.job.jobs import Job

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LONGEST = 200
-"""Bytes of the longest excerpt, its quotes included; all of them are printable ASCII."""
+"""Bytes of the longest excerpt, its quotes included."""
 _BEFORE = 30
 _WIDE = LONGEST - 2
 _NARROW = (LONGEST - 2) // len(r"\xff")
@@ -19,9 +19,14 @@ def excerpt(text: bytes, at: int = 0) -> str:
 
 
 def excerpt_of(fields: Mapping[str, Any]) -> str:
-    """The beginning of a record's fields, as JSON."""
+    """The beginning of a record's fields, as JSON, quoted; readable in any script."""
     shortest = {
         name: value[:LONGEST] if isinstance(value, str | bytes) else value for name, value in fields.items()
     }
-    text = json.dumps(shortest, ensure_ascii=False, default=str)
-    return excerpt(text.encode(errors="backslashreplace"))
+    shown = printable(json.dumps(shortest, ensure_ascii=False, default=str)[:_WIDE])
+    return f"'{shown.encode()[:_WIDE].decode(errors='ignore')}'"
+
+
+def printable(text: str) -> str:
+    """Text without anything that could steer a terminal or break the line."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -12,6 +12,26 @@ from batchroute.routing.soundness import Soundness
 from batchroute.routing.wishes import Wishes
 
 
+class Ids:
+    """The ids that were read, and where each stood first."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def fault(self, record: Record) -> Fault | None:
+        """Take in the id of a record; its fault, where another one had it before."""
+        first = self._first.get(record.record_id)
+        if first is not None:
+            return repeated(record, first)
+        self._first[record.record_id] = f"{record.file}:{record.line}"
+        return None
+
+
+def repeated(record: Record, first: str) -> Fault:
+    """The fault of a record whose id was read before, at this place."""
+    return Fault("id_duplicate", f"id {record.record_id!r} was read before, at {first}")
+
+
 class Beginning:
     """Looks at an input as a run does that knows of no record yet, and changes nothing."""
 
@@ -31,7 +51,7 @@ class Beginning:
         self._selection = selection
         self._limit = limit
         self._soundness = Soundness(bound=max_bad)
-        self._seen: dict[str, str] = {}
+        self._ids = Ids()
 
     async def refuse_if_mostly_bad(self) -> None:
         """Read on until that is known. Raises InputError where a run would send nothing."""
@@ -61,9 +81,8 @@ class Beginning:
 
     def _fault(self, record: Record, labels: Labels) -> Fault | None:
         """Why the record could not be sent; None also where nobody asks for it."""
-        if (first := self._seen.get(record.record_id)) is not None:
-            return Fault("id_duplicate", f"id {record.record_id!r} was read before, at {first}")
-        self._seen[record.record_id] = f"{record.file}:{record.line}"
+        if (fault := self._ids.fault(record)) is not None:
+            return fault
         route = self._router.route(labels)
         if not self._selection.takes(labels, route.name):
             return None

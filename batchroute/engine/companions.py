@@ -34,7 +34,7 @@ class PlannedCompanion(Struct, frozen=True, kw_only=True):
 class Companions:
     """Adds up, while a plan reads, what else would be asked."""
 
-    def __init__(self, job: Job, classifier: Classifier, store: Store | None) -> None:
+    def __init__(self, job: Job, classifier: Classifier, store: Store) -> None:
         self._classifier, self._store = classifier, store
         self._judges = {
             name: [check.judge for check in route.checks if check.judge] for name, route in job.routes.items()
@@ -85,7 +85,7 @@ class Companions:
         shown = [labeller.shown(text) for text in question.columns.texts(labeller.text)]
         numbers = [None if text is None else labeller.question(text) for text in shown]
         asked = list({number for number in numbers if number is not None})
-        known = unpacked(self._store.told(asked)) if self._store is not None else {}
+        known = unpacked(self._store.told(asked))
         new = {
             number: text
             for number, text in zip(numbers, shown, strict=True)

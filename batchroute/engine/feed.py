@@ -13,6 +13,7 @@ from batchroute.core.records import UNLABELLED, Batch, Fault, Labels, Record
 from batchroute.core.requests import Request
 from batchroute.core.results import Status
 from batchroute.engine.admission import Backlog
+from batchroute.engine.beginnings import repeated
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
 from batchroute.engine.comparisons import Comparison
@@ -23,6 +24,7 @@ from batchroute.engine.shortcuts import AT_ONCE_BYTES, Shortcuts
 from batchroute.engine.tally import Tally
 from batchroute.engine.trails import Admitted, Place
 from batchroute.io.store import Known, State, Store
+from batchroute.routing.absences import Absences
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fingerprints import Fingerprints
 from batchroute.routing.prompts import Prompts
@@ -71,6 +73,7 @@ class Feed:
     fingerprints: Fingerprints
     comparison: Comparison
     sequels: Sequels
+    absences: Absences
     wishes: Wishes | None = None
     """What routes become by what records ask for themselves."""
     shortcuts: Shortcuts | None = None
@@ -88,6 +91,7 @@ class Feed:
         """
         self.tally.read += len(batch)
         self._bad.clear()
+        self.absences.look_at(batch.records)
         looked_at = self._looked_at(batch)
         if looked_at and (labels := await self._labels(batch, looked_at, inquiries)) is not None:
             looked_at, labels = await self._in_sequence(looked_at, labels)
@@ -297,8 +301,7 @@ class Feed:
             self._bury_place(reject.record_id, reject.file, reject.line, fault)
 
     def _bury_duplicate(self, batch: Batch, record: Record, first: str) -> None:
-        said = Fault("id_duplicate", f"id {record.record_id!r} was read before, at {first}")
-        fault = self._placed(batch, record, said)
+        fault = self._placed(batch, record, repeated(record, first))
         self._bury_place(f"{record.file}:{record.line}", record.file, record.line, fault, record)
 
     def _placed(self, batch: Batch, record: Record, fault: Fault) -> Fault:

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from batchroute.core.money import usd
 from batchroute.core.records import Fault
 from batchroute.core.requests import Request
 from batchroute.engine.pools import Pool
 from batchroute.routing.estimates import sent_tokens
-from batchroute.routing.fits import misfit, output_tokens
+from batchroute.routing.fits import affordable, output_tokens
 from batchroute.routing.strategies import Order, Standing, Strategy
 
 
@@ -31,11 +30,10 @@ class Lineup:
         """
         costs = self._costs(models, request)
         if self.max_cost is not None:
-            bound = self.max_cost
-            affordable = [model for model in models if costs[model] <= bound]
-            if not affordable:
-                return self._too_dear(costs, bound)
-            models = affordable
+            fitting = affordable(costs, self.max_cost)
+            if isinstance(fitting, Fault):
+                return fitting
+            models = fitting
         ordered = self.order.of(
             models, lambda model: self._standing(model, costs.get(model, 0)), random, prefix
         )
@@ -66,12 +64,4 @@ class Lineup:
             p50_s=None if pool.median is None else pool.median.seconds,
             slots=pool.spec.concurrency,
             down=opens_at is None or opens_at > pool.clock.now(),
-        )
-
-    def _too_dear(self, costs: Mapping[str, int], bound: int) -> Fault:
-        return misfit(
-            {
-                model: f"is expected to cost {usd(cost):f} USD, and max_cost is {usd(bound).normalize():f}"
-                for model, cost in costs.items()
-            }
         )

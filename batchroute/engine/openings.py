@@ -1,7 +1,7 @@
 """What a run and a preview of it open alike: a job's prompts, classifier and source, its routes and prices."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,10 @@ from batchroute.io.sources.files import SourceFile
 from batchroute.io.sources.source import Source, open_source
 from batchroute.job.jobs import Job, Model, Route
 from batchroute.job.parameters import misspelt
+from batchroute.job.problems import nearest
 from batchroute.job.profiles import PROFILES
 from batchroute.job.stages import PythonStage
+from batchroute.routing.absences import Naming
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
 from batchroute.routing.fits import Ability, Fitting, primary
@@ -58,7 +60,7 @@ def opened(
     classifier = Classifier(
         job.classify, text=_texts(job, prompts), functions=_functions(job), known_as=job.known_as
     )
-    columns = frozenset({*prompts.columns, *_columns_chosen_by(job), *job.output.keep, *also})
+    columns = frozenset({*prompts.columns, *(named.column for named in columns_named(job)), *also})
     source = open_source(
         job.input.path,
         id_column=job.input.id,
@@ -107,8 +109,8 @@ def _check_spelled(source: Source, prompts: Prompts) -> None:
             )
 
 
-def prompt_warnings(prompts: Prompts, job: Job) -> tuple[str, ...]:
-    """What is odd about what is asked, whatever the records."""
+def job_warnings(prompts: Prompts, classifier: Classifier, job: Job) -> tuple[str, ...]:
+    """What is odd about what is asked and how it is routed, whatever the records."""
     params = {"prompt.params": job.prompt.params}
     params |= {f"models.{name}.adapt.extra": model.adapt.extra for name, model in job.models.items()}
     warnings = [
@@ -120,7 +122,21 @@ def prompt_warnings(prompts: Prompts, job: Job) -> tuple[str, ...]:
         warnings.append(
             "the prompt names no field of the records, so that all of them ask the same [template_no_field]"
         )
-    return tuple(warnings)
+    return (*warnings, *_never_named(classifier, job))
+
+
+def _never_named(classifier: Classifier, job: Job) -> Iterator[str]:
+    """Tasks that routes wait for and no stage gives."""
+    given = classifier.tasks
+    if given is None:
+        return
+    for name, route in job.routes.items():
+        for task in route.when.task or ():
+            if task not in given:
+                yield (
+                    f"routes.{name}.when.task names {task}, and no stage of classify gives that task"
+                    f"{nearest(task, given) or '.'} No record comes to the route by it [job_task]"
+                )
 
 
 def router(job: Job) -> Router:
@@ -271,12 +287,23 @@ def _functions(job: Job) -> dict[str, Function]:
     return {name: import_function(name, job.directory) for name in named}
 
 
-def _columns_chosen_by(job: Job) -> set[str]:
-    """The input columns that classification and the choice of a model read, beside those of the prompt."""
-    read = {name for stage in job.classify for name in stage.reads()}
+def columns_named(job: Job) -> Iterator[Naming]:
+    """The input columns that are read or kept beside the id and those of the prompt."""
+    for index, stage in enumerate(job.classify):
+        for column in sorted(stage.reads()):
+            yield Naming(f"classify[{index}]", column, "The stage learns nothing from it")
     model = None if job.asks_by_body else job.input.model  # the body is read for the prompt
-    chosen = (job.input.text, job.input.language, job.input.profile, model)
-    return read | {name for name in chosen if name is not None}
+    by_routes = "All go by the job's routes"
+    for key, name, effect in (
+        ("text", job.input.text, "Classification reads no text"),
+        ("language", job.input.language, "No language is known"),
+        ("profile", job.input.profile, by_routes),
+        ("model", model, by_routes),
+    ):
+        if name is not None:
+            yield Naming(f"input.{key}", name, effect)
+    for column in job.output.keep:
+        yield Naming("output.keep", column, "It is kept as null")
 
 
 def _texts(job: Job, prompts: Prompts) -> Callable[[Sequence[Record]], list[str | None]]:

@@ -439,7 +439,12 @@ class Pipeline:
         remark = None if isinstance(self.halt.reason, InputError) else self.feed.soundness.remark()
         remarks = (*self.source.remarks(), remark, self._remark_on_stale(), self._remark_on_left_out())
         cached = () if self.cache is None else self.cache.remarks()
-        return (*self.warnings, *cached, *(remark for remark in remarks if remark))
+        return (
+            *self.warnings,
+            *self.feed.absences.warnings(),
+            *cached,
+            *(remark for remark in remarks if remark),
+        )
 
     def _remark_on_stale(self) -> str | None:
         stale = self.store.stale()

@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from batchroute.core.money import picodollars
-from batchroute.core.records import Batch, Fault, Labels, Record
+from batchroute.core.records import Batch, Fault, Labels, Record, Reject
 from batchroute.core.requests import Request
+from batchroute.engine.beginnings import repeated
 from batchroute.engine.clock import Clock
 from batchroute.engine.companions import Companions, PlannedCompanion
 from batchroute.engine.comparisons import Comparison
@@ -18,10 +19,11 @@ from batchroute.engine.openings import (
     Opened,
     check_bounded,
     check_priced,
+    columns_named,
+    job_warnings,
     model_rates,
     opened,
     order,
-    prompt_warnings,
     router,
     wishes,
 )
@@ -30,10 +32,11 @@ from batchroute.io.snapshots import snapshot
 from batchroute.io.store import Known, Store
 from batchroute.job.jobs import Job
 from batchroute.job.storage import SCHEME
+from batchroute.routing.absences import Absences
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.estimates import sent_tokens
 from batchroute.routing.fingerprints import Fingerprints, Tried
-from batchroute.routing.fits import output_tokens
+from batchroute.routing.fits import affordable, output_tokens
 from batchroute.routing.forecasts import (
     Declared,
     Forecast,
@@ -45,6 +48,8 @@ from batchroute.routing.forecasts import (
 from batchroute.routing.messages import output_cap
 from batchroute.routing.routes import RouteRule
 from batchroute.routing.selections import Selection
+from batchroute.routing.sightings import Sightings
+from batchroute.routing.soundness import Soundness
 from batchroute.routing.strategies import Strategy
 
 COUNTED_EXACTLY = 20_000
@@ -68,7 +73,15 @@ class PlannedRecords(Struct, frozen=True, kw_only=True):
     left_out: int
     unsendable: int
     repeated: int = 0
-    """Share the answer of an equal one that is planned. A plan of a sample does not know of them."""
+    """Share the answer of an equal one that is planned, or was answered before. A plan of a sample does not know."""
+
+
+class PlannedFault(Struct, frozen=True, kw_only=True):
+    """Records that would be dead letters for the same reason; what is said of the first of them, with its place."""
+
+    error_type: str
+    records: int
+    example: str
 
 
 class PlannedRoute(Struct, frozen=True, kw_only=True):
@@ -99,6 +112,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     alternatives: tuple[Alternative, ...]
     unpriced: tuple[str, ...]
     warnings: tuple[str, ...]
+    faults: tuple[PlannedFault, ...] = ()
+    """Why records cannot be sent, most first."""
     beside: tuple[PlannedCompanion, ...] = ()
     """What is asked beside the answers, by purpose and model; no other sum holds it."""
 
@@ -157,6 +172,7 @@ def _declared(job: Job, name: str, today: dt.date) -> Declared:
         tpm=model.limits.tpm,
         cap=None if cap == output_cap(params) else cap,  # as every record has it, or its own
         latency_s=latency_s,
+        together=1 if job.vectors is None else job.vectors.batch,
         words_tokens=0 if adapter is None else adapter_tokens(adapter),
     )
 
@@ -178,7 +194,7 @@ class _Reading:
         found: Opened,
         selection: Selection,
         declared: Mapping[str, Declared],
-        store: Store | None,
+        store: Store,
         counts: Mapping[str, Count],
         sample: int | None,
         limit: int | None,
@@ -188,6 +204,7 @@ class _Reading:
         self._prompts, self._classifier, self._source = found
         self._router, self._selection = router(job), selection
         self._counts, self._wanted, self._limit = counts, sample, limit
+        self._absences = Absences(columns_named(job))
         self._companions = Companions(job, self._classifier, store)
         self._wishes = wishes(job, today)
         self._ways = {**job.routes, **(self._wishes.routes if self._wishes else {})}
@@ -200,23 +217,35 @@ class _Reading:
             adapters,
             dedupe=job.dedupe if sample is None else False,  # what is equal is seldom next to one another
         )
-        self._comparison = None
-        if store is not None:
-            self._comparison = Comparison.of(
-                job.fingerprint(), self._source.files, store, job.output.path, refresh=False
-            )
+        self._comparison = Comparison.of(
+            job.fingerprint(), self._source.files, store, job.output.path, refresh=False
+        )
         self._first_only = sample is not None and job.input.path.startswith(SCHEME)
         self._step = 0
-        self._read = self._rejected = self._due = self._done = self._looked_at = self._compared = 0
-        self._stale = self._left_out = self._unsendable = 0
+        self._read = self._due = self._done = self._looked_at = self._compared = 0
+        self._stale = self._left_out = 0
+        self._rejected, self._unsendable = Counter[str](), Counter[str]()
+        """By error type: those that are known of all records, and those of the ones that are looked at."""
+        self._examples: dict[str, str] = {}
+        self._bad: list[tuple[int, str, str]] = []
+        """Of the batch at hand: line, error type and message."""
+        self._soundness = Soundness(bound=job.input.max_bad)
+        self._unusable: str | None = None
         self._whole: float | None = None
         self._loads: dict[tuple[str, tuple[str, ...]], Load] = {}
+        self._sightings = Sightings()
+        """Of what earlier runs were answered, and of what was asked since; empty where they have no answer to share."""
+        self._recalled = 0
+        """Records that share an answer of an earlier run."""
         self._shared: dict[tuple[Tried, bytes, str, str], bool] = {}
         """Whether equal requests of a kind share an answer."""
         self.answered: dict[str, int] = {}
         """Estimated input tokens of some answered records, by id."""
 
     async def read(self) -> None:
+        for digests in self._store.digests():
+            for digest in digests:
+                self._sightings.note(*digest)
         async with aclosing(self._source.batches()) as batches:
             async for batch in batches:
                 taken = batch if self._limit is None else batch.first(self._limit - self._read)
@@ -242,28 +271,48 @@ class _Reading:
 
     def _take(self, batch: Batch) -> None:
         self._read += len(batch)
-        self._rejected += len(batch.rejects)
+        self._bad.clear()
+        for reject in batch.rejects:
+            self._refuse(batch, reject, reject.fault, self._rejected)
         records = batch.records
-        if self._store is None:
-            due = [record for number, record in enumerate(records, self._due) if not number % self._step]
-            self._due += len(records)
-        elif records:
-            known = self._store.register([(record.record_id, record.file, record.line) for record in records])
-            due = []
-            for record, place in zip(records, known, strict=True):
-                if place.first is not None:
-                    self._rejected += 1
-                elif place.answered:
-                    self._stand(record, place)
-                else:
-                    if not self._due % self._step:
-                        due.append(record)
-                    self._due += 1
-        else:
-            return
+        self._absences.look_at(records)
+        due = []
+        known = self._store.register([(record.record_id, record.file, record.line) for record in records])
+        for record, place in zip(records, known, strict=True):
+            if place.first is not None:
+                self._refuse(batch, record, repeated(record, place.first), self._rejected)
+            elif place.answered:
+                self._stand(record, place)
+            else:
+                if not self._due % self._step:
+                    due.append(record)
+                self._due += 1
         self._looked_at += len(due)
         for record, labels in zip(due, self._companions.labels(due), strict=True):
-            self._add(record, labels)
+            self._add(batch, record, labels)
+        self._judge(batch)
+
+    def _refuse(self, batch: Batch, what: Record | Reject, fault: Fault, counts: Counter[str]) -> None:
+        """Count what gives no request, by which a run judges its input."""
+        message = self._bury(batch, what, fault, counts)
+        self._bad.append((what.line, fault.error_type, message))
+
+    def _bury(self, batch: Batch, what: Record | Reject, fault: Fault, counts: Counter[str]) -> str:
+        """Count a dead letter; what is said of it."""
+        counts[fault.error_type] += 1
+        message = f"{batch.place(what.file, what.line)}: {fault.message}"
+        self._examples.setdefault(fault.error_type, message)
+        return message
+
+    def _judge(self, batch: Batch) -> None:
+        """Whether a run would stop here, as most of what it has read cannot be sent; of a sample that is not known."""
+        if self._step > 1 or self._unusable:
+            return
+        bad = {line for line, _, _ in self._bad}
+        good = (record.line for record in batch.records if record.line not in bad)
+        self._soundness.note(len(batch), self._bad, next(good, None))
+        if self._soundness.known:
+            self._unusable = self._soundness.unusable()
 
     def _stand(self, record: Record, known: Known) -> None:
         """An answered record: whether it asks for something else by now."""
@@ -271,7 +320,6 @@ class _Reading:
         if number % self._step:
             return
         self._compared += 1
-        assert self._comparison is not None
         compared = self._comparison.covers(record.file) and known.comparable
         if not compared:
             self._stale += known.stale
@@ -298,20 +346,24 @@ class _Reading:
             request, models = (fitted, ()) if isinstance(fitted, Fault) else (request, fitted)
         return request, route, models
 
-    def _add(self, record: Record, labels: Labels) -> None:
+    def _add(self, batch: Batch, record: Record, labels: Labels) -> None:
         if self._selection.wanted and not self._selection.takes(labels, self._router.route(labels).name):
             self._left_out += 1
             return
         request, route, models = self._routed(record, labels)
         if isinstance(request, Fault):
-            self._unsendable += 1
+            self._refuse(batch, record, request, self._unsendable)
+            return
+        if self._sightings and self._is_answered(request, route, models):
+            self._recalled += 1
             return
         tokens = sent_tokens(request)
         way = route.variant or route.name
-        models = self._by_price(way, models, request, tokens)
-        if not models:
-            self._unsendable += 1
+        left = self._by_price(way, models, request, tokens)
+        if isinstance(left, Fault):
+            self._bury(batch, record, left, self._unsendable)  # it has a request, and finds nobody
             return
+        models = left
         load = self._loads.get((way, models))
         if load is None:
             load = self._loads[way, models] = Load(route.name, models, way)
@@ -321,6 +373,13 @@ class _Reading:
         digest = self._digest(request, route, models)
         load.add(tokens, request.max_output_tokens, exact, digest)
         self._companions.answered(route.name, request, digest)
+
+    def _is_answered(self, request: Request, route: RouteRule, models: tuple[str, ...]) -> bool:
+        """Whether an earlier run was answered an equal request."""
+        fingerprint, tail = self._fingerprints.digest(request, route.tried(models), route.form, route.name)
+        if tail is None or not self._sightings.note(fingerprint, tail):
+            return False
+        return bool(self._store.answered([(fingerprint, tail)]))
 
     def _digest(self, request: Request, route: RouteRule, models: tuple[str, ...]) -> int | None:
         """What equal requests have in common, in eight bytes; None for one that shares no answer."""
@@ -333,7 +392,9 @@ class _Reading:
         # a plan lasts no longer than this process, whose own hash takes a tenth of the time
         return hash((request.messages, asked)) if shared else None
 
-    def _by_price(self, way: str, models: tuple[str, ...], request: Request, tokens: int) -> tuple[str, ...]:
+    def _by_price(
+        self, way: str, models: tuple[str, ...], request: Request, tokens: int
+    ) -> tuple[str, ...] | Fault:
         """The models that are left where the route goes by what a record is expected to cost."""
         chosen, bound = self._orders[way], self._ways[way].max_cost
         if chosen is None or (bound is None and chosen.strategy is not Strategy.CHEAPEST):
@@ -343,11 +404,10 @@ class _Reading:
             for model in models
             if (rates := self._declared[model].rates) is not None
         }
-        if bound is not None:
-            models = tuple(model for model in models if costs.get(model, 0) <= picodollars(bound))
-        if chosen.strategy is not Strategy.CHEAPEST or not models:
-            return models
-        group = next([m for m in each if m in models] for each in chosen.groups if set(each) & set(models))
+        left = models if bound is None else affordable(costs, picodollars(bound))
+        if chosen.strategy is not Strategy.CHEAPEST or isinstance(left, Fault):
+            return left
+        group = next([m for m in each if m in left] for each in chosen.groups if set(each) & set(left))
         return (min(group, key=lambda model: costs.get(model, 0)),)
 
     def plan(self, observed: Observed) -> Plan:
@@ -371,7 +431,13 @@ class _Reading:
                 for model in self._job.models
             ),
             unpriced=tuple(name for name, model in self._declared.items() if model.rates is None),
-            warnings=(*self._source.warnings, *prompt_warnings(self._prompts, self._job)),
+            warnings=(
+                *self._source.warnings,
+                *job_warnings(self._prompts, self._classifier, self._job),
+                *self._absences.warnings(),
+                *([f"a run would stop: {stopped}"] if (stopped := self._stopped()) else []),
+            ),
+            faults=self._faults(times, scale),
             beside=self._companions.planned(self._declared, observed, scale, _answer_tokens(routes)),
         )
 
@@ -396,6 +462,21 @@ class _Reading:
             return "first"
         return "systematic" if self._step > 1 else "all"
 
+    def _stopped(self) -> str | None:
+        """Why a run would stop before its end."""
+        return self._unusable or (None if self._step > 1 else self._soundness.unusable())
+
+    def _faults(self, times: float, scale: float) -> tuple[PlannedFault, ...]:
+        found = [
+            PlannedFault(
+                error_type=each,
+                records=round(times * self._rejected[each] + scale * self._unsendable[each]),
+                example=example,
+            )
+            for each, example in self._examples.items()
+        ]
+        return tuple(sorted(found, key=lambda each: -each.records))
+
     def _records(self, times: float, scale: float, planned: int) -> PlannedRecords:
         due = sum(map(len, self._loads.values()))
         compared = times * self._done / self._compared if self._compared else 0
@@ -405,8 +486,8 @@ class _Reading:
             done=round(times * self._done),
             stale=round(compared * self._stale),
             left_out=round(scale * self._left_out),
-            unsendable=round(times * self._rejected + scale * self._unsendable),
-            repeated=round(scale * (due - planned)),
+            unsendable=round(times * self._rejected.total() + scale * self._unsendable.total()),
+            repeated=round(scale * (due - planned + self._recalled)),
         )
 
 

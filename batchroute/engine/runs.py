@@ -38,12 +38,13 @@ from batchroute.engine.openings import (
     capped,
     check_bounded,
     check_priced,
+    columns_named,
+    job_warnings,
     model_context,
     model_rates,
     models_asked,
     opened,
     order,
-    prompt_warnings,
     router,
     wishes,
 )
@@ -73,6 +74,7 @@ from batchroute.job.jobs import Job, Route
 from batchroute.job.moments import epoch
 from batchroute.providers.connections import connected
 from batchroute.providers.provider import Provider
+from batchroute.routing.absences import Absences
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.estimates import Estimator
 from batchroute.routing.fingerprints import Fingerprints
@@ -319,7 +321,7 @@ def _pipeline(
             vectors=job.vectors is not None,
         )
     shortcuts = None if twins is None and cache is None else Shortcuts(twins, cache, answering)
-    prompts, _, source = asked.opened
+    prompts, classifier, source = asked.opened
     return Pipeline(
         run_id=run_id,
         options=asked.options,
@@ -343,7 +345,7 @@ def _pipeline(
         forms=formed,
         twins=twins,
         cache=cache,
-        warnings=(*source.warnings, *prompt_warnings(prompts, job), *_warnings(pools, job)),
+        warnings=(*source.warnings, *job_warnings(prompts, classifier, job), *_warnings(pools, job)),
     )
 
 
@@ -384,6 +386,7 @@ def _feed(
         wishes=asked.wishes,
         shortcuts=shortcuts,
         sequels=Sequels(prompts, apart),
+        absences=Absences(columns_named(job)),
     )
 
 

@@ -13,14 +13,12 @@ from batchroute.io.store import MARK_SUFFIX, STORE_NAME, Store
 
 
 @contextmanager
-def snapshot(directory: Path) -> Iterator[Store | None]:
-    """The store as it stands, to be thrown away afterwards; None where no run has begun. Raises OutputError."""
-    if not (directory / STORE_NAME).exists():
-        yield None
-        return
+def snapshot(directory: Path) -> Iterator[Store]:
+    """The store as it stands, to be thrown away afterwards; an empty one where no run has begun. Raises OutputError."""
     with TemporaryDirectory(prefix="batchroute-") as copy:
         try:
-            _copy(directory / STORE_NAME, Path(copy) / STORE_NAME)
+            if (directory / STORE_NAME).exists():
+                _copy(directory / STORE_NAME, Path(copy) / STORE_NAME)
         except (OSError, sqlite3.Error) as error:
             raise OutputError(
                 f"{directory / STORE_NAME} cannot be copied: {error}. Free space where temporary files go (TMPDIR), "

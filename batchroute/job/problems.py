@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeAlias
 
+from batchroute.core.excerpts import printable
+
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 _SHOWN = 60
@@ -63,11 +65,6 @@ def dotted(path: KeyPath) -> str:
     """A key path as people write it: `classify[0].column`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
-
-
-def printable(text: str) -> str:
-    """Text without anything that could steer a terminal or break the line."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def shortened(text: str) -> str:

@@ -1,6 +1,6 @@
 """The classifier: a job's stages, each asked only about what those before it left undecided."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -64,6 +64,9 @@ class Classifier:
         )
         self.labellers: dict[str, Labeller] = dict(zip(asking, labellers, strict=True))
         """The stages that ask a model, by name."""
+        given = [_tasks(stage) for stage in stages]
+        self.tasks = None if None in given else frozenset(task for some in given for task in some or ())
+        """Those that the stages can give; None where that is not known beforehand."""
 
     def classify(self, records: Sequence[Record]) -> list[Labels]:
         """One Labels for each record, in order. Fastest for thousands of records at a time.
@@ -123,6 +126,21 @@ def _deciders(stage: Stage, functions: Mapping[str, Function]) -> list[Decider]:
             kinds = (TASK, COMPLEXITY) if stage.llm.complexity else (TASK,)
             name = f"llm:{stage.llm.model}"
             return [Decider(name=name, labels=kinds, decide=None, threshold=stage.threshold)]
+
+
+def _tasks(stage: Stage) -> Iterable[str] | None:
+    """The tasks that a stage can give; None for any."""
+    match stage:
+        case PatternsStage():
+            return stage.patterns
+        case BuiltinStage():
+            return tasks.NAMES
+        case LlmStage():
+            return stage.llm.labels
+        case LengthStage() | ColumnStage(column=None) | SqlStage(label="complexity"):
+            return ()
+        case _:
+            return None
 
 
 def _judged(label: str, column: str | None, judge: _Judge) -> Decide:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct, json
 
+from batchroute.core.money import usd
 from batchroute.core.records import Fault
 from batchroute.core.requests import TOKENS_PER_IMAGE, Request
 
@@ -102,6 +103,18 @@ def misfit(reasons: Mapping[str, str]) -> Fault:
     return Fault(NO_MODEL_FITS, "; ".join(f"{model} {reason}" for model, reason in reasons.items()))
 
 
+def affordable(costs: Mapping[str, int], bound: int) -> tuple[str, ...] | Fault:
+    """Those of these models at which a record is expected to cost no more than the bound, picodollars both; or that
+    all of them are too dear.
+    """
+    return tuple(model for model, cost in costs.items() if cost <= bound) or misfit(
+        {
+            model: f"is expected to cost {usd(cost).normalize():f} USD, and max_cost is {usd(bound).normalize():f}"
+            for model, cost in costs.items()
+        }
+    )
+
+
 def primary(language: str) -> str:
     """The language of a tag such as en-US, without region and script: en."""
     return re.split("[-_]", language.strip().lower(), maxsplit=1)[0]
@@ -120,8 +133,8 @@ def without_images(messages: bytes) -> tuple[bytes, int]:
 
 
 def output_tokens(request: Request) -> int:
-    """About how many tokens are answered: as many as are allowed."""
-    return request.max_output_tokens or USUAL_OUTPUT_TOKENS
+    """About how many tokens are answered: as many as are allowed, which for vectors is none."""
+    return USUAL_OUTPUT_TOKENS if request.max_output_tokens is None else request.max_output_tokens
 
 
 def asks_for_schema(request: Request) -> bool:

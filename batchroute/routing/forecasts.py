@@ -16,7 +16,7 @@ from batchroute.routing.strategies import Order, Strategy
 OUTPUT_SHARE: Final = 0.5
 """The share of the output allowed that an answer is taken to use, as long as none was observed."""
 _MINUTE_S: Final = 60.0
-_UNCAPPED: Final = 0
+_UNCAPPED: Final = 2**32 - 1
 
 
 class Declared(Struct, frozen=True, kw_only=True):
@@ -35,6 +35,8 @@ class Declared(Struct, frozen=True, kw_only=True):
     """By the tokens of an answer."""
     words_tokens: int = 0
     """What it wants to be asked with beside the record's own messages."""
+    together: int = 1
+    """How many records share a request."""
 
 
 class Observed(Struct, frozen=True, kw_only=True):
@@ -94,7 +96,7 @@ class Load:
         self.sent = array("I")
         """Estimated tokens of each record."""
         self.caps = array("I")
-        """The output that each of them allows itself; 0 for any length."""
+        """The output that each of them allows itself, which of vectors is 0; the largest number for any length."""
         self.digests = array("q")
         """What tells equal ones; a place of its own for one that shares no answer."""
         self.counted: dict[str, list[int]] = {}
@@ -217,15 +219,16 @@ class Forecaster:
         times: dict[str, float] = {}
         if not sums.records:
             return Duration(0.0)
+        requests = sums.records / model.together
         if model.rpm:
-            times["rpm"] = sums.records / model.rpm * _MINUTE_S
+            times["rpm"] = requests / model.rpm * _MINUTE_S
         if model.tpm:
             times["tpm"] = (sums.sent + sums.expected) / model.tpm * _MINUTE_S
         latency_s = self._observed.latency_s.get(model.name)
         if latency_s is None:
             latency_s = model.latency_s(sums.expected / sums.records)
         if latency_s is not None:
-            times["concurrency"] = sums.records * latency_s / model.concurrency
+            times["concurrency"] = requests * latency_s / model.concurrency
         if not times:
             return Duration()
         binding = max(times, key=lambda limit: times[limit])
@@ -273,7 +276,7 @@ def _most(load: Load, model: Declared) -> int | None:
     """The output that is allowed in all; None where a record allows any length."""
     if model.cap is not None:
         return model.cap * len(load)
-    return sum(load.caps) if load.caps and min(load.caps) != _UNCAPPED else None
+    return sum(load.caps) if load.caps and max(load.caps) != _UNCAPPED else None
 
 
 def _expected(load: Load, model: Declared, told: float | None) -> int:

@@ -24,6 +24,10 @@ class Sightings:
         self._pieces: list[array[int]] = []
         self._left = 0
 
+    def __bool__(self) -> bool:
+        """Whether anything was noted."""
+        return bool(self._pieces)
+
     def note(self, one: int, other: int) -> bool:
         """Take in the halves of a digest, 64 bits each that are as good as random; whether it was noted before, or
         seems so.

@@ -21,8 +21,15 @@ import polars as pl
 from msgspec import Struct
 
 from batchroute.routing.opinions import Opinion
+from batchroute.routing.weights import TASKS
 from batchroute.routing.wordings import is_wide, likeliest
 from batchroute.routing.words import any_of, ascii_boundaries, in_script, words_as_one
+
+VISION: Final = "vision"
+"""The task of a text that is about a picture, however it is worded."""
+
+NAMES: Final = frozenset((*TASKS, VISION))
+"""Of all tasks that are told apart."""
 
 OPENING: Final = 240
 """Characters at the start of a text that are read."""
@@ -423,7 +430,7 @@ def _pictured(texts: pl.Series, *, pictured: str) -> pl.Series:
     if hinted.is_empty():
         return nothing
     vision = hinted.filter(texts.gather(hinted).str.contains(pictured))
-    return nothing.scatter(vision, pl.repeat("vision", len(vision), dtype=pl.String, eager=True))
+    return nothing.scatter(vision, pl.repeat(VISION, len(vision), dtype=pl.String, eager=True))
 
 
 def _in_characters(texts: pl.Series, *, evidence: _Evidence) -> pl.Series:

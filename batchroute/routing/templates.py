@@ -9,10 +9,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 import jinja2
 import jinja2.filters
@@ -22,7 +22,7 @@ from jinja2.runtime import Context, LoopContext, StrictUndefined, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 from markupsafe import escape
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from batchroute.core.errors import JobError
 from batchroute.core.records import Fault
@@ -87,7 +87,9 @@ class Interpreted:
         except (OverflowError, MemoryError, RecursionError) as error:
             return Fault("template_limits", f"rendering needs too much: {type(error).__name__}")
         except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError) as error:
-            return Fault("field_type", f"the template cannot use this record: {error}"[:500])
+            nulls = [name for name in self.columns if fields.get(name, _ABSENT) is None]
+            null = f"; {', '.join(map(repr, nulls))} is null" if nulls else ""
+            return Fault("field_type", f"the template cannot use this record: {error}"[:500] + null)
 
     def _text(self, fields: Mapping[str, Any]) -> str | Fault:
         # Not Template.render, which rewrites tracebacks: dear for what is an ordinary row.
@@ -121,6 +123,7 @@ def compile_template(source: str, where: str) -> Template:
             return Pieces(pieces)
         used = jinja2.meta.find_undeclared_variables(tree)
         columns = dict.fromkeys(name.name for name in tree.find_all(nodes.Name) if name.name in used)
+        _name_paths(tree)
         return Interpreted(environment.from_string(tree), tuple(columns))
     except jinja2.TemplateSyntaxError as error:
         raise _Place(where, source).wrong(
@@ -177,6 +180,44 @@ def _spell_joined(tree: nodes.Template) -> None:
         ]
 
 
+def _name_paths(tree: nodes.Template) -> None:
+    """Have a path be named that is missing, null or of another kind where a text or a list is meant."""
+    filters = list(tree.find_all(nodes.Filter))  # outer ones first: what they are given is as it was written
+    for output in tree.find_all(nodes.Output):
+        output.nodes = [_named(node, _TEXT) for node in output.nodes]
+    for filtered in filters:
+        if filtered.node is not None and filtered.name not in _OF_ANYTHING:
+            filtered.node = _named(filtered.node, _SEQUENCE if filtered.name in _OF_SEQUENCES else _TEXT)
+    for loop in tree.find_all(nodes.For):
+        loop.iter = _named(cast("nodes.Expr", loop.iter), _SEQUENCE)
+
+
+def _named(node: nodes.Expr, wanted: str) -> nodes.Expr:
+    """The same expression, but that what is wrong with the value of a path is told with the path."""
+    if isinstance(node, nodes.CondExpr):
+        node.expr1 = _named(node.expr1, wanted)
+        node.expr2 = node.expr2 and _named(node.expr2, wanted)
+    path = _path(node)
+    if path is None:
+        return node
+    return nodes.Filter(node, wanted, [nodes.Const(path)], [], None, None, lineno=node.lineno)
+
+
+def _path(node: nodes.Node) -> str | None:
+    """How a template writes a path to a value; None for what is computed."""
+    match node:
+        case nodes.Name():
+            return node.name
+        case nodes.Getattr() if (base := _path(node.node)) is not None:
+            return f"{base}.{node.attr}"
+        case nodes.Getitem(arg=nodes.Const(value=key)) if (base := _path(node.node)) is not None:
+            return f"{base}[{key!r}]"
+        case nodes.Filter(name="first" | "last") if node.node and (base := _path(node.node)) is not None:
+            return f"{base} | {node.name}"
+        case _:
+            return None
+
+
 def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
     yield node
     for child in node.iter_child_nodes():
@@ -219,8 +260,8 @@ def _unknown(kind: str, name: str, known: Collection[str]) -> str:
 
 
 def spelled(value: Any) -> str | Fault:
-    """A value as it stands in a prompt: text as it is, numbers and switches as JSON spells them, dates and
-    times by ISO 8601. Null, objects, lists and numbers that are none have no spelling.
+    """A value as it stands in a prompt: text as it is, numbers and switches as JSON spells them, dates,
+    times and durations by ISO 8601. Null, objects, lists and numbers that are none have no spelling.
     """
     if isinstance(value, str):
         return str(value)
@@ -234,6 +275,8 @@ def spelled(value: Any) -> str | Fault:
         return f"{value:f}" if isinstance(value, Decimal) else repr(value)
     if isinstance(value, date | time):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return str(to_builtins(value))
     return _unspeakable(value)
 
 
@@ -358,7 +401,7 @@ def _environment(newline: Literal["\n", "\r\n"]) -> _Sandbox:
         undefined=_Missing, keep_trailing_newline=True, newline_sequence=newline, finalize=_text
     )
     environment.globals.clear()
-    environment.filters = dict(_FILTERS)
+    environment.filters = {**_FILTERS, **_MARKS}
     environment.tests = {name: environment.tests[name] for name in _TESTS}
     return environment
 
@@ -394,6 +437,24 @@ def _number(value: Any) -> Any:
 
 def _sequence(value: Any) -> Any:
     return value if isinstance(value, list | tuple | dict) else _text(value)
+
+
+def _text_at(value: Any, path: str) -> Any:
+    """The value of this path, which is to be shown; what cannot be is refused by the path."""
+    if type(value) is str:
+        return value
+    try:
+        _text(value)
+    except _Refused as refused:
+        word, said = refused.fault.error_type, refused.fault.message
+        if word == "field_missing":
+            raise _Refused(Fault(word, f"the record has no field {path!r}")) from None
+        raise _Refused(Fault(word, f"{path!r}: {said}")) from None
+    return value
+
+
+def _sequence_at(value: Any, path: str) -> Any:
+    return value if isinstance(value, list | tuple | dict) else _text_at(value, path)
 
 
 def _default(value: Any, default_value: Any = "", boolean: bool = False) -> Any:
@@ -474,3 +535,11 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "round": _round,
     "e": lambda value: str(escape(_text(value))),
 }
+
+_OF_ANYTHING: Final = frozenset({"default", "tojson"})
+_OF_SEQUENCES: Final = frozenset({"join", "length", "first", "last"})
+
+# No template can name these: they have blanks in their names.
+_TEXT: Final = "text at"
+_SEQUENCE: Final = "sequence at"
+_MARKS: Final[Mapping[str, Callable[..., Any]]] = {_TEXT: _text_at, _SEQUENCE: _sequence_at}

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.builders import records, write_records
@@ -150,6 +151,104 @@ def test_column_of_wishes_that_no_record_has_is_warned_of(tmp_path: Path) -> Non
 
     ran = batchroute("check", job)
     assert "Warning: no record has body.model, the column that input.model names" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "key"),
+    [
+        ({"classify": [{"builtin": "tasks"}, {"column": "txt"}]}, "classify[1]"),
+        ({"classify": [{"column": "text", "confidence": "txt"}]}, "classify[0]"),
+        ({"classify": [{"sql": "CASE WHEN txt = '1' THEN 'code' END"}]}, "classify[0]"),
+        ({"classify": [{"patterns": {"code": ["a"]}, "text": "txt"}]}, "classify[0]"),
+        ({"input": {"path": "in.jsonl", "id": "id", "text": "txt"}}, "input.text"),
+        ({"input": {"path": "in.jsonl", "id": "id", "language": "txt"}}, "input.language"),
+        ({"output": {"path": "out", "keep": ["txt"]}}, "output.keep"),
+    ],
+)
+def test_a_misspelt_column_is_told_before_during_and_after_a_run(
+    tmp_path: Path, named: dict[str, Any], key: str
+) -> None:
+    """On JSONL it sent every record to the default route without a word; of Parquet it is refused."""
+    job = write_job(tmp_path, count=3, **named)
+
+    for command in ("check", "plan", "run"):
+        ran = batchroute(command, job)
+        assert ran.returncode == 0, ran.stderr
+        (told,) = ran.stderr.splitlines()
+        assert told.startswith(f"Warning: no record has txt, the column that {key} names, did you mean text?")
+
+
+def test_of_records_without_an_id_no_column_is_said_to_be_missing(tmp_path: Path) -> None:
+    keep = {"path": "out", "keep": ["text"]}
+    job = write_job(tmp_path, count=3, input={"path": "in.jsonl", "id": "idd"}, output=keep)
+
+    ran = batchroute("check", job)
+
+    assert (ran.returncode, "no record has" in ran.stderr) == (65, False)
+    assert "the declared id 'idd' is missing" in ran.stderr
+
+
+def test_a_task_that_no_stage_gives_is_told_where_that_is_known(tmp_path: Path) -> None:
+    able = {"when": {"task": ["code", "vision", "codee"]}, "models": ["small"]}
+    routes = {"able": able, "default": {"models": ["small"]}}
+    told = "routes.able.when.task names codee, and no stage of classify gives that task, did you mean code?"
+
+    known = batchroute("check", job_at(tmp_path, CLOSED_PORT, routes=routes, classify=[{"builtin": "tasks"}]))
+    stages = [{"builtin": "tasks"}, {"column": "text"}]
+    unknown = batchroute("check", job_at(tmp_path, CLOSED_PORT, routes=routes, classify=stages))
+
+    assert [line for line in known.stderr.splitlines() if "[job_task]" in line] == [
+        f"Warning: {told} No record comes to the route by it [job_task]"
+    ]
+    assert unknown.stderr == ""
+
+
+def test_ids_that_were_read_before_are_found(tmp_path: Path) -> None:
+    job = write_job(tmp_path, count=8, input={"path": "in.jsonl", "id": "text"})
+    write_records(tmp_path / "in.jsonl", [{"id": str(n), "text": "ab"[n % 2]} for n in range(8)])
+
+    found, ran = batchroute("check", job), batchroute("run", job)
+
+    assert (found.returncode, ran.returncode) == (65, 65)
+    assert "  in.jsonl:4 (byte 75): id_duplicate: id 'b' was read before, at in.jsonl:2\n" in found.stderr
+    assert "6 of 8 records cannot be sent\n" in found.stderr
+    assert "id_duplicate 6" in ran.stderr
+
+
+def test_records_that_are_too_dear_for_every_model_are_found(tmp_path: Path) -> None:
+    dear = {"default": {"models": ["small", "large"], "max_cost": 0.000001}}
+    job = write_job(tmp_path, count=3, routes=dear)
+
+    found, ran = batchroute("check", job), batchroute("run", job)
+
+    assert (found.returncode, ran.returncode) == (0, 3)
+    assert "no_model_fits: small is expected to cost 0.0000" in found.stderr
+    assert "3 of 3 records cannot be sent\n" in found.stderr
+
+
+def test_files_are_read_on_until_enough_records_were_looked_at(tmp_path: Path) -> None:
+    days = tmp_path / "days"
+    days.mkdir()
+    for day in range(3):
+        write_records(days / f"{day}.jsonl", [{"id": f"{day}", "text": "a"}])
+    write_records(days / "3.jsonl", [{"id": "3", "txt": "a"}])
+
+    ran = batchroute("check", job_at(tmp_path, CLOSED_PORT, input={"path": "days", "id": "id"}))
+
+    assert "input: 4 files, " in ran.stdout
+    assert "looked at 4 records" in ran.stdout
+    assert "  3.jsonl:1 (byte 0): field_missing: " in ran.stderr
+
+
+def test_a_thousand_records_of_parquet_are_looked_at(tmp_path: Path) -> None:
+    """Its first slice has 256 rows."""
+    rows = [{"id": str(n), "text": "a" if n < 256 else None} for n in range(1500)]
+    pl.DataFrame(rows, schema={"id": pl.String, "text": pl.String}).write_parquet(tmp_path / "in.parquet")
+
+    ran = batchroute("check", job_at(tmp_path, CLOSED_PORT, input={"path": "in.parquet", "id": "id"}))
+
+    assert "looked at 1,000 records" in ran.stdout
+    assert (ran.returncode, "744 of 1,000 records cannot be sent" in ran.stderr) == (65, True)
 
 
 def test_texts_that_a_model_would_label_are_counted_and_nobody_is_asked(tmp_path: Path) -> None:

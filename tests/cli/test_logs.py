@@ -10,6 +10,7 @@ import pytest
 
 from batchroute.cli.display import display
 from batchroute.cli.logs import JsonLog, PlainLog, heard
+from tests.builders import write_records
 from tests.cli.jobs import write_job
 from tests.cli.processes import batchroute
 from tests.cli.test_display import pool, progress
@@ -36,6 +37,21 @@ def test_every_line_of_a_run_is_one_json_object(tmp_path: Path, more: tuple[str,
     assert (last["event"], last["level"], last["job"], last["exit_code"]) == ("ended", "error", "test", 3)
     assert last["records"]["failed"] == 3
     assert last["ts"].endswith("+00:00")
+
+
+def test_records_that_stop_a_run_are_shown_a_line_each_in_their_own_script(tmp_path: Path) -> None:
+    job = write_job(tmp_path)
+    rows = [{"id": "a", "text": None, "of": "grün"}, {"id": "b", "text": None, "of": "two\nlines"}]
+    write_records(tmp_path / "in.jsonl", rows)
+
+    ran = batchroute("run", job)
+
+    assert ran.returncode == 65
+    first, second, third = ran.stderr.splitlines()
+    assert first.startswith("2 of the first 2 records cannot be sent: field_null 2. ")
+    assert first.endswith("1 for any.")
+    assert second.endswith("""'{"id": "a", "text": null, "of": "grün"}'""")
+    assert third.endswith("""'{"id": "b", "text": null, "of": "two\\nlines"}' [input_mostly_bad]""")
 
 
 def test_json_lines_leave_stdout_to_the_one_object(tmp_path: Path) -> None:

@@ -195,6 +195,42 @@ def test_a_sample_is_spread_over_the_whole_input(tmp_path: Path) -> None:
     assert shares["premium"] == pytest.approx(5_000, abs=50)
 
 
+def test_what_cannot_be_sent_is_told_with_its_reason(tmp_path: Path) -> None:
+    rows = [
+        *records(6),
+        {"id": "r0", "text": "again"},
+        {"id": "null", "text": None},
+        {"id": "x", "text": "y" * 900},
+    ]
+    write_records(tmp_path / "in.jsonl", rows)
+    routes = {"default": {"models": ["a"], "max_cost": Decimal("0.0001")}}
+
+    found = planned(tmp_path, routes=routes, models={"a": priced("a", "1", "2")})
+
+    assert (found.records.planned, found.records.unsendable) == (6, 3)
+    assert {each.error_type: each.records for each in found.faults} == {
+        "id_duplicate": 1,
+        "field_null": 1,
+        "no_model_fits": 1,
+    }
+    examples = {each.error_type: each.example for each in found.faults}
+    assert examples["id_duplicate"].endswith("id 'r0' was read before, at in.jsonl:1")
+    assert "a is expected to cost 0.000" in examples["no_model_fits"]
+    assert found.warnings == ()
+
+
+def test_a_plan_says_that_a_run_would_stop_at_its_input(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", [{"id": "same", "text": "a"}] * 150)
+
+    found = planned(tmp_path)
+    ran = run_virtually(tmp_path)
+
+    (said,) = found.warnings
+    assert said == f"a run would stop: {str(ran.ended.reason).removesuffix(' [input_mostly_bad]')}".replace(
+        """: '{"id": "same", "text": "a"}'""", ""
+    )
+
+
 def test_only_and_limit_plan_what_they_run(tmp_path: Path) -> None:
     write_records(tmp_path / "in.jsonl", kinds(400))
 
@@ -266,6 +302,49 @@ def test_long_requests_are_planned_at_their_price(tmp_path: Path) -> None:
     assert found.cost_usd.high == Decimal("0.003602")
 
 
+def test_what_an_equal_record_was_answered_by_an_earlier_run_is_not_planned(tmp_path: Path) -> None:
+    rows = [{"id": f"r{n}", "text": f"question {n % 7}"} for n in range(100)]
+    write_records(tmp_path / "in.jsonl", rows)
+    scripts = {"a": answering(40, 8)}
+    run_virtually(tmp_path, scripts=scripts, options=Options(limit=5), routes=ONE)
+
+    rest = planned(tmp_path, routes=ONE)
+    own = planned(tmp_path, routes=ONE, dedupe=False)
+    ran = run_virtually(tmp_path, scripts=scripts, routes=ONE)
+
+    assert (rest.records.done, rest.records.planned, rest.records.repeated) == (5, 2, 93)
+    assert (ran.ended.repeated, len(ran.provider.log)) == (93, 2)
+    assert (own.records.planned, own.records.repeated) == (95, 0)
+
+
+def test_vectors_have_no_output_and_share_requests(tmp_path: Path) -> None:
+    """They were planned with 256 tokens of output for each record, and a request of its own."""
+    write_records(tmp_path / "in.jsonl", records(640))
+
+    found = planned(
+        tmp_path,
+        endpoint="embeddings",
+        embeddings={"batch": 64},
+        prompt={"user": "{{ text }}"},
+        counts={"a": fixed(100)},
+        models={"a": priced("a", "1", "2", limits={"rpm": 60})},
+        routes=ONE,
+    )
+
+    cost = found.total.cost_usd
+    assert found.total.output_tokens == 0
+    assert cost.low == cost.expected == cost.high == Decimal("0.064")
+    assert (found.total.duration.seconds, found.total.duration.limited_by) == (10, "rpm of a")
+
+
+def test_a_record_without_a_limit_of_its_output_has_no_upper_bound(tmp_path: Path) -> None:
+    write_records(tmp_path / "in.jsonl", records(4))
+
+    found = planned(tmp_path, prompt={"user": "{{ text }}"}, routes=ONE)
+
+    assert (found.total.output_tokens, found.total.cost_usd.high) == (4 * 256, None)
+
+
 def test_planning_imports_no_client_of_any_provider(tmp_path: Path) -> None:
     program = (
         "import sys, batchroute; print(batchroute.plan(sys.argv[1]).records.planned, 'openai' in sys.modules)"
@@ -334,7 +413,7 @@ def test_what_a_model_has_said_of_a_text_picks_its_route_in_a_plan(tmp_path: Pat
     )
     write_records(tmp_path / "in.jsonl", [{"id": f"new{n}", "text": f"question {n}"} for n in range(20)])
 
-    found = planned(tmp_path, **{**LABELLED, "routes": routes})
+    found = planned(tmp_path, dedupe=False, **{**LABELLED, "routes": routes})
 
     assert [(line.route, line.forecast.records) for line in found.routes] == [("code", 20)]
     assert found.beside == ()

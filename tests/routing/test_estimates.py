@@ -29,6 +29,13 @@ def test_after_200_answers_totals_are_within_five_percent(truth: float) -> None:
     assert estimated == pytest.approx(counted, rel=0.05)
 
 
+def test_the_tokens_of_vectors_are_those_of_their_text() -> None:
+    """Their limit per minute was taken up by answers that there are not."""
+    asked = Request(messages=b'["some words"]', max_output_tokens=0)
+
+    assert Estimator().all_tokens(asked) == sent_tokens(asked)
+
+
 def test_a_model_that_begins_to_count_otherwise_is_followed() -> None:
     estimator, asked = Estimator(), request(100)
     for _ in range(1_000):

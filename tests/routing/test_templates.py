@@ -70,7 +70,7 @@ def test_columns_are_what_the_template_may_read_in_its_order(template: str, colu
         pytest.param({"a": 1}, "<field_type>", id="B58 object"),
         pytest.param([1], "<field_type>", id="B58 list"),
         pytest.param(b"x", "<field_type>", id="bytes"),
-        pytest.param(dt.timedelta(1), "<field_type>", id="duration"),
+        pytest.param(dt.timedelta(1, 90), "P1DT90S", id="duration"),
         pytest.param(float("nan"), "<value_nonfinite>", id="B97 NaN"),
         pytest.param(float("-inf"), "<value_nonfinite>", id="B97 infinity"),
         pytest.param(Decimal("NaN"), "<value_nonfinite>", id="decimal NaN"),
@@ -126,10 +126,56 @@ def test_record_text_arrives_as_it_is(text: str) -> None:
     assert outcome("{{ v | default('') }}", v=text) == text
 
 
+NULL = "a field that the template uses is null. Give it a default: {{ x | default('') }}"
+LIST = "a list stands where text is meant. Use a path to a text, or | tojson"
+
+
+@pytest.mark.parametrize(
+    ("template", "fields", "message"),
+    [
+        ("{{ a }} {{ b | tojson }} {{ c }}", {"a": None, "b": None, "c": "c"}, f"'a': {NULL}"),
+        ("{{ a }} {{ b | tojson }} {{ c }}", {"a": 1, "b": None, "c": None}, f"'c': {NULL}"),
+        ("{{ a }} {{ b | tojson }} {{ c }}", {"a": 1, "b": None}, "the record has no field 'c'"),
+        ("{% if a %}{{ a }}{% endif %}{{ b | upper | trim }}", {"a": None, "b": None}, f"'b': {NULL}"),
+        ("{{ a ~ b }}", {"a": "", "b": None}, f"'b': {NULL}"),
+        ("{{ a.b[0]['c'] }}", {"a": {"b": [{"c": None}]}}, f"\"a.b[0]['c']\": {NULL}"),
+        ("{{ a.b }}", {"a": {}}, "the record has no field 'a.b'"),
+        ("{{ a.b }}", {"a": None}, "'a.b': 'None' has no attribute 'b'"),
+        ("{{ a if b else c }}", {"a": 1, "b": 0, "c": None}, f"'c': {NULL}"),
+        ("{% for x in a %}{{ x.y }}{% endfor %}", {"a": [{"y": []}]}, f"'x.y': {LIST}"),
+        ("{% for x in a %}{{ x.y }}{% endfor %}", {"a": None}, f"'a': {NULL}"),
+        ("{{ a | first }}", {"a": [None]}, f"'a | first': {NULL}"),
+        ("{{ a | join }}", {"a": None}, f"'a': {NULL}"),
+        ("{{ a | round }}{{ a | tojson }}", {"a": [1]}, f"'a': {LIST}"),
+    ],
+)
+def test_what_is_missing_or_null_is_named(template: str, fields: dict[str, Any], message: str) -> None:
+    """One filter, index or condition, and the names were gone."""
+    rendered = compiled(template).render(fields)
+
+    assert isinstance(rendered, Fault)
+    assert rendered.message == message
+
+
+def test_where_null_is_computed_with_the_null_fields_are_named() -> None:
+    rendered = compiled("{{ a + b + c }}").render({"a": 1, "b": None, "c": None})
+
+    assert isinstance(rendered, Fault)
+    assert rendered.error_type == "field_type"
+    assert rendered.message.endswith("; 'b', 'c' is null")
+
+
+@pytest.mark.parametrize("template", ["{{ x | text_at }}", "{{ x | sequence at }}"])
+def test_no_template_can_name_the_marks(template: str) -> None:
+    with pytest.raises(JobError):
+        compiled(template)
+
+
 @pytest.mark.parametrize(
     ("template", "fields", "expected"),
     [
         pytest.param("{{ x }}", {}, "<field_missing>", id="B55"),
+        pytest.param("{{ x | tojson }}", {"x": [dt.timedelta(0)]}, '["P0D"]', id="tojson duration"),
         pytest.param("{{ x | upper }}", {}, "<field_missing>", id="B55 filtered"),
         pytest.param("{% if x %}{% endif %}a", {}, "<field_missing>", id="B55 tested"),
         pytest.param("{% for y in x %}{% endfor %}a", {}, "<field_missing>", id="B55 looped"),
