@@ -152,7 +152,8 @@ def _by(counts: Counts, keys: tuple[str, ...], baseline: Baseline | None) -> pl.
     spread = percentiles(counts.latencies, keys).drop("answers")
     if keys:
         return table.join(spread, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    return table.hstack(spread) if spread.height == table.height else table
+    answered = spread.height > 0
+    return table.hstack(spread if answered else spread.clear(table.height))  # a row of nulls
 
 
 def _runs(counts: Counts, baseline: Baseline | None) -> pl.DataFrame:

@@ -15,4 +15,7 @@ def test_one_that_is_spelled_nearly_as_a_known_one(name: str, meant: str) -> Non
 
 def test_known_ones_and_those_that_are_like_none() -> None:
     """A server of one's own may take what it likes."""
-    assert misspelt(["temperature", "max_tokens", "seed", "top_n", "top_n_sigma", "guided_json", "dry_run", "x"]) == []
+    assert (
+        misspelt(["temperature", "max_tokens", "seed", "top_n", "top_n_sigma", "guided_json", "dry_run", "x"])
+        == []
+    )
