@@ -226,4 +226,5 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         spared_usd=None if ended.spared is None else usd(ended.spared),
         routes=lines,
         escalation_cost_usd=total_of(lines, "escalation_cost_usd"),
+        refused=total_of(lines, "refused") or 0,
     )

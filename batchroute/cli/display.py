@@ -262,8 +262,8 @@ def closing_table(summary: Summary) -> None:
     ]
     console.print(f"{counted(records.total, 'record')}: {', '.join(parts)} in {spelled(summary.duration_s)}.")
     console.print(_spent(summary))
-    if summary.escalations:
-        console.print(_escalated(summary))
+    if summary.refused:
+        console.print(_refused(summary))
     if summary.errors:
         console.print(
             f"Failed attempts: {', '.join(f'{count:,} {kind}' for kind, count in summary.errors.items())}."
@@ -287,10 +287,10 @@ def _spent(summary: Summary) -> str:
     return spent + "."
 
 
-def _escalated(summary: Summary) -> str:
-    share = summary.escalations / summary.attempts
+def _refused(summary: Summary) -> str:
+    share = summary.refused / summary.attempts
     cost = money(summary.escalation_cost_usd)
-    return f"{summary.escalations:,} of them ({share:.1%}) were answers that were refused: these cost {cost}."
+    return f"{summary.refused:,} of them ({share:.1%}) were answers that were refused: these cost {cost}."
 
 
 def _routes_table(summary: Summary) -> "Table":
@@ -299,8 +299,8 @@ def _routes_table(summary: Summary) -> "Table":
     table = Table(box=None, padding=(0, 2), header_style="bold")
     table.add_column("route")
     table.add_column("model")
-    escalated = ("escalated",) if summary.escalations else ()
-    for title in ("records", "attempts", "success", "failovers", *escalated, "cost", "p50", "p95", "saved"):
+    refused = ("refused",) if summary.refused else ()
+    for title in ("records", "attempts", "success", "failovers", *refused, "cost", "p50", "p95", "saved"):
         table.add_column(title, justify="right")
     for line in summary.routes:
         table.add_row(
@@ -310,13 +310,17 @@ def _routes_table(summary: Summary) -> "Table":
             f"{line.attempts:,}",
             f"{line.success_share:.1%}",
             f"{line.failovers:,}",
-            *(f"{line.escalation_share:.1%}" for _ in escalated),
+            *(_share(line.refused, line.attempts) for _ in refused),
             money(line.cost_usd),
             _seconds(line.latency_p50_s),
             _seconds(line.latency_p95_s),
             money(line.saving_usd if line.records else None),
         )
     return table
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
 
 
 def _seconds(value: float | None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from batchroute.core.errors import OutputError
+from batchroute.report.outcomes import ACCEPTED
 from batchroute.report.scans import scan_ledger
 from batchroute.routing.forecasts import Observed
 
@@ -18,9 +19,7 @@ def observed(directory: Path, estimated: Mapping[str, int]) -> Observed:
 
     Raises OutputError where it cannot be read.
     """
-    answers = scan_ledger(directory).filter(verdict="accept", purpose="answer").filter(
-        pl.col("output_tokens").is_not_null()
-    )  # fmt: skip
+    answers = scan_ledger(directory).filter(ACCEPTED, pl.col("output_tokens").is_not_null())
     means = pl.col("output_tokens").mean(), pl.col("latency_s").mean()
     guesses = pl.LazyFrame(
         {"record_id": list(estimated), "estimated": list(estimated.values())},

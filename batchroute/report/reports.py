@@ -19,6 +19,7 @@ from batchroute.report.counts import Counts, count
 from batchroute.report.courses import course, peaks
 from batchroute.report.flows import flows
 from batchroute.report.latencies import percentiles
+from batchroute.report.outcomes import ACCEPTED
 from batchroute.report.outages import Outage, availability, outages
 from batchroute.report.scans import ledger_parts, ledger_stretches, scan_own_results
 
@@ -205,7 +206,7 @@ def _dearest_records(directories: Sequence[Path], span: Span) -> pl.DataFrame:
 def _baseline(directories: Sequence[Path], span: Span, counts: Counts, name: str | None) -> Baseline | None:
     """The model to compare with, at what the ledger says it costs, or else the price list. Raises JobError."""
     priced = pl.col("unpriced_attempts") < pl.col("attempts")
-    answering = counts.sums.filter(priced, pl.col("verdict") == "accept")
+    answering = counts.sums.filter(priced, ACCEPTED)
     models = {*answering["model"], *({name} & {*counts.sums["model"]})} - {None}
     latest_first = (
         span.of(part, "started_at")

@@ -47,6 +47,7 @@ class RouteLine(Struct, frozen=True, kw_only=True):
     saving_usd: Decimal | None
     escalation_share: float = 0.0
     escalation_cost_usd: Decimal | None = None
+    refused: int = 0
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -75,7 +76,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     """Attempts of this run that failed, by error type, the most frequent first."""
     routes: tuple[RouteLine, ...]
     escalation_cost_usd: Decimal | None = None
-    """What the attempts have cost after which a record was escalated."""
+    """What the answers have cost that were refused."""
+    refused: int = 0
+    """Answers that were no use, those included after which no model was left to escalate to."""
     spared_usd: Decimal | None = None
     """What the answers have cost that records shared or had from the cache, when they were asked for."""
 

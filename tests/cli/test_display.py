@@ -326,12 +326,13 @@ def test_a_model_that_is_out_is_told_once_and_at_once(capsys: pytest.CaptureFixt
 def test_refused_answers_have_a_column_and_a_line_where_there_are_any(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    refusing = line(escalations=220, escalation_share=0.2, escalation_cost_usd=Decimal("0.3"))
+    """Also those after which no model was left to escalate to."""
+    refusing = line(refused=220, escalation_cost_usd=Decimal("0.3"))
     lines = closed(
-        capsys, escalations=220, escalation_cost_usd=Decimal("0.3"), routes=(refusing, line(model="b"))
+        capsys, refused=220, escalation_cost_usd=Decimal("0.3"), routes=(refusing, line(model="b"))
     )
 
-    assert "escalated" in lines[0]
+    assert "refused" in lines[0]
     assert " 60 20.0% " in lines[1]
     assert "220 of them (20.0%) were answers that were refused: these cost $0.3000." in lines
-    assert not any("refused" in row or "escalated" in row for row in closed(capsys))
+    assert not any("refused" in row for row in closed(capsys))
