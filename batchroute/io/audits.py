@@ -10,10 +10,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from batchroute.core.errors import OutputError
-from batchroute.io.files import TEMPORARY, digest_of
+from batchroute.io.files import STORE_NAME, TEMPORARY, digest_of
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, Part
 from batchroute.io.parts import DEAD_LETTERS, part_path
-from batchroute.io.store import STORE_NAME, State, Store
+from batchroute.io.store import State, Store
 
 FOLDERS = ("results", "ledger")
 PARTS = "part-*.parquet"

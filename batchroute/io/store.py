@@ -25,11 +25,10 @@ from msgspec import Struct
 from batchroute.core.attempts import Attempt, Reuse
 from batchroute.core.errors import OutputError
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
-from batchroute.io.files import write_at
+from batchroute.io.files import STORE_NAME, write_at
 from batchroute.io.manifest import Part
 
 SCHEMA_VERSION = 4
-STORE_NAME = "state.db"
 MARK_SUFFIX = "-mark"
 """Beside the database stands how far it had surely come: a log that was deleted or an old copy shows against it."""
 CHECKPOINT_BYTES = 16 << 20

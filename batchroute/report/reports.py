@@ -12,15 +12,15 @@ import polars as pl
 
 from batchroute.core.errors import OutputError
 from batchroute.core.money import Price
-from batchroute.io.manifest import read_manifest
+from batchroute.io.manifest import read_manifest, without_manifest
 from batchroute.io.prices import resolve_price
 from batchroute.report.costs import Baseline, dearest, regrouped, seen_prices, unpriced
 from batchroute.report.counts import Counts, count
 from batchroute.report.courses import course, peaks
 from batchroute.report.flows import flows
 from batchroute.report.latencies import percentiles
-from batchroute.report.outcomes import ACCEPTED
 from batchroute.report.outages import Outage, availability, outages
+from batchroute.report.outcomes import ACCEPTED
 from batchroute.report.scans import ledger_parts, ledger_stretches, scan_own_results
 
 DEAREST = 10
@@ -243,9 +243,7 @@ def _manifest(directory: Path) -> str:
     """The job whose output it is. Raises OutputError."""
     manifest = read_manifest(directory)
     if manifest is None:
-        raise OutputError(
-            f"{directory} holds no manifest: no run has begun there. Start one with batchroute run."
-        )
+        raise without_manifest(directory)
     return manifest.job
 
 
