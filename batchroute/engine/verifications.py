@@ -17,8 +17,6 @@ from batchroute.io.store import Store
 from batchroute.io.tables import unpacked_types
 
 RUNNING = "running"
-_IN_THE_WAY = {Damage.STATE_SHORT, Damage.PART_FOREIGN}
-"""With these nothing is written from the state: it would take the place of a file that somebody may want."""
 
 
 class Verified(Struct, frozen=True, kw_only=True):
@@ -164,7 +162,7 @@ def _listed_by(store: Store) -> Manifest:
 
 
 async def _repaired(directory: Path, routes: Routes, look: _Look) -> None:
-    if look.store is not None and not any(finding.damage in _IN_THE_WAY for finding in look.findings):
+    if look.store is not None and not any(finding.in_the_way for finding in look.findings):
         with closing(Store(directory)) as store:
             await _written_from_state(directory, store, look)
     if _ledger_is_whole(look) and not routes.agree(directory):
