@@ -206,6 +206,7 @@ def _summarise(job: Job, ended: Ended) -> Summary:
             failed=ended.failed,
             degraded=ended.degraded,
             skipped=ended.skipped,
+            failed_before=ended.failed_before,
             pending=ended.pending,
             stale=ended.stale,
             repeated=ended.repeated,

@@ -253,6 +253,7 @@ def closing_table(summary: Summary) -> None:
             ("degraded", records.degraded),
             ("failed", records.failed),
             ("finished before", records.skipped),
+            ("failed before and not tried again", records.failed_before),
             ("pending", records.pending),
             ("stale", records.stale),
             ("asked the same as another", records.repeated),

@@ -650,6 +650,13 @@ class Store:
         """Those of these numbers that were not read since the store was opened."""
         return [(seq,) for (seq,) in rows if seq >= len(self._seen) or not self._seen[seq]]
 
+    def untried(self, run_id: str) -> int:
+        """The records read since the store was opened whose dead letter is not of this run."""
+        with _disk("read", self._path):
+            letters = self._db.execute("select seq, payload from dead_letters")
+            earlier = [(seq,) for seq, payload in letters if _decode_result(payload).run_id != run_id]
+        return len(earlier) - len(self._unseen(earlier))
+
     def dead_letters(self) -> Iterator[Result]:
         """Every failed record's result, in the order of their numbers; those still in the journal left out.
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Records(Struct, frozen=True, kw_only=True):
-    """Records of the input. `skipped` were finished by an earlier run; `pending` wait for the next one.
+    """Records of the input. `skipped` were answered by an earlier run; `pending` wait for the next one.
 
     `stale` are all finished records of the output whose request has changed since they were answered.
     """
@@ -21,6 +21,8 @@ class Records(Struct, frozen=True, kw_only=True):
     skipped: int
     pending: int
     stale: int = 0
+    failed_before: int = 0
+    """Dead letters of earlier runs that this one did not try again, as it was not to or was stopped."""
     repeated: int = 0
     """Of those that this run finished, the ones that shared the answer of an equal record."""
     cached: int = 0

@@ -34,7 +34,7 @@ def test_the_sample_job_runs_and_a_second_run_sends_nothing(tmp_path: Path) -> N
     told = summary(first)
     samples = (ROOT / "sample_data/requests.jsonl").read_text().count("\n")
     assert told["records"] == {
-        "total": samples, "succeeded": samples, "failed": 0, "degraded": 0, "skipped": 0, "pending": 0,
+        "total": samples, "succeeded": samples, "failed": 0, "degraded": 0, "skipped": 0, "failed_before": 0, "pending": 0,
         "stale": 0, "repeated": 0, "cached": 0,
     }  # fmt: skip
     assert told["failovers"] > 0
@@ -163,7 +163,11 @@ def test_dead_letters_give_exit_code_3_and_are_left_alone_on_request(tmp_path: P
     assert first.returncode == 3
     assert summary(first)["records"]["failed"] == 5
     left = batchroute("run", job, "--json", "--no-retry-failed")
-    assert (left.returncode, summary(left)["attempts"]) == (3, 0)
+    told, quiet = summary(left), batchroute("run", job, "--quiet", "--no-retry-failed")
+    assert (left.returncode, told["attempts"]) == (3, 0)
+    assert (told["records"]["skipped"], told["records"]["failed_before"]) == (0, 5)
+    assert (quiet.returncode, quiet.stdout) == (3, "")
+    assert "5 records failed before and were not tried again" in quiet.stderr
     again = batchroute("run", job, "--json")
     assert (again.returncode, summary(again)["attempts"]) == (3, 10)
 
