@@ -206,6 +206,7 @@ def _summarise(job: Job, ended: Ended) -> Summary:
             failed=ended.failed,
             degraded=ended.degraded,
             skipped=ended.skipped,
+            failed_before=ended.failed_before,
             pending=ended.pending,
             stale=ended.stale,
             repeated=ended.repeated,
@@ -226,4 +227,5 @@ def _summarise(job: Job, ended: Ended) -> Summary:
         spared_usd=None if ended.spared is None else usd(ended.spared),
         routes=lines,
         escalation_cost_usd=total_of(lines, "escalation_cost_usd"),
+        refused=total_of(lines, "refused") or 0,
     )

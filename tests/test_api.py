@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import batchroute
+from batchroute.core.errors import OutputError
 from batchroute.engine.tally import Progress
 from batchroute.io.locks import is_locked
 from tests.cli.jobs import write_job
@@ -137,7 +138,8 @@ def test_parts_that_kept_other_columns_are_scanned_together(tmp_path: Path) -> N
     assert texts == [None, None, "question 2", "question 3"]
 
 
-def test_the_routes_of_a_directory_without_a_run_are_missing(tmp_path: Path) -> None:
+def test_a_directory_without_a_run_is_no_frame(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no run has ended"):
         batchroute.scan_routes(tmp_path)
-    assert batchroute.scan_results(tmp_path).collect().height == 0
+    with pytest.raises(OutputError, match="no run has begun"):
+        batchroute.scan_results(tmp_path)

@@ -22,6 +22,11 @@ from batchroute.report.summary import Summary
 LINE_EVERY_S = 30.0
 PLAIN_WIDTH = 160
 MOST_OF_A_REASON = 80
+NAMES = ("route", "model")
+FOLDED = 16
+"""Characters of a name in a line, where there is not room for all of it."""
+DISPENSABLE = ("failovers", "p50", "success", "saved", "p95")
+"""The columns that a narrow terminal goes without, the first one first: the lines below the table sum most of them up."""
 STYLES = {"closed": "green", "disabled": "red"}
 
 
@@ -244,7 +249,7 @@ def closing_table(summary: Summary) -> None:
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
     console = Unread(file=sys.stdout, width=width, markup=False, highlight=False)
     if summary.routes:
-        console.print(_routes_table(summary))
+        console.print(routes_table(summary, console.width))
     records = summary.records
     parts = [f"{records.succeeded:,} succeeded"]
     parts += [
@@ -253,6 +258,7 @@ def closing_table(summary: Summary) -> None:
             ("degraded", records.degraded),
             ("failed", records.failed),
             ("finished before", records.skipped),
+            ("failed before and not tried again", records.failed_before),
             ("pending", records.pending),
             ("stale", records.stale),
             ("asked the same as another", records.repeated),
@@ -262,8 +268,8 @@ def closing_table(summary: Summary) -> None:
     ]
     console.print(f"{counted(records.total, 'record')}: {', '.join(parts)} in {spelled(summary.duration_s)}.")
     console.print(_spent(summary))
-    if summary.escalations:
-        console.print(_escalated(summary))
+    if summary.refused:
+        console.print(_refused(summary))
     if summary.errors:
         console.print(
             f"Failed attempts: {', '.join(f'{count:,} {kind}' for kind, count in summary.errors.items())}."
@@ -287,36 +293,60 @@ def _spent(summary: Summary) -> str:
     return spent + "."
 
 
-def _escalated(summary: Summary) -> str:
-    share = summary.escalations / summary.attempts
+def _refused(summary: Summary) -> str:
+    share = summary.refused / summary.attempts
     cost = money(summary.escalation_cost_usd)
-    return f"{summary.escalations:,} of them ({share:.1%}) were answers that were refused: these cost {cost}."
+    return f"{summary.refused:,} of them ({share:.1%}) were answers that were refused: these cost {cost}."
 
 
-def _routes_table(summary: Summary) -> "Table":
+def routes_table(summary: Summary, width: int) -> "Table":
+    """What each model did on each route, with as many columns as there is room for. Names are folded, and no figure cut."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    table.add_column("route")
-    table.add_column("model")
-    escalated = ("escalated",) if summary.escalations else ()
-    for title in ("records", "attempts", "success", "failovers", *escalated, "cost", "p50", "p95", "saved"):
-        table.add_column(title, justify="right")
-    for line in summary.routes:
-        table.add_row(
-            line.route,
-            line.model,
-            f"{line.records:,}",
-            f"{line.attempts:,}",
-            f"{line.success_share:.1%}",
-            f"{line.failovers:,}",
-            *(f"{line.escalation_share:.1%}" for _ in escalated),
-            money(line.cost_usd),
-            _seconds(line.latency_p50_s),
-            _seconds(line.latency_p95_s),
-            money(line.saving_usd if line.records else None),
-        )
+    columns = _columns(summary)
+    for air, dispensable in ((2, None), (1, None), *((1, title) for title in DISPENSABLE)):
+        columns.pop(dispensable or "", None)
+        if _taken(columns, air) <= width:
+            break
+    table = Table(box=None, padding=(0, air), pad_edge=air > 1, header_style="bold")
+    for title in columns:
+        if title in NAMES:
+            table.add_column(title, overflow="fold")
+        else:
+            table.add_column(title, justify="right", no_wrap=True)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     return table
+
+
+def _columns(summary: Summary) -> dict[str, list[str]]:
+    lines = summary.routes
+    refused = {"refused": [_share(line.refused, line.attempts) for line in lines]} if summary.refused else {}
+    return {
+        "route": [line.route for line in lines],
+        "model": [line.model for line in lines],
+        "records": [f"{line.records:,}" for line in lines],
+        "attempts": [f"{line.attempts:,}" for line in lines],
+        "success": [f"{line.success_share:.1%}" for line in lines],
+        "failovers": [f"{line.failovers:,}" for line in lines],
+        **refused,
+        "cost": [money(line.cost_usd) for line in lines],
+        "p50": [_seconds(line.latency_p50_s) for line in lines],
+        "p95": [_seconds(line.latency_p95_s) for line in lines],
+        "saved": [money(line.saving_usd if line.records else None) for line in lines],
+    }
+
+
+def _taken(columns: dict[str, list[str]], air: int) -> int:
+    """The width of these columns with so many blanks on both sides of each; of a long name, that of a folded one."""
+    widths = {title: max(map(len, (title, *cells))) for title, cells in columns.items()}
+    widths |= {title: min(widths[title], FOLDED) for title in NAMES}
+    edges = 0 if air > 1 else 2 * air
+    return sum(widths.values()) + 2 * air * len(columns) - edges
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
 
 
 def _seconds(value: float | None) -> str:

@@ -41,7 +41,7 @@ def verify(output: Path, repair: bool, as_json: bool) -> None:
     routes = Routes(agree=routes_agree, write=refresh_routes)
     verified = asyncio.run(verify_output(output, routes, repair=repair))
     exit_code = OutputError.exit_code if verified.damaged else 0
-    lost = any(not finding.repairable for finding in verified.damaged)
+    lost = any(finding.lost for finding in verified.damaged)
     untold = any(finding.path.startswith("ledger/") for finding in verified.damaged)
     paid = spent(output) if lost and not untold else None
     if as_json:
@@ -78,7 +78,9 @@ def _lines(verified: "Verified", *, lost: bool, paid: Decimal | None) -> list[st
         return lines
     lines.append(f"{listed}; {len(verified.damaged):,} damaged, missing or foreign")
     if any(finding.repairable for finding in verified.damaged):
-        lines.append("--repair writes anew what can be had again without a request")
+        foreign = [finding.path for finding in verified.damaged if finding.in_the_way and not finding.lost]
+        once = f", once {' and '.join(foreign)} is moved away: it has the name of a part" if foreign else ""
+        lines.append(f"--repair writes anew what can be had again without a request{once}")
     if lost:
         cost = (
             "what that has cost so far is unknown" if paid is None else f"so far that has cost ${paid:,.2f}"

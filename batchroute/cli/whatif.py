@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 from batchroute.cli.imports import quick_imports
 from batchroute.cli.options import json_option, output_argument, overrides_option
-from batchroute.core.errors import OutputError
 
 ASSUMPTIONS = (
     "every model is taken to need the tokens that the accepted answer had, and cached ones to be cached there, too",
@@ -64,7 +63,6 @@ def whatif(
     how long a model takes that was not asked. Beside it stands each known model alone. Nothing is sent.
     """
     with quick_imports():
-        from batchroute.io.manifest import read_manifest
         from batchroute.report.offers import alone, offers_of, rerouted
         from batchroute.report.replays import WhatIf as Answer
         from batchroute.report.replays import answers, observed_p50_s, past, replay
@@ -74,8 +72,6 @@ def whatif(
         raise click.UsageError("--set overrides keys of a job: name it with --job.")
     if job is not None and moved:
         raise click.UsageError("--job has its own routes: give either --job or --routes.")
-    if not any((output / "ledger").glob("part-*.parquet")) and read_manifest(output) is None:
-        raise OutputError(f"{output} holds no ledger: name the output directory of a job that has run")
     ledger = scan_ledger(output)
     offers, latency_p50_s = offers_of(ledger), observed_p50_s(ledger)
     scenario = None

@@ -24,6 +24,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     failed: int
     degraded: int
     skipped: int
+    """Answered by an earlier run."""
     pending: int
     stale: int
     """Finished records of the output whose request has changed since they were answered."""
@@ -41,6 +42,8 @@ class Ended(Struct, frozen=True, kw_only=True):
     """How those are told who do not watch: finish, failure or budget."""
     cut_off: bool
     """Whether a second signal asked to end at once."""
+    failed_before: int = 0
+    """Dead letters of earlier runs that this one did not try again."""
     repeated: int = 0
     """Finished records of this run that shared the answer of an equal one."""
     cached: int = 0
@@ -59,6 +62,8 @@ class Ending:
     """Records without a result that this run was to answer."""
     failed: int
     """Records that are dead letters, of this run and of earlier ones."""
+    untried: int
+    """Those of earlier runs that this one was not to try again."""
     unaffordable: str | None
     """What no longer leaves room for a request; None where every request could be afforded."""
     out: Mapping[str, str]
@@ -92,13 +97,18 @@ class Ending:
         if self.stopped_by is not None:
             return str(self.stopped_by)
         if not self.waiting:
-            return None
+            return self._left_alone()
         if self.unaffordable is not None:
             return f"{self.waiting} records wait for a larger budget: {self.unaffordable}"
         if self.out:
             out = "; ".join(f"{model}: {why}" for model, why in self.out.items())
             return f"{self.waiting} records wait for a model that is out: {out}; mend that and run again"
         return f"{self.waiting} records have no result although all was read: please report this"
+
+    def _left_alone(self) -> str | None:
+        if not self.untried:
+            return None
+        return f"{self.untried} records failed before and were not tried again: run without --no-retry-failed"
 
 
 def weightiest(group: BaseExceptionGroup[BatchrouteError]) -> BatchrouteError:

@@ -172,7 +172,7 @@ def below(url: str, suffix: str) -> str:
 
 def counts_of(ended: Ended) -> dict[str, int]:
     """The records of a run by what became of them."""
-    names = ("total", "succeeded", "failed", "degraded", "skipped", "pending")
+    names = ("total", "succeeded", "failed", "degraded", "skipped", "failed_before", "pending")
     return {name: getattr(ended, name) for name in names}
 
 
@@ -183,7 +183,9 @@ def share_of(part: int, whole: int) -> float:
 def summed_up(ended: Ended) -> str:
     """A run in a sentence."""
     counts = counts_of(ended)
-    told = [f"{count:,} {name}" for name, count in counts.items() if count and name != "total"]
+    told = [
+        f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count and name != "total"
+    ]
     cost = f"${usd(ended.cost):,.2f}{'+' if ended.unpriced else ''}"
     reason = f"; {ended.reason}" if ended.reason else ""
     records = ", ".join(told) or "nothing to do"

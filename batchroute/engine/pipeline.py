@@ -409,6 +409,7 @@ class Pipeline:
 
     def _ended(self) -> Ended:
         tally, ending = self.tally, self._ending()
+        failed_before, left_alone = self._failed_before(), tally.skipped[Status.FAILED]
         return Ended(
             run_id=self.run_id,
             exit_code=ending.exit_code,
@@ -419,8 +420,9 @@ class Pipeline:
             succeeded=tally.statuses[Status.SUCCEEDED],
             failed=tally.statuses[Status.FAILED],
             degraded=tally.statuses[Status.DEGRADED],
-            skipped=tally.skipped.total(),
-            pending=self._pending(),
+            skipped=tally.skipped.total() - left_alone,
+            failed_before=failed_before,
+            pending=self._pending() + left_alone - failed_before,
             stale=self.store.stale(),
             cost=tally.cost,
             unpriced=tally.unpriced,
@@ -469,6 +471,12 @@ class Pipeline:
     def _pending(self) -> int:
         return self._total() - self.tally.finished - self.tally.skipped.total()
 
+    def _failed_before(self) -> int:
+        """The dead letters of earlier runs that still stand: this one was not to try them, or has not come to them."""
+        if self.options.retry_failed:
+            return self.store.untried(self.run_id)
+        return self.tally.skipped[Status.FAILED]
+
     def _waiting(self) -> int:
         """The pending records that this run was to answer."""
         return self._pending() - self.tally.left_out
@@ -480,6 +488,7 @@ class Pipeline:
             stopped_by=self.halt.reason,
             waiting=self._waiting(),
             failed=self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED],
+            untried=self.tally.skipped[Status.FAILED],
             unaffordable=(self.purse.shortage() or "each may cost more than is left") if refused else None,
             out={model: pool.disabled for model, pool in self.pools.items() if pool.disabled},
         )

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from batchroute.core.errors import OutputError
-from batchroute.io.files import ROUTES_NAME, TEMPORARY
+from batchroute.io.files import ROUTES_NAME, STORE_NAME, TEMPORARY
 from batchroute.io.manifest import MANIFEST_NAME, read_manifest
-from batchroute.io.store import STORE_NAME
 from batchroute.job.jobs import Job
 
 STARTING_OVER: Final = ".starting-over"

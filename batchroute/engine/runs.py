@@ -61,11 +61,11 @@ from batchroute.engine.telling import telling
 from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
 from batchroute.io.audits import Damage, Finding, disagreements, part_findings, refuse, rewritten
-from batchroute.io.files import TEMPORARY, check_room, clear_temporary
+from batchroute.io.files import STORE_NAME, TEMPORARY, check_room, clear_temporary
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
 from batchroute.io.spools import Spool
-from batchroute.io.store import STORE_NAME, Store
+from batchroute.io.store import Store
 from batchroute.io.tables import VECTOR as VECTORS
 from batchroute.io.tables import carried_text, carried_value, kept_types, packed_types
 from batchroute.job.deadlines import moment

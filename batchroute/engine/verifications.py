@@ -10,15 +10,13 @@ from msgspec import Struct, structs
 from batchroute.core.errors import OutputError
 from batchroute.engine.exports import Exporter
 from batchroute.io.audits import Damage, Finding, disagreements, leftovers, part_findings, rewritten
-from batchroute.io.files import ROUTES_NAME, clear_temporary
+from batchroute.io.files import ROUTES_NAME, STORE_NAME, clear_temporary
 from batchroute.io.locks import locked
-from batchroute.io.manifest import MANIFEST_NAME, Manifest, read_manifest
-from batchroute.io.store import STORE_NAME, Store
+from batchroute.io.manifest import MANIFEST_NAME, Manifest, holds_dataset, read_manifest, without_manifest
+from batchroute.io.store import Store
 from batchroute.io.tables import unpacked_types
 
 RUNNING = "running"
-_IN_THE_WAY = {Damage.STATE_SHORT, Damage.PART_FOREIGN}
-"""With these nothing is written from the state: it would take the place of a file that somebody may want."""
 
 
 class Verified(Struct, frozen=True, kw_only=True):
@@ -67,8 +65,8 @@ async def verify(directory: Path, routes: Routes, *, repair: bool = False) -> Ve
     remove. Raises OutputError where there is no dataset or the disk fails, OutputLockedError while a run goes on.
     """
     with locked(directory):
-        if not any((directory / name).exists() for name in (MANIFEST_NAME, STORE_NAME, "results", "ledger")):
-            raise OutputError(f"{directory} holds no dataset: no run has begun there.")
+        if not holds_dataset(directory):
+            raise without_manifest(directory)
         first = _looked(directory, routes)
         if not (repair and any(finding.repairable for finding in first.findings)):
             return _told(first, first)
@@ -164,7 +162,7 @@ def _listed_by(store: Store) -> Manifest:
 
 
 async def _repaired(directory: Path, routes: Routes, look: _Look) -> None:
-    if look.store is not None and not any(finding.damage in _IN_THE_WAY for finding in look.findings):
+    if look.store is not None and not any(finding.in_the_way for finding in look.findings):
         with closing(Store(directory)) as store:
             await _written_from_state(directory, store, look)
     if _ledger_is_whole(look) and not routes.agree(directory):

@@ -5,15 +5,15 @@ What the state still holds, or can be computed anew, is repaired; nothing here l
 
 from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from msgspec import Struct
 
 from batchroute.core.errors import OutputError
-from batchroute.io.files import TEMPORARY, digest_of
+from batchroute.io.files import STORE_NAME, TEMPORARY, digest_of
 from batchroute.io.manifest import MANIFEST_NAME, Manifest, Part
 from batchroute.io.parts import DEAD_LETTERS, part_path
-from batchroute.io.store import STORE_NAME, State, Store
+from batchroute.io.store import State, Store
 
 FOLDERS = ("results", "ledger")
 PARTS = "part-*.parquet"
@@ -47,6 +47,17 @@ class Finding(Struct, frozen=True, kw_only=True):
     damage: Damage
     message: str
     repairable: bool
+
+    @property
+    def lost(self) -> bool:
+        """Whether what the file held is gone. A foreign one is only in the way."""
+        return not self.repairable and self.damage is not Damage.PART_FOREIGN
+
+    @property
+    def in_the_way(self) -> bool:
+        """Whether nothing may be written from the state: it would take the place of a file that somebody may want."""
+        taken = self.damage is Damage.PART_FOREIGN and PurePath(self.path).match(PARTS)
+        return taken or self.damage is Damage.STATE_SHORT
 
     def __str__(self) -> str:
         return f"{self.path} {self.message} ({self.damage})"
@@ -161,9 +172,10 @@ def refuse(directory: Path, findings: list[Finding]) -> None:
         return
     more = f", and {len(findings) - 1:,} more" if len(findings) > 1 else ""
     worst = findings[0]
-    repair = (
-        f"`batchroute verify {directory} --repair` mends it"
-        if all(finding.repairable for finding in findings)
-        else f"`batchroute verify {directory}` names it all. Put back a copy, or start over with --fresh"
-    )
+    if any(finding.lost for finding in findings):
+        repair = f"`batchroute verify {directory}` names it all. Put back a copy, or start over with --fresh"
+    elif any(finding.in_the_way for finding in findings):
+        repair = f"`batchroute verify {directory}` names it all"
+    else:
+        repair = f"`batchroute verify {directory} --repair` mends it"
     raise OutputError(f"{directory}: {worst}{more}. {repair}.", code=worst.damage)

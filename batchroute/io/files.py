@@ -10,6 +10,7 @@ from batchroute.core.errors import NoRoomError, OutputError
 
 TEMPORARY = ".tmp"
 ROUTES_NAME = "routes.parquet"
+STORE_NAME = "state.db"
 ROOM_BYTES = 256 << 20
 """What a run needs to end in good order: answers in flight, two parts of 32 MiB, a log of 16 MiB and its checkpoint."""
 

@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Struct, structs
 
 from batchroute.core.errors import OutputError
-from batchroute.io.files import write_bytes
+from batchroute.io.files import STORE_NAME, write_bytes
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+_TRACES = (MANIFEST_NAME, STORE_NAME, "results/part-*.parquet", "ledger/part-*.parquet")
 
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,6 +103,25 @@ def read_manifest(directory: Path) -> Manifest | None:
     if manifest.digest and manifest.digest != _digest(content, manifest.digest):
         raise _damaged(directory, "its digest is not that of what it holds")
     return structs.replace(manifest, digest="")
+
+
+def holds_dataset(directory: Path) -> bool:
+    """Whether a run has written there, be it that some of it is lost."""
+    return any(next(directory.glob(trace), None) is not None for trace in _TRACES)
+
+
+def without_manifest(directory: Path) -> OutputError:
+    """The error of a directory that has none, with the remedy."""
+    if holds_dataset(directory):
+        return OutputError(
+            f"{directory} holds no manifest, though a run has written there (manifest_missing). "
+            f"`batchroute verify {directory}` tells what can be had again.",
+            code="manifest_missing",
+        )
+    return OutputError(
+        f"{directory} holds no manifest: no run has begun there. Name the output directory of a job, or start one "
+        "with batchroute run."
+    )
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from batchroute.core.errors import OutputError
+from batchroute.io.files import STORE_NAME
 from batchroute.io.locks import is_locked
-from batchroute.io.store import MARK_SUFFIX, STORE_NAME, Store
+from batchroute.io.store import MARK_SUFFIX, Store
 
 
 @contextmanager

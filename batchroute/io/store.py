@@ -25,11 +25,10 @@ from msgspec import Struct
 from batchroute.core.attempts import Attempt, Reuse
 from batchroute.core.errors import OutputError
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
-from batchroute.io.files import write_at
+from batchroute.io.files import STORE_NAME, write_at
 from batchroute.io.manifest import Part
 
 SCHEMA_VERSION = 4
-STORE_NAME = "state.db"
 MARK_SUFFIX = "-mark"
 """Beside the database stands how far it had surely come: a log that was deleted or an old copy shows against it."""
 CHECKPOINT_BYTES = 16 << 20
@@ -650,6 +649,13 @@ class Store:
     def _unseen(self, rows: Sequence[tuple[int]]) -> list[tuple[int]]:
         """Those of these numbers that were not read since the store was opened."""
         return [(seq,) for (seq,) in rows if seq >= len(self._seen) or not self._seen[seq]]
+
+    def untried(self, run_id: str) -> int:
+        """The records read since the store was opened whose dead letter is not of this run."""
+        with _disk("read", self._path):
+            letters = self._db.execute("select seq, payload from dead_letters")
+            earlier = [(seq,) for seq, payload in letters if _decode_result(payload).run_id != run_id]
+        return len(earlier) - len(self._unseen(earlier))
 
     def dead_letters(self) -> Iterator[Result]:
         """Every failed record's result, in the order of their numbers; those still in the journal left out.

@@ -11,11 +11,11 @@ from batchroute.core.money import Price, Rates
 from batchroute.io.tables import COST
 from batchroute.report.cells import money
 from batchroute.report.counts import KEYS, sums
+from batchroute.report.outcomes import ACCEPTED, REFUSED
 
 _PICODOLLAR = Decimal("0.000000000001")
 _RATES = ("input", "output", "cached", "cache_write")
 _TOKENS = ("plain_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
-_ACCEPTED = (pl.col("verdict") == "accept") & (pl.col("purpose") == "answer")
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ def by(ledger: pl.LazyFrame, *keys: str, baseline: Baseline | None = None) -> pl
     """Cost, tokens and outcomes of a ledger per combination of its columns, `day` (UTC) being one; the dearest first.
 
     Costs are USD, exact, and null where no attempt had a known price: `unpriced_attempts` says how many had none.
-    `records` are accepted answers. `baseline_cost_usd` and `saving_usd` are null without a baseline, and leave out
+    `records` are accepted answers, `refused` those that were no use. `baseline_cost_usd` and `saving_usd` are null without a baseline, and leave out
     the answers of models whose own price is unknown.
     """
     return regrouped(sums(ledger, (*keys, "model", "purpose")), keys, baseline)
@@ -63,7 +63,7 @@ def savings(
 
 def regrouped(summed: pl.LazyFrame, keys: Sequence[str], baseline: Baseline | None = None) -> pl.LazyFrame:
     """The same as `by` over sums that are finer than asked for."""
-    accepted = pl.col("attempts").filter(_ACCEPTED).sum()
+    accepted = pl.col("attempts").filter(ACCEPTED).sum()
     asked = [pl.col(name) for name in keys] or [pl.lit(0).alias("_")]
     rows = (
         summed.with_columns(_baseline_cost(baseline).alias("baseline_cost_usd"))
@@ -74,6 +74,7 @@ def regrouped(summed: pl.LazyFrame, keys: Sequence[str], baseline: Baseline | No
             answered=pl.col("attempts").filter(pl.col("error_type").is_null()).sum(),
             failovers=_verdicts("failover"),
             escalations=_verdicts("escalate"),
+            refused=pl.col("attempts").filter(REFUSED).sum(),
             input_tokens=pl.col("input_tokens").sum(),
             output_tokens=pl.col("output_tokens").sum(),
             unpriced_attempts=pl.col("unpriced_attempts").sum(),
@@ -96,6 +97,8 @@ def regrouped(summed: pl.LazyFrame, keys: Sequence[str], baseline: Baseline | No
             (pl.col("failovers") / pl.col("attempts")).alias("failover_share"),
             "escalations",
             (pl.col("escalations") / pl.col("attempts")).alias("escalation_share"),
+            "refused",
+            (pl.col("refused") / pl.col("attempts")).alias("refused_share"),
             "input_tokens",
             "output_tokens",
             "cost_usd",
@@ -109,7 +112,7 @@ def regrouped(summed: pl.LazyFrame, keys: Sequence[str], baseline: Baseline | No
 
 def dearest(summed: pl.LazyFrame, prices: dict[str, Price]) -> str | None:
     """The model at whose price the accepted answers' tokens cost most; None where no price is known."""
-    tokens = summed.filter(_ACCEPTED).select(pl.col(*_TOKENS).sum()).collect().row(0)
+    tokens = summed.filter(ACCEPTED).select(pl.col(*_TOKENS).sum()).collect().row(0)
 
     def cost(model: str) -> tuple[int, Decimal, str]:
         price, rates = prices[model], Rates.of(prices[model])
@@ -176,7 +179,7 @@ def _baseline_cost(baseline: Baseline | None) -> pl.Expr:
         ),
         start=pl.lit(Decimal(0), dtype=whole),
     )
-    comparable = _ACCEPTED & (pl.col("unpriced_attempts") < pl.col("attempts"))
+    comparable = ACCEPTED & (pl.col("unpriced_attempts") < pl.col("attempts"))
     return pl.when(comparable).then((picodollars.cast(whole) * pl.lit(_PICODOLLAR, dtype=COST)).cast(COST))
 
 

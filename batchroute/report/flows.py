@@ -3,7 +3,7 @@
 import polars as pl
 
 UNLABELLED = "(no task)"
-ENDINGS = {"accept": "answered", "dead_letter": "failed"}
+ENDINGS = {"accept": "answered", "kept_best": "answered", "dead_letter": "failed"}
 
 
 def flows(summed: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from batchroute.core.errors import OutputError
-from batchroute.report.scans import scan_ledger
+from batchroute.report.outcomes import ACCEPTED
+from batchroute.report.scans import ledger_stretches
 from batchroute.routing.forecasts import Observed
 
 LEAST_MATCHED = 20
@@ -18,9 +19,8 @@ def observed(directory: Path, estimated: Mapping[str, int]) -> Observed:
 
     Raises OutputError where it cannot be read.
     """
-    answers = scan_ledger(directory).filter(verdict="accept", purpose="answer").filter(
-        pl.col("output_tokens").is_not_null()
-    )  # fmt: skip
+    ledger = pl.concat(ledger_stretches(directory))  # no line before the first run
+    answers = ledger.filter(ACCEPTED, pl.col("output_tokens").is_not_null())
     means = pl.col("output_tokens").mean(), pl.col("latency_s").mean()
     guesses = pl.LazyFrame(
         {"record_id": list(estimated), "estimated": list(estimated.values())},
@@ -29,9 +29,7 @@ def observed(directory: Path, estimated: Mapping[str, int]) -> Observed:
     matched = answers.join(guesses, on="record_id").group_by("model").agg(
         pl.len(), told=pl.col("input_tokens").sum(), guessed=pl.col("estimated").sum()
     )  # fmt: skip
-    others = scan_ledger(directory).filter(
-        pl.col("purpose") != "answer", pl.col("output_tokens").is_not_null()
-    )
+    others = ledger.filter(pl.col("purpose") != "answer", pl.col("output_tokens").is_not_null())
     try:
         by_model, by_route, by_purpose, ratios = pl.collect_all([
             answers.group_by("model").agg(*means),

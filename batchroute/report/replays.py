@@ -12,15 +12,14 @@ import polars as pl
 from msgspec import Struct
 
 from batchroute.core.money import Rates, usd
+from batchroute.report.outcomes import ACCEPTED
 from batchroute.report.shared import OF_OTHERS
 from batchroute.routing.scenarios import Offer, Path, Scenario
 from batchroute.routing.strategies import Strategy
 
 _SPLIT = "\n"
 """What stands before the number of a group whose records are shared out; no model's name begins so."""
-_PAID_ANSWER = ((pl.col("verdict") == "accept") & (pl.col("purpose") == "answer") & ~OF_OTHERS).fill_null(
-    value=False
-)
+_PAID_ANSWER = (ACCEPTED & ~OF_OTHERS).fill_null(value=False)
 """What a record was answered with, unless that had been paid for before."""
 _REPLAYED = (
     "route", "model", "task", "complexity", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens",

@@ -12,7 +12,7 @@ import polars as pl
 
 from batchroute.core.errors import OutputError
 from batchroute.core.money import Price
-from batchroute.io.manifest import read_manifest
+from batchroute.io.manifest import read_manifest, without_manifest
 from batchroute.io.prices import resolve_price
 from batchroute.report.costs import Baseline, dearest, regrouped, seen_prices, unpriced
 from batchroute.report.counts import Counts, count
@@ -20,6 +20,7 @@ from batchroute.report.courses import course, peaks
 from batchroute.report.flows import flows
 from batchroute.report.latencies import percentiles
 from batchroute.report.outages import Outage, availability, outages
+from batchroute.report.outcomes import ACCEPTED
 from batchroute.report.scans import ledger_parts, ledger_stretches, scan_own_results
 
 DEAREST = 10
@@ -152,7 +153,8 @@ def _by(counts: Counts, keys: tuple[str, ...], baseline: Baseline | None) -> pl.
     spread = percentiles(counts.latencies, keys).drop("answers")
     if keys:
         return table.join(spread, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    return table.hstack(spread) if spread.height == table.height else table
+    answered = spread.height > 0
+    return table.hstack(spread if answered else spread.clear(table.height))  # a row of nulls
 
 
 def _runs(counts: Counts, baseline: Baseline | None) -> pl.DataFrame:
@@ -204,7 +206,7 @@ def _dearest_records(directories: Sequence[Path], span: Span) -> pl.DataFrame:
 def _baseline(directories: Sequence[Path], span: Span, counts: Counts, name: str | None) -> Baseline | None:
     """The model to compare with, at what the ledger says it costs, or else the price list. Raises JobError."""
     priced = pl.col("unpriced_attempts") < pl.col("attempts")
-    answering = counts.sums.filter(priced, pl.col("verdict") == "accept")
+    answering = counts.sums.filter(priced, ACCEPTED)
     models = {*answering["model"], *({name} & {*counts.sums["model"]})} - {None}
     latest_first = (
         span.of(part, "started_at")
@@ -241,9 +243,7 @@ def _manifest(directory: Path) -> str:
     """The job whose output it is. Raises OutputError."""
     manifest = read_manifest(directory)
     if manifest is None:
-        raise OutputError(
-            f"{directory} holds no manifest: no run has begun there. Start one with batchroute run."
-        )
+        raise without_manifest(directory)
     return manifest.job
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from batchroute.core.attempts import CLASSIFY
 from batchroute.core.errors import OutputError
 from batchroute.core.money import Rates
 from batchroute.io.files import ROUTES_NAME
 from batchroute.io.parts import write_part
 from batchroute.io.tables import COST
+from batchroute.report.outcomes import ACCEPTED, REFUSED
 from batchroute.report.scans import ledger_parts
 
 _PICODOLLAR = Decimal("0.000000000001")
@@ -22,9 +22,9 @@ def routes_table(ledger: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """One row per route and model, in their alphabetical order.
 
     `records` are those that the model answered, the ones included that end with it as it was asked last and the best
-    refused answer is kept; `success_share` and `escalation_share` are of its attempts, and `escalation_cost_usd` is
-    what those have cost after which a record was escalated. Latency is that of
-    answered attempts, in seconds. A cost is null where no attempt had a known price. `baseline_cost_usd` is
+    refused answer is kept; `success_share` and `escalation_share` are of its attempts. `refused` are all answers that
+    were no use, the last ones of records included, and `escalation_cost_usd` is what these have cost. Latency is that
+    of answered attempts, in seconds. A cost is null where no attempt had a known price. `baseline_cost_usd` is
     what the tokens of the accepted answers would have cost at the baseline's rates: the same tokens are
     assumed, though another model may use more or fewer. `saving_usd` is what is left after every attempt,
     failed ones included. Requests that label records are a line of their own: they answer no record, and what they
@@ -79,6 +79,7 @@ def routes_of_parts(ledger: Iterable[pl.LazyFrame], baseline: Rates | None) -> p
             (pl.col("baseline_cost_usd") - pl.col("cost_usd")).cast(COST).alias("saving_usd"),
             (pl.col("escalations") / pl.col("attempts")).alias("escalation_share"),
             "escalation_cost_usd",
+            "refused",
         )
         .sort(_KEYS)
     )
@@ -92,6 +93,7 @@ _COUNTS = (
     "attempts",
     "failovers",
     "escalations",
+    "refused",
     "input_tokens",
     "output_tokens",
     "unpriced_attempts",
@@ -101,24 +103,23 @@ _COUNTS = (
 def _sums(part: pl.LazyFrame, baseline: Rates | None) -> pl.DataFrame:
     """What one part of the ledger adds to each row, its latencies as they are."""
     answered = pl.col("outcome") == "ok"
-    accepted = pl.col("verdict").is_in(["accept", "kept_best"]) & (pl.col("purpose") != CLASSIFY)
     sent = pl.col("attempt") > 0  # what was answered already has the number 0
-    escalated = pl.col("verdict") == "escalate"
-    of_escalations = pl.col("cost_usd").filter(escalated)
+    of_refused = pl.col("cost_usd").filter(REFUSED)
     sums = part.group_by(_KEYS).agg(
-        records=accepted.sum(),
+        records=ACCEPTED.sum(),
         attempts=sent.sum(),
         answered=(answered & sent).sum(),
         failovers=(pl.col("verdict") == "failover").sum(),
-        escalations=escalated.sum(),
+        escalations=(pl.col("verdict") == "escalate").sum(),
+        refused=REFUSED.sum(),
         input_tokens=pl.col("input_tokens").sum(),
         output_tokens=pl.col("output_tokens").sum(),
         cost_usd=pl.when(pl.col("cost_usd").count() > 0).then(pl.col("cost_usd").sum()),
-        escalation_cost_usd=pl.when(of_escalations.count() > 0).then(of_escalations.sum()),
+        escalation_cost_usd=pl.when(of_refused.count() > 0).then(of_refused.sum()),
         unpriced_attempts=pl.col("cost_usd").null_count(),
         queued=pl.col("queued_s").sum(),
         latencies=pl.col("latency_s").filter(answered & sent),
-        baseline_cost_usd=_baseline_cost(baseline, accepted & sent),
+        baseline_cost_usd=_baseline_cost(baseline, ACCEPTED & sent),
     )
     try:
         return sums.collect()

@@ -8,6 +8,7 @@ import polars as pl
 
 from batchroute.core.results import PARSED
 from batchroute.io.files import ROUTES_NAME
+from batchroute.io.manifest import holds_dataset, without_manifest
 from batchroute.io.parsed import realigned
 from batchroute.io.tables import LEDGER, RESULTS
 
@@ -20,9 +21,12 @@ _GROWN = pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast", missing_
 def scan_results(directory: str | Path, *more: str | Path) -> pl.LazyFrame:
     """One row a finished record, the carried input columns last; null where a run or version had no such column.
 
-    A column that was carried as one type here and as another there has the type that holds both.
+    A column that was carried as one type here and as another there has the type that holds both. Without a row before
+    the first part is there; raises OutputError for a directory that is no output.
     """
-    parts = _alike([pl.scan_parquet(part, glob=False) for part in _parts((directory, *more), "results")])
+    parts = _alike(
+        [pl.scan_parquet(part, glob=False) for part in _parts(_outputs(directory, *more), "results")]
+    )
     # runs that kept other columns left parts of another width
     return pl.concat([pl.LazyFrame(schema=dict(RESULTS)), *parts], how="diagonal_relaxed")
 
@@ -45,8 +49,9 @@ def scan_ledger(directory: str | Path, *more: str | Path) -> pl.LazyFrame:
     """One row an attempt, also of failed ones.
 
     Columns that a part lacks because an earlier version wrote it are null; those that only a later one knows are left out.
+    Without a row before the first part is there; raises OutputError for a directory that is no output.
     """
-    return _scan(_parts((directory, *more), "ledger"), LEDGER)
+    return _scan(_parts(_outputs(directory, *more), "ledger"), LEDGER)
 
 
 def ledger_parts(directory: str | Path) -> list[pl.LazyFrame]:
@@ -89,6 +94,15 @@ def _scan(parts: list[Path], schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
         extra_columns="ignore",
         cast_options=_GROWN,
     )
+
+
+def _outputs(*directories: str | Path) -> list[Path]:
+    """These directories, each of which a run has written to: a name that is mistyped has not cost nothing."""
+    outputs = [Path(directory) for directory in directories]
+    for output in outputs:
+        if not holds_dataset(output):
+            raise without_manifest(output)
+    return outputs
 
 
 def _parts(directories: Iterable[str | Path], folder: str) -> list[Path]:

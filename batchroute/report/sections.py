@@ -13,7 +13,7 @@ _COSTS = {
     "attempts": "attempts",
     "answered_share": "answered",
     "failover_share": "failed over",
-    "escalation_share": "escalated",
+    "refused_share": "refused",
     "cost_usd": "cost",
     "baseline_cost_usd": "baseline",
     "saving_usd": "saved",
@@ -61,7 +61,7 @@ def headline(report: Report) -> list[str]:
     lines += _unsent(report)
     lines.append(
         f"Answered {cell('_share', totals['answered_share'])} of attempts, failed over {cell('_share', totals['failover_share'])}, "
-        f"escalated {cell('_share', totals['escalation_share'])}; latency p50 {cell('_s', totals['latency_p50_s'])}, "
+        f"refused {cell('_share', totals['refused_share'])}; latency p50 {cell('_s', totals['latency_p50_s'])}, "
         f"p95 {cell('_s', totals['latency_p95_s'])}, p99 {cell('_s', totals['latency_p99_s'])}."
     )
     return lines
@@ -116,10 +116,10 @@ def sections(report: Report) -> Iterator[Section]:
 
 
 def _worth_telling(frame: pl.DataFrame, headings: dict[str, str], words: int) -> dict[str, str]:
-    """Without numbers of which nothing is known, nor escalations where there are none."""
+    """Without numbers of which nothing is known, nor refused answers where there are none."""
     silent = {name for name in [*headings][words:] if frame[name].null_count() == frame.height}
-    if "escalation_share" in headings and not frame["escalation_share"].sum():
-        silent.add("escalation_share")
+    if "refused_share" in headings and not frame["refused_share"].sum():
+        silent.add("refused_share")
     return {name: heading for name, heading in headings.items() if name not in silent}
 
 

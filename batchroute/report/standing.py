@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from batchroute.core.errors import OutputError
 from batchroute.io.locks import is_locked
-from batchroute.io.manifest import LastRun, Manifest, read_manifest
+from batchroute.io.manifest import LastRun, Manifest, read_manifest, without_manifest
 
 RUNNING = "running"
 
@@ -57,7 +57,7 @@ def read_standing(directory: Path) -> Standing:
     held = is_locked(directory)
     manifest = read_manifest(directory)
     if manifest is None:
-        raise OutputError(f"{directory} holds no manifest: {_beginning(held=held)}")
+        raise _just_begun(directory) if held else without_manifest(directory)
     # A run that began after the first look may have written what was read: then it is seen now.
     return standing_of(manifest, running=held or is_locked(directory))
 
@@ -96,7 +96,7 @@ def _state(last: LastRun | None, *, running: bool) -> str:
     return "interrupted" if last.state == RUNNING else last.state
 
 
-def _beginning(*, held: bool) -> str:
-    if held:
-        return "a run has only just begun there. Look again in a moment."
-    return "no run has begun there. Start one with batchroute run."
+def _just_begun(directory: Path) -> OutputError:
+    return OutputError(
+        f"{directory} holds no manifest: a run has only just begun there. Look again in a moment."
+    )

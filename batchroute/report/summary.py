@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Records(Struct, frozen=True, kw_only=True):
-    """Records of the input. `skipped` were finished by an earlier run; `pending` wait for the next one.
+    """Records of the input. `skipped` were answered by an earlier run; `pending` wait for the next one.
 
     `stale` are all finished records of the output whose request has changed since they were answered.
     """
@@ -21,6 +21,8 @@ class Records(Struct, frozen=True, kw_only=True):
     skipped: int
     pending: int
     stale: int = 0
+    failed_before: int = 0
+    """Dead letters of earlier runs that this one did not try again, as it was not to or was stopped."""
     repeated: int = 0
     """Of those that this run finished, the ones that shared the answer of an equal record."""
     cached: int = 0
@@ -47,6 +49,7 @@ class RouteLine(Struct, frozen=True, kw_only=True):
     saving_usd: Decimal | None
     escalation_share: float = 0.0
     escalation_cost_usd: Decimal | None = None
+    refused: int = 0
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -75,7 +78,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     """Attempts of this run that failed, by error type, the most frequent first."""
     routes: tuple[RouteLine, ...]
     escalation_cost_usd: Decimal | None = None
-    """What the attempts have cost after which a record was escalated."""
+    """What the answers have cost that were refused."""
+    refused: int = 0
+    """Answers that were no use, those included after which no model was left to escalate to."""
     spared_usd: Decimal | None = None
     """What the answers have cost that records shared or had from the cache, when they were asked for."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from batchroute.cli.display import _Lines, closing_table, display, headline, screen
+from batchroute.cli.display import _Lines, closing_table, display, headline, routes_table, screen
 from batchroute.cli.logs import PlainLog
 from batchroute.engine.pools import PoolStatistics
 from batchroute.engine.tally import Progress
@@ -323,15 +323,50 @@ def test_a_model_that_is_out_is_told_once_and_at_once(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == told
 
 
+def drawn(width: int, **fields: Any) -> list[str]:
+    """The lines of the table on a terminal of this width."""
+    seen = io.StringIO()
+    Console(width=width, file=seen).print(routes_table(summary(**fields), width))
+    return [row.rstrip() for row in seen.getvalue().splitlines()]
+
+
+LONG = "a-route-with-a-name-of-more-than-forty-letters"
+
+
+@pytest.mark.parametrize("width", range(50, 161, 10))
+@pytest.mark.parametrize("names", [("skilled", "medium"), (LONG, "x" * 70)], ids=["short", "long"])
+def test_a_narrow_terminal_shows_fewer_columns_and_all_of_each_figure(
+    width: int, names: tuple[str, str]
+) -> None:
+    """At 80 columns, names and costs ended in dots."""
+    lines = (line(route=names[0], model=names[1], cost_usd=Decimal("0.123456")), line(refused=9))
+    rows = drawn(width, routes=lines, refused=9)
+
+    assert "…" not in "".join(rows)
+    assert max(map(len, rows)) <= width
+    assert {"route", "model", "records", "attempts", "refused", "cost"} <= set(rows[0].split())
+    assert any("$0.1235" in row for row in rows)
+    assert "".join(rows[1:]).count("x") == names[1].count("x")
+
+
+def test_a_wide_terminal_shows_all_columns_with_air() -> None:
+    assert drawn(160) == drawn(110)
+    assert drawn(110)[0].split() == [
+        "route", "model", "records", "attempts", "success", "failovers", "cost", "p50", "p95", "saved",
+    ]  # fmt: skip
+    assert drawn(80)[0] == "route    model  records  attempts  success   cost     p50    p95  saved"
+
+
 def test_refused_answers_have_a_column_and_a_line_where_there_are_any(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    refusing = line(escalations=220, escalation_share=0.2, escalation_cost_usd=Decimal("0.3"))
+    """Also those after which no model was left to escalate to."""
+    refusing = line(refused=220, escalation_cost_usd=Decimal("0.3"))
     lines = closed(
-        capsys, escalations=220, escalation_cost_usd=Decimal("0.3"), routes=(refusing, line(model="b"))
+        capsys, refused=220, escalation_cost_usd=Decimal("0.3"), routes=(refusing, line(model="b"))
     )
 
-    assert "escalated" in lines[0]
+    assert "refused" in lines[0]
     assert " 60 20.0% " in lines[1]
     assert "220 of them (20.0%) were answers that were refused: these cost $0.3000." in lines
-    assert not any("refused" in row or "escalated" in row for row in closed(capsys))
+    assert not any("refused" in row for row in closed(capsys))

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -33,7 +34,7 @@ def test_the_sample_job_runs_and_a_second_run_sends_nothing(tmp_path: Path) -> N
     told = summary(first)
     samples = (ROOT / "sample_data/requests.jsonl").read_text().count("\n")
     assert told["records"] == {
-        "total": samples, "succeeded": samples, "failed": 0, "degraded": 0, "skipped": 0, "pending": 0,
+        "total": samples, "succeeded": samples, "failed": 0, "degraded": 0, "skipped": 0, "failed_before": 0, "pending": 0,
         "stale": 0, "repeated": 0, "cached": 0,
     }  # fmt: skip
     assert told["failovers"] > 0
@@ -52,11 +53,12 @@ def test_the_sample_job_runs_and_a_second_run_sends_nothing(tmp_path: Path) -> N
 
 
 def test_the_json_object_has_the_documented_keys(tmp_path: Path) -> None:
+    """README lists all of them, those of the records in brackets."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = readme.partition("`run --json` prints one object: ")[2].partition("all of this run")[0]
     told = summary(batchroute("run", write_job(tmp_path, count=3), "--json"))
-    assert {
-        "run_id", "job", "status", "exit_code", "output", "duration_s", "records", "attempts", "failovers",
-        "escalations", "input_tokens", "output_tokens", "cost_usd", "baseline_cost_usd", "routes",
-    } <= set(told)  # fmt: skip
+
+    assert told.keys() | told["records"].keys() == set(re.findall(r"`(\w+)`", listed))
     assert told["status"] == "succeeded"
 
 
@@ -161,7 +163,11 @@ def test_dead_letters_give_exit_code_3_and_are_left_alone_on_request(tmp_path: P
     assert first.returncode == 3
     assert summary(first)["records"]["failed"] == 5
     left = batchroute("run", job, "--json", "--no-retry-failed")
-    assert (left.returncode, summary(left)["attempts"]) == (3, 0)
+    told, quiet = summary(left), batchroute("run", job, "--quiet", "--no-retry-failed")
+    assert (left.returncode, told["attempts"]) == (3, 0)
+    assert (told["records"]["skipped"], told["records"]["failed_before"]) == (0, 5)
+    assert (quiet.returncode, quiet.stdout) == (3, "")
+    assert "5 records failed before and were not tried again" in quiet.stderr
     again = batchroute("run", job, "--json")
     assert (again.returncode, summary(again)["attempts"]) == (3, 10)
 

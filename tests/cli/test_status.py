@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from batchroute.core.errors import OutputError
+from batchroute.io.files import STORE_NAME
 from batchroute.io.locks import locked
 from batchroute.io.manifest import MANIFEST_NAME, LastRun, Manifest, Part, write_manifest
 from batchroute.report.standing import read_standing, standing_of
@@ -96,6 +97,15 @@ def test_a_run_that_has_not_written_yet_is_not_denied(tmp_path: Path) -> None:
         read_standing(tmp_path)
     with pytest.raises(OutputError, match="no run has begun there"):
         read_standing(tmp_path)
+
+
+def test_a_lost_manifest_is_told_where_a_run_has_written(tmp_path: Path) -> None:
+    """It was said that no run had begun there, beside all the parts."""
+    (tmp_path / STORE_NAME).touch()
+
+    with pytest.raises(OutputError, match=r"a run has written there.*verify") as refused:
+        read_standing(tmp_path)
+    assert refused.value.code == "manifest_missing"
 
 
 # The command

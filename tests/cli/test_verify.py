@@ -69,6 +69,33 @@ def test_a_manifest_that_is_gone_is_written_anew(finished: Path) -> None:
     assert batchroute("verify", finished / "out").returncode == 0
 
 
+@pytest.mark.parametrize(("name", "hinders"), [("notes.parquet", False), ("part-00001 (copy).parquet", True)])
+def test_a_foreign_file_is_no_loss_and_hinders_a_repair_only_by_the_name_of_a_part(
+    finished: Path, name: str, *, hinders: bool
+) -> None:
+    """It was advised to pay for every record again, and no repair was made beside it, without a word of why."""
+    manifest, stray = finished / "out/manifest.json", finished / "out/results" / name
+    listed = manifest.read_bytes()
+    stray.touch()
+    manifest.unlink()
+    try:
+        told = batchroute("verify", finished / "out", "--repair")
+        written = manifest.exists()
+        manifest.write_bytes(listed)
+        beside = batchroute("verify", finished / "out")
+        resumed = batchroute("run", finished / "job.yaml", "--quiet")
+    finally:
+        stray.unlink()
+        manifest.write_bytes(listed)
+    assert (told.returncode, written) == (74, not hinders)
+    assert (f"once results/{name} is moved away" in told.stdout) is hinders
+    assert f"results/{name} was not written by a run here: move it away" in beside.stdout
+    assert resumed.returncode == (74 if hinders else 0)
+    for said in (told.stdout, beside.stdout, resumed.stderr):
+        assert "--fresh" not in said
+        assert "Put back" not in said
+
+
 def test_a_run_is_not_looked_over_while_it_goes_on(finished: Path) -> None:
     with locked(finished / "out"):
         assert batchroute("verify", finished / "out").returncode == 75

@@ -74,7 +74,7 @@ def test_what_cannot_be_reckoned_is_refused(finished: Path, options: list[str], 
 
 def test_a_folder_without_a_ledger_is_refused(tmp_path: Path) -> None:
     ran = batchroute("whatif", tmp_path)
-    assert (ran.returncode, "no ledger" in ran.stderr) == (74, True)
+    assert (ran.returncode, "no run has begun there" in ran.stderr) == (74, True)
 
 
 def test_a_run_without_answers_would_have_cost_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from batchroute.core.errors import OutputError
 from batchroute.engine.commits import Commits
-from batchroute.io.store import STORE_NAME, State, Store
+from batchroute.io.files import STORE_NAME
+from batchroute.io.store import State, Store
 from tests import virtual_clock
 from tests.builders import attempt, result
 

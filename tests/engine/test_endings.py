@@ -16,6 +16,7 @@ THROUGH: dict[str, Any] = {
     "stopped_by": None,
     "waiting": 0,
     "failed": 0,
+    "untried": 0,
     "unaffordable": None,
     "out": {},
 }
@@ -27,6 +28,7 @@ LATE = DeadlineError("the deadline has come")
     [
         ({}, 0, "finish", None),
         ({"failed": 2}, 3, "failure", None),
+        ({"failed": 3, "untried": 2}, 3, "failure", "2 records failed before and were not tried again"),
         ({"unaffordable": "budget.usd"}, 0, "finish", None),
         ({"waiting": 7, "unaffordable": "budget.usd"}, 4, "budget", "7 records wait for a larger budget"),
         ({"waiting": 7, "out": {"a": "401"}}, 5, "failure", "7 records wait for a model that is out: a: 401"),

@@ -91,7 +91,8 @@ def test_a_run_that_succeeded_is_told_from_its_start_to_its_end(tmp_path: Path) 
     assert post.pings == ["https://ping.example/uuid/start?rid=1", PING]
     finish = post.sent[-2][1]
     assert finish["records"] == {
-        "total": 4, "succeeded": 4, "failed": 0, "degraded": 0, "skipped": 0, "pending": 0,
+        "total": 4, "succeeded": 4, "failed": 0, "degraded": 0, "skipped": 0, "failed_before": 0,
+        "pending": 0,
     }  # fmt: skip
     assert (finish["exit_code"], finish["cost_usd"], finish["failover_share"]) == (0, 0.00008, 0.0)
     assert finish["text"] == "test: 4 records: 4 succeeded; $0.00 in 0 s, exit code 0"

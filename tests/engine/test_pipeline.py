@@ -270,7 +270,9 @@ def test_failed_records_are_tried_again_and_appear_once(tmp_path: Path) -> None:
     assert first.results["attempts"].unique().to_list() == [4]
 
     left = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE}, options=Options(retry_failed=False))
-    assert (left.ended.exit_code, left.ended.skipped, left.provider.log) == (3, 30, [])
+    assert (left.ended.exit_code, left.provider.log) == (3, [])
+    assert (left.ended.skipped, left.ended.failed_before, left.ended.pending) == (0, 30, 0)
+    assert "30 records failed before and were not tried again" in (left.ended.reason or "")
     assert left.results.height == 30
 
     second = run_virtually(tmp_path, scripts={"a": FINE, "b": FINE})
@@ -279,6 +281,33 @@ def test_failed_records_are_tried_again_and_appear_once(tmp_path: Path) -> None:
     assert second.results["escalations"].unique().to_list() == [1]
     assert not (tmp_path / "out/results/part-failed.parquet").exists()
     assert_books_balance(second, 30)
+
+
+@pytest.mark.parametrize("limit", [None, 20])
+def test_a_run_that_is_stopped_says_of_failed_records_what_the_dataset_says(
+    tmp_path: Path, limit: int | None
+) -> None:
+    """Those that it had not come to were pending to the run, and failed in the manifest and in the results."""
+    write_records(tmp_path / "in.jsonl", records(30))
+    empty = failure(ErrorType.EMPTY_ANSWER, sent=True)
+    run_virtually(tmp_path, scripts={"a": always(empty), "b": always(empty)})
+    write_records(tmp_path / "in.jsonl", records(40))
+    slow = always(answer(), latency_s=10.0)
+    late = Options(max_duration_s=15.0, limit=limit)
+    ended = run_virtually(
+        tmp_path,
+        seed=1,
+        scripts={"a": slow, "b": slow},
+        options=late,
+        models={name: model(name, limits={"concurrency": 4}) for name in "ab"},
+    ).ended
+    manifest = read_manifest(tmp_path / "out")
+
+    assert (ended.exit_code, ended.succeeded) == (4, 4)
+    assert manifest is not None
+    assert manifest.counts["pending"] == ended.pending
+    assert manifest.counts["failed"] - 30 + min(30, limit or 30) == ended.failed_before
+    assert ended.total == ended.succeeded + ended.failed_before + ended.pending == (limit or 40)
 
 
 def test_an_unknown_outcome_is_booked_at_its_upper_bound(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from batchroute.core.responses import ErrorType, Outcome
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
 from batchroute.engine.verifications import Routes, Verified, verify
+from batchroute.io.files import STORE_NAME
 from batchroute.io.manifest import MANIFEST_NAME, read_manifest
 from batchroute.io.parts import part_path
-from batchroute.io.store import STORE_NAME, Group, Store
+from batchroute.io.store import Group, Store
 from batchroute.report.routes import refresh_routes, routes_agree, write_routes
 from batchroute.report.scans import scan_results
 from tests.builders import attempt, records, result, write_records

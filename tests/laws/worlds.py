@@ -390,6 +390,8 @@ def settled_worlds(draw: st.DrawFn) -> World:
     routes = _routes(draw, names)
     hiccups = draw(by_number(st.tuples(st.sampled_from(names), moods(UNWELL + LIMITED)), count, 20))
     refused = draw(by_number(st.tuples(st.sampled_from((None, *names)), st.sampled_from(REFUSED)), count, 8))
+    # blocked by two of three, it would depend on their order, which changes as they are limited, whether it dies
+    fine = ELSEWHERE_FINE if len(names) <= MOST_BLOCKS else ELSEWHERE_FINE[:2]
     models = {}
     for name in names:
         spells = st.builds(Spell, SECONDS, SECONDS.map(lambda s: 10 * s), moods(LIMITED))
@@ -401,7 +403,7 @@ def settled_worlds(draw: st.DrawFn) -> World:
             spells=tuple(draw(st.lists(spells, max_size=1))),
             hiccups={number: (mood,) for number, (model, mood) in hiccups.items() if model == name},
             refused={
-                number: kind if spared is None else ELSEWHERE_FINE[number % len(ELSEWHERE_FINE)]
+                number: kind if spared is None else fine[number % len(fine)]
                 for number, (spared, kind) in refused.items()
                 if spared != name
             },

@@ -66,6 +66,8 @@ def test_what_is_counted_is_counted_rightly() -> None:
         "failover_share": 0.25,
         "escalations": 0,
         "escalation_share": 0.0,
+        "refused": 0,
+        "refused_share": 0.0,
         "input_tokens": 2_000,
         "output_tokens": 210,
         "cost_usd": Decimal("0.002325"),

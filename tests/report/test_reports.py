@@ -7,10 +7,12 @@ import pytest
 
 from batchroute.core.errors import JobError, OutputError
 from batchroute.core.results import Totals
+from batchroute.report.latencies import QUANTILES
+from batchroute.report.pages import page
 from batchroute.report.reports import Report, Span, report
 from batchroute.report.texts import markdown, text
 from tests.builders import attempt, result
-from tests.report.books import ATTEMPTS, CHEAP, MIDNIGHT, RESULTS, write_output
+from tests.report.books import ATTEMPTS, CHEAP, MIDNIGHT, RESULTS, failed, write_output
 
 
 def made(folder: Path, **asked: object) -> Report:
@@ -73,6 +75,15 @@ def test_a_span_without_attempts_is_told_so(tmp_path: Path) -> None:
     assert found.totals == {}
     assert text(found) == "batchroute report: test\n\nNo attempt stands in this ledger, within this time.\n"
     assert json.loads(found.json())["routes"] == []
+
+
+def test_latencies_are_dashes_where_no_attempt_was_answered(tmp_path: Path) -> None:
+    """The totals had no such columns then, and every rendering but JSON ended in a KeyError."""
+    found = report([write_output(tmp_path, attempts=[failed("r", "connect_refused")], results=[])])
+
+    assert {name: found.totals[name] for name in QUANTILES} == dict.fromkeys(QUANTILES)
+    for told in (text(found), markdown(found), page(found)):
+        assert "latency p50 -, p95 -, p99 -" in told
 
 
 def test_unknown_prices_are_said(tmp_path: Path) -> None:

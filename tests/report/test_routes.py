@@ -159,16 +159,19 @@ def test_the_table_is_written_over_the_whole_directory(tmp_path: Path) -> None:
     assert found["cost_usd"].dtype == pl.Decimal(38, 12)
 
 
-def test_escalations_have_a_share_of_the_attempts_and_a_cost() -> None:
+def test_escalations_have_a_share_of_the_attempts_and_refused_answers_a_cost() -> None:
+    """The refused answer with which a record ends is one more: no model was left to escalate to, and it was paid for."""
     refused = {"outcome": "error", "error_type": "check_json", "usage": usage(4, 1)}
     attempts = [
         attempt("r1", verdict="escalate", cost=3, **refused),
         attempt("r2", verdict="escalate", cost=4, **refused),
         attempt("r3", cost=9),
         attempt("r4", verdict="kept_best", cost=8, **refused),
+        attempt("r5", verdict="dead_letter", cost=5, **refused),
     ]
     row = rows(attempts)["default", "a"]
 
-    assert (row["escalation_share"], row["escalation_cost_usd"]) == (0.5, usd(7))
+    assert (row["escalations"], row["escalation_share"]) == (2, 0.4)
+    assert (row["refused"], row["escalation_cost_usd"]) == (4, usd(3 + 4 + 8 + 5))
     assert row["records"] == 2, "a kept answer is one"
-    assert rows(attempts[2:])["default", "a"]["escalation_cost_usd"] is None
+    assert rows(attempts[2:3])["default", "a"]["escalation_cost_usd"] is None

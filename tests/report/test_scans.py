@@ -1,9 +1,12 @@
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from batchroute.core.errors import OutputError
+from batchroute.io.files import STORE_NAME
 from batchroute.io.parts import write_part
 from batchroute.io.tables import LEDGER, RESULTS, ledger_frame, results_frame
 from batchroute.report.routes import write_routes
@@ -20,6 +23,7 @@ def test_all_parts_are_one_frame(tmp_path: Path) -> None:
 
 
 def test_before_the_first_part_there_are_the_columns(tmp_path: Path) -> None:
+    (tmp_path / STORE_NAME).touch()
     assert dict(scan_results(tmp_path).collect_schema()) == dict(RESULTS)
     assert dict(scan_ledger(tmp_path).collect_schema()) == dict(LEDGER)
     assert scan_results(tmp_path).collect().is_empty()
@@ -52,6 +56,19 @@ def test_what_is_no_part_is_left_alone(tmp_path: Path) -> None:
     write_part(tmp_path, "results/part-00001.parquet", results_frame([result("x")], {}))
     (tmp_path / "results/notes.parquet").write_text("mine")
     assert scan_results(tmp_path).collect().height == 1
+
+
+@pytest.mark.parametrize("scan", [scan_ledger, scan_results])
+@pytest.mark.parametrize("name", ["nope", "file", "empty", "out/results"])
+def test_what_is_no_output_is_refused(tmp_path: Path, scan: Callable[..., pl.LazyFrame], name: str) -> None:
+    """A mistyped name was an empty frame: nothing spent, nothing failed."""
+    write_part(tmp_path / "out", "results/part-00001.parquet", results_frame([result("x")], {}))
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+
+    for asked in ((name,), ("out", name)):
+        with pytest.raises(OutputError, match=f"{name} holds no manifest: no run has begun there. Name"):
+            scan(*(tmp_path / each for each in asked))
 
 
 def test_routes_are_there_only_after_a_run(tmp_path: Path) -> None:
