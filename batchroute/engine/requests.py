@@ -206,7 +206,7 @@ class Requests:
             async with pool.slot(pool.estimated(request), AHEAD_OF_ALL) as slot:
                 if not slot.granted or self.halt.stopping:
                     return None
-                if not self.purse.take(trail.record.route, sent[0].attempt.cost or 0):
+                if not self._take(trail, beside=first.attempt.cost or 0, most=self.most(trail, pool) or 0):
                     return None
                 pool.hedges.spend()
                 sent.append(self._opened(trail, pool, slot, first.attempt.attempt + 1))
@@ -231,8 +231,12 @@ class Requests:
         exchange = self._ended(pool, sent[best], winner, timeout_s)
         exchange.outrun = outrun
         if len(sent) > 1:
-            exchange.reserved = first.attempt.cost or 0
+            exchange.reserved = sent[1].attempt.cost or 0
         return exchange
+
+    def _take(self, trail: Trail, *, beside: int, most: int) -> bool:
+        """Set aside what a second request may cost, if the record may cost that much beside the one that is out."""
+        return self.affords(trail, beside + most) and self.purse.take(trail.record.route, most)
 
     def _outrun(self, pool: Pool, sent: Sent, outcome: Outcome | None, timeout_s: float) -> Exchange:
         """A request that another one has outrun, or that failed before that one ended."""

@@ -239,6 +239,23 @@ def test_an_answer_is_not_refused_for_what_labels_of_others_cost(tmp_path: Path)
     assert set(ran.results["classified_by"].to_list()) == {"llm:c"}
 
 
+@pytest.mark.parametrize("count", [1, 7])
+def test_retries_of_a_request_for_labels_are_counted_together(tmp_path: Path, count: int) -> None:
+    # Each retry was held against what a record may cost as if it were the first request for its label.
+    lost = always(failure(ErrorType.CONNECTION_LOST, sent=True))
+    for name in ("free", "bound"):
+        (tmp_path / name).mkdir()
+    free = play(tmp_path / "free", lost, count)
+    most = labels_of(free)["cost_usd"][0] / count
+    bound = round(2.5 * float(most), 6)
+
+    ran = play(tmp_path / "bound", lost, count, budget={"per_record_usd": bound})
+
+    assert (labels_of(free).height, labels_of(ran).height) == (3, 2)
+    assert ran.results["cost_usd"].max() <= bound
+    assert_books_agree(ran)
+
+
 def killed_when(folder: Path, model_name: str, number: int) -> tuple[Path, Ran]:
     """The output as a kill would leave it while the `number`th request to a model is out."""
     image = folder / "killed"
