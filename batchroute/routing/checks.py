@@ -166,7 +166,9 @@ def _asking(function: Function) -> _Test:
     def test(response: Response) -> str | None:
         try:
             said = function(response.content)
-        except Exception as error:  # noqa: BLE001  whatever code of the job's own does
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever code of the job's own does, sys.exit included
             return f"made the check raise {type(error).__name__}: {_short(str(error))}"
         if said is True or said is None:
             return None
