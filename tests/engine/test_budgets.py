@@ -97,6 +97,25 @@ def test_the_budget_of_a_route_stops_that_route_alone(tmp_path: Path) -> None:
     assert "budget.per_route.dear" in str(ran.ended.reason)
 
 
+def test_the_budget_of_a_route_holds_up_no_other_one(tmp_path: Path) -> None:
+    # The records of one route waited at the head of a line that all of them shared.
+    kinds = [{**record, "kind": "dear" if n < 4 else "cheap"} for n, record in enumerate(records(200))]
+    write_records(tmp_path / "in.jsonl", kinds)
+    slow = always(answer(input_tokens=10, output_tokens=5), 4.0)
+    ran = run_virtually(
+        tmp_path,
+        scripts={"a": slow, "b": USUAL},
+        budget={"per_route": {"dear": 0.0003}},  # room for one upper bound at a time
+        classify=[{"column": "kind"}],
+        models={name: model(name, price=PRICE, limits={"concurrency": 20}) for name in "ab"},
+        routes={"dear": {"when": {"task": "dear"}, "models": ["a"]}, "default": {"models": ["b"]}},
+    )
+
+    assert (ran.ended.exit_code, ran.provider.most_in_flight["a"]) == (0, 1)
+    assert ran.provider.sent_to("b")[-1].at < 4.0
+    assert ran.ended.duration_s >= 16.0
+
+
 def test_a_record_dearer_than_what_is_left_waits_and_the_others_go_on(tmp_path: Path) -> None:
     long = {"id": "long", "text": "x" * 5000}
     write_records(
