@@ -223,6 +223,17 @@ def test_a_run_that_is_stopped_while_it_asks_leaves_its_records_pending(tmp_path
     assert_books_agree(rest)
 
 
+@pytest.mark.parametrize("endpoint", ["chat", "responses"])
+def test_labels_and_judgements_are_asked_for_where_answers_are(tmp_path: Path, endpoint: str) -> None:
+    # Both went to chat completions: a host without those was out at the first label.
+    judge = {"judge": {"model": "b", "rubric": "Be good."}}
+    routes = {"default": {"models": ["a"], "checks": [judge]}}
+    ran = play(tmp_path, count=3, endpoint=endpoint, routes=routes)
+
+    assert set(ran.ledger["purpose"]) == {"classify", "answer", "judge"}
+    assert {sent.request.endpoint for sent in ran.provider.log} == {endpoint}
+
+
 def test_a_model_that_answers_can_label_as_well(tmp_path: Path) -> None:
     def both(sent: Sent) -> tuple[float, Any]:
         return labeller(sent) if b"Labels: " in sent.request.messages else (0.1, answer())
