@@ -26,7 +26,10 @@ class BatchrouteError(Exception):
 
 
 class JobError(BatchrouteError):
-    """The job file, the environment it names or an override is wrong; nothing was read or sent."""
+    """The job file, the environment it names, an override or a function of the job's own is wrong.
+
+    Nothing was sent: a run that finds it later ends as for unusable input.
+    """
 
     exit_code = 2
 

@@ -42,6 +42,11 @@ class Request(Struct, frozen=True, gc=False):
         """The JSON body of `POST /chat/completions` for the model of this name."""
         return b"%b%b%b}" % (opening(model), self.messages, self.params)
 
+    def service_tier(self) -> str | None:
+        """The service tier that the parameters ask for."""
+        tier = json.decode(b"{%b}" % self.params[1:]).get("service_tier")
+        return tier if isinstance(tier, str) else None
+
     def with_room(self, tokens: int) -> "Request":
         """The same request with an output of so many tokens allowed. Without a cap it stays as it is."""
         params = json.decode(b"{%b}" % self.params[1:])

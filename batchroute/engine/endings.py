@@ -7,7 +7,14 @@ from signal import Signals
 
 from msgspec import Struct
 
-from batchroute.core.errors import BatchrouteError, BudgetError, NoModelError, OutputError
+from batchroute.core.errors import (
+    BatchrouteError,
+    BudgetError,
+    InputError,
+    JobError,
+    NoModelError,
+    OutputError,
+)
 from batchroute.job.notify import Event
 
 
@@ -58,6 +65,8 @@ class Ending:
 
     signal: Signals | None
     stopped_by: BaseException | None
+    sent: bool
+    """Whether this run has sent anything."""
     waiting: int
     """Records without a result that this run was to answer."""
     failed: int
@@ -73,6 +82,8 @@ class Ending:
     def exit_code(self) -> int:
         if self.signal is not None:
             return 128 + self.signal
+        if isinstance(self.stopped_by, JobError) and self.sent:
+            return InputError.exit_code
         if isinstance(self.stopped_by, BatchrouteError):
             return self.stopped_by.exit_code
         if self.waiting and self.unaffordable is not None:

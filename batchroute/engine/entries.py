@@ -82,6 +82,13 @@ def usage_of(totals: Totals) -> Usage | None:
     return Usage(input_tokens=totals.input_tokens, output_tokens=totals.output_tokens)
 
 
+def asked_rates(request: Request, rates: Rates | None) -> Rates | None:
+    """What a request costs at a model of these rates: parameters of its own may ask for a dearer service tier."""
+    if rates is None or not (request.own_params and rates.tiers):
+        return rates
+    return rates.asked_for(request.service_tier())
+
+
 def upper_bound(request: Request, rates: Rates | None) -> int | None:
     """The most an attempt can cost: a token for every byte sent, and all the output that was allowed."""
     if rates is None or request.max_output_tokens is None:
@@ -102,7 +109,7 @@ def ended(
         if rates is not None and (rates.tiers or rates.above):
             served = rates if answer is None else rates.served_as(answer.service_tier)
             if served is not rates or served.above:
-                rates, attempt = served, _priced(attempt, served.at(usage.input_tokens))
+                rates, attempt = served, priced(attempt, served.at(usage.input_tokens))
         cost, basis = None if rates is None else rates.cost(usage), _USAGE
     elif isinstance(outcome, Failure) and not outcome.sent:
         cost, basis = 0, CostBasis.NONE
@@ -124,7 +131,7 @@ def ended(
     )
 
 
-def _priced(attempt: Attempt, rates: Rates) -> Attempt:
+def priced(attempt: Attempt, rates: Rates) -> Attempt:
     """The attempt with the prices that its cost is computed from."""
     return structs.replace(
         attempt,

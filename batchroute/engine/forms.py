@@ -68,7 +68,9 @@ def _class(job: Job, declared: Declared) -> type[BaseModel]:
 def _schema_of(found: type[BaseModel]) -> dict[str, Any]:
     try:
         return found.model_json_schema()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise JobError(
             f"response.pydantic: {found.__name__} has no JSON Schema: {error} [job_response]"
         ) from error
@@ -83,6 +85,8 @@ def _refusal(found: type[BaseModel], answer: str) -> str | None:
         return "; ".join(
             ": ".join((".".join(map(str, each["loc"])), each["msg"])).removeprefix(": ") for each in told
         )
-    except Exception as error:  # noqa: BLE001  whatever validators of the job's own do
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever validators of the job's own do, sys.exit included
         return f"made {found.__name__} raise {type(error).__name__}: {error}"
     return None

@@ -84,9 +84,10 @@ class LabelRequests(Requests):
     """The requests of inquiries: rows of the ledger of their own purpose, and no results."""
 
     def affords(self, trail: Trail, most: int) -> bool:
-        """Whether each of the records may cost its share more."""
+        """Whether each of the records may cost its share more, beside that of the requests before."""
         inquiry = _of(trail)
-        return self.purse.affords(inquiry.borne, -(-most // len(inquiry.asked)))
+        costs = [most, *(attempt.cost or 0 for attempt in inquiry.sent)]
+        return self.purse.affords(inquiry.borne, sum(-(-cost // len(inquiry.asked)) for cost in costs))
 
     def patient(self, trail: Trail, until: float) -> bool:
         """Whether the label is waited for so long."""

@@ -58,7 +58,11 @@ def opened(
     """
     prompts = Prompts(job.prompt, job.place, endpoint=job.endpoint, vectors=job.vectors)
     classifier = Classifier(
-        job.classify, text=_texts(job, prompts), functions=_functions(job), known_as=job.known_as
+        job.classify,
+        text=_texts(job, prompts),
+        functions=_functions(job),
+        known_as=job.known_as,
+        endpoint=job.endpoint,
     )
     columns = frozenset({*prompts.columns, *(named.column for named in columns_named(job)), *also})
     source = open_source(

@@ -17,6 +17,7 @@ from batchroute.core.errors import (
     BatchrouteError,
     InputError,
     InterruptedRunError,
+    JobError,
     OutputError,
 )
 from batchroute.core.money import usd
@@ -252,12 +253,16 @@ class Pipeline:
                     await self.window.freed()
 
     async def _read(self, batches: AsyncGenerator[Batch, None]) -> None:
-        """Read one batch into the backlog. Unusable input stops the run; what is in flight still finishes."""
+        """Read one batch into the backlog. Unusable input stops the run, and so does a stage that fails with it; what
+        is in flight still finishes.
+        """
         try:
-            batch = await anext(batches, None)
-        except InputError as error:
+            await self._take(await anext(batches, None))
+        except (InputError, JobError) as error:
             self.halt.stop(error)
-            return
+
+    async def _take(self, batch: Batch | None) -> None:
+        """Bring a batch into the backlog; None: there are no more."""
         limit = self.options.limit
         left = None if limit is None else limit - self.tally.read
         self._read_all = batch is None or (left is not None and len(batch) >= left)
@@ -486,6 +491,7 @@ class Pipeline:
         return Ending(
             signal=self.stops.signal,
             stopped_by=self.halt.reason,
+            sent=any(pool.started for pool in self.pools.values()),
             waiting=self._waiting(),
             failed=self.tally.statuses[Status.FAILED] + self.tally.skipped[Status.FAILED],
             untried=self.tally.skipped[Status.FAILED],

@@ -1,9 +1,10 @@
 """The money of a run: reserved before a request is sent, spent when what it cost is entered."""
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -38,8 +39,9 @@ class _Account:
         return self.spent + amount > self.limit
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
+    came: int
     route: str
     amount: int
     told: asyncio.Future[bool]
@@ -49,6 +51,9 @@ class _Waiting:
 class Purse:
     """What may still be spent. Whoever wants to send reserves the most that it can cost, and waits in line
     while that is reserved for others; it is refused once it cannot fit any more.
+
+    Each route with a budget of its own has its own line, and all others share one: who waits for the money of its route
+    holds up nobody else. Of those for whom it is there, whoever came first is first in line for the common money.
 
     Spent plus reserved is never more than the allotment. Amounts are picodollars.
     """
@@ -62,7 +67,9 @@ class Purse:
     """Whether anything at all is limited."""
     _common: list[_Account] = field(default_factory=list)
     _routes: dict[str, _Account] = field(default_factory=dict)
-    _line: deque[_Waiting] = field(default_factory=deque)
+    _lines: defaultdict[str, deque[_Waiting]] = field(default_factory=lambda: defaultdict(deque))
+    """By route, "" for those that share one."""
+    _came: int = 0
     _cheapest: int | None = None
 
     def __post_init__(self) -> None:
@@ -92,10 +99,12 @@ class Purse:
         if self._out_of_reach(route, amount):
             self._refuse(route, amount)
             return False
-        if not self._line and self.take(route, amount):
+        if not any(self._lines.values()) and self.take(route, amount):
             return True
-        waiting = _Waiting(route, amount, asyncio.get_running_loop().create_future())
-        self._line.append(waiting)
+        self._came += 1
+        waiting = _Waiting(self._came, route, amount, asyncio.get_running_loop().create_future())
+        self._line(route).append(waiting)
+        self._serve()
         try:
             return await waiting.told
         except asyncio.CancelledError:
@@ -124,32 +133,50 @@ class Purse:
 
     def close(self) -> None:
         """Refuse everyone who waits: the run is stopping."""
-        while self._line:
-            self._tell(self._line.popleft(), had=False)
+        for line in self._lines.values():
+            while line:
+                self._tell(line.popleft(), had=False)
 
     def _accounts(self, route: str) -> Iterator[_Account]:
         yield from self._common
         if (own := self._routes.get(route)) is not None:
             yield own
 
+    def _line(self, route: str) -> deque[_Waiting]:
+        return self._lines[route if route in self._routes else ""]
+
     def _out_of_reach(self, route: str, amount: int) -> bool:
         return any(account.out_of_reach(amount) for account in self._accounts(route))
 
     def _serve(self) -> None:
-        """Those at the head of the line get what they wait for, or learn that they never will."""
-        while self._line:
-            first = self._line[0]
+        """Those at the heads of the lines get what they wait for, or learn that they never will."""
+        while (first := self._next()) is not None:
             if self._out_of_reach(first.route, first.amount):
-                self._tell(self._line.popleft(), had=False)
+                self._tell(self._line(first.route).popleft(), had=False)
                 self._refuse(first.route, first.amount)
             elif self.take(first.route, first.amount):
-                self._tell(self._line.popleft(), had=True)
+                self._tell(self._line(first.route).popleft(), had=True)
             else:
                 return
 
+    def _next(self) -> _Waiting | None:
+        """Who came first of those at the heads of the lines, those left out whose route has still to get back what it
+        needs.
+        """
+        heads = (line[0] for line in self._lines.values() if line)
+        ready = (head for head in heads if not self._waits_for_its_route(head))
+        return min(ready, key=attrgetter("came"), default=None)
+
+    def _waits_for_its_route(self, waiting: _Waiting) -> bool:
+        own = self._routes.get(waiting.route)
+        if own is None or own.fits(waiting.amount):
+            return False
+        return not self._out_of_reach(waiting.route, waiting.amount)
+
     def _leave(self, waiting: _Waiting) -> None:
-        if waiting in self._line:
-            self._line.remove(waiting)
+        line = self._line(waiting.route)
+        if waiting in line:
+            line.remove(waiting)
             self._serve()
         elif waiting.told.done() and not waiting.told.cancelled() and waiting.told.result():
             self.give_back(waiting.route, waiting.amount)

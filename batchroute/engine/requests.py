@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct, structs
 
 from batchroute.core.attempts import JUDGE, Attempt
+from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import Result, Status
 from batchroute.engine import conclusions, entries
@@ -38,6 +39,7 @@ class Sent(Struct):
 
     slot: Slot
     attempt: Attempt
+    request: Request
     at: float
 
 
@@ -87,14 +89,12 @@ class Requests:
         Nobody waits for the commit: the slot's next request goes out only after one that holds this, too, save for an
         answer that a judge or a second request delays; until then it stands in the books as it was sent.
         """
-        attempt = entries.ended(
-            exchange.attempt, exchange.outcome, verdict, exchange.latency_s, pool.spec.rates
-        )
+        attempt = self._closed(pool, exchange, verdict)
         if attempt.cost is not None and exchange.attempt.cost and attempt.cost > exchange.attempt.cost:
             pool.dearer(attempt.cost / exchange.attempt.cost)
             attempt = structs.replace(attempt, flag=attempt.flag or OVER_RESERVATION)
         if pool.estimator is not None and attempt.usage is not None:
-            pool.estimator.learn(trail.asked, attempt.usage.input_tokens)
+            pool.estimator.learn(exchange.request, attempt.usage.input_tokens)
         trail.totals = trail.totals.plus(attempt)
         result = self._result(trail, attempt, exchange.outcome, verdict)
         if verdict is Action.GIVE_UP and result is not None and result.status is not Status.FAILED:
@@ -150,18 +150,23 @@ class Requests:
             model_state="half_open" if slot.probe else "closed",
             cost=self.most(trail, pool),
         )
-        return Sent(slot, attempt, self.clock.now())
+        rates = entries.asked_rates(trail.asked, pool.spec.rates)
+        if rates is not None and rates is not pool.spec.rates:
+            attempt = entries.priced(attempt, rates)
+        return Sent(slot, attempt, trail.asked, self.clock.now())
 
     def most(self, trail: Trail, pool: Pool) -> int | None:
         """The most that this request can cost, picodollars; None where it has no bound or no price."""
-        bound = entries.upper_bound(trail.asked, pool.spec.rates)
+        bound = entries.upper_bound(trail.asked, entries.asked_rates(trail.asked, pool.spec.rates))
         return bound if bound is None or pool.dearness == 1 else int(bound * pool.dearness) + 1
 
     def cost(self, pool: Pool, exchange: Exchange) -> int | None:
         """What a request that has ended will be entered with, picodollars."""
-        return entries.ended(
-            exchange.attempt, exchange.outcome, None, exchange.latency_s, pool.spec.rates
-        ).cost
+        return self._closed(pool, exchange, None).cost
+
+    def _closed(self, pool: Pool, exchange: Exchange, verdict: Action | None) -> Attempt:
+        rates = entries.asked_rates(exchange.request, pool.spec.rates)
+        return entries.ended(exchange.attempt, exchange.outcome, verdict, exchange.latency_s, rates)
 
     def _blank(self, route: str, pool: Pool) -> Attempt:
         """A copy of it is three times faster than a new attempt."""
@@ -177,7 +182,7 @@ class Requests:
         if self.network.doubtful or isinstance(outcome, Failure):
             outcome = self.network.judge(pool.spec.provider, outcome)
         pool.learn(sent.slot, outcome, latency_s, timeout_s)
-        return Exchange(sent.slot, sent.attempt, outcome, latency_s)
+        return Exchange(sent.slot, sent.attempt, sent.request, outcome, latency_s)
 
     def _result(
         self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action | None
@@ -201,7 +206,7 @@ class Requests:
             async with pool.slot(pool.estimated(request), AHEAD_OF_ALL) as slot:
                 if not slot.granted or self.halt.stopping:
                     return None
-                if not self.purse.take(trail.record.route, sent[0].attempt.cost or 0):
+                if not self._take(trail, beside=first.attempt.cost or 0, most=self.most(trail, pool) or 0):
                     return None
                 pool.hedges.spend()
                 sent.append(self._opened(trail, pool, slot, first.attempt.attempt + 1))
@@ -226,12 +231,16 @@ class Requests:
         exchange = self._ended(pool, sent[best], winner, timeout_s)
         exchange.outrun = outrun
         if len(sent) > 1:
-            exchange.reserved = first.attempt.cost or 0
+            exchange.reserved = sent[1].attempt.cost or 0
         return exchange
+
+    def _take(self, trail: Trail, *, beside: int, most: int) -> bool:
+        """Set aside what a second request may cost, if the record may cost that much beside the one that is out."""
+        return self.affords(trail, beside + most) and self.purse.take(trail.record.route, most)
 
     def _outrun(self, pool: Pool, sent: Sent, outcome: Outcome | None, timeout_s: float) -> Exchange:
         """A request that another one has outrun, or that failed before that one ended."""
         if outcome is not None:
             return self._ended(pool, sent, outcome, timeout_s)
         pool.outrun(self.clock.now() - sent.at)
-        return Exchange(sent.slot, sent.attempt, _OUTRUN, self.clock.now() - sent.at)
+        return Exchange(sent.slot, sent.attempt, sent.request, _OUTRUN, self.clock.now() - sent.at)

@@ -95,6 +95,7 @@ class Exchange(Struct):
 
     slot: Slot
     attempt: Attempt
+    request: Request
     outcome: Outcome
     latency_s: float
     outrun: "Exchange | None" = None

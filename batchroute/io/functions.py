@@ -37,7 +37,9 @@ def _module(module: str, file: Path, folder: Path) -> ModuleType:
     loaded = sys.modules[known_as] = module_from_spec(spec)
     try:
         spec.loader.exec_module(loaded)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit included
         del sys.modules[known_as]
         raise JobError(
             f"python:{module} cannot be imported from {file}: {type(error).__name__}: {error} [job_function]"

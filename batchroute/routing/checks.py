@@ -167,14 +167,16 @@ def _asking(function: Function) -> _Test:
         try:
             said = function(response.content)
             told = None if said is None or isinstance(said, bool) else _short(str(said))
-        except Exception as error:  # noqa: BLE001  whatever code of the job's own does
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever code of the job's own does, sys.exit included
             return f"made the check raise {type(error).__name__}: {_short(_words(error))}"
         return "is refused by the job's function" if said is False else told
 
     return test
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001  as above

@@ -9,6 +9,7 @@ import polars as pl
 
 from batchroute.core.errors import JobError
 from batchroute.core.records import Labels, Record
+from batchroute.core.requests import Endpoint
 from batchroute.job.stages import (
     BuiltinStage,
     ColumnStage,
@@ -43,11 +44,12 @@ class Classifier:
         text: Texts,
         functions: Mapping[str, Function] | None = None,
         known_as: Callable[[str], object] = str,
+        endpoint: str = Endpoint.CHAT,
     ) -> None:
         """Raise JobError for a pattern that cannot be compiled. `text` is asked once a batch, if at all.
 
         `functions` are those that Python stages name, by `module:function`; `known_as` tells what a model is that an
-        LLM stage asks, whatever the job calls it.
+        LLM stage asks, whatever the job calls it, and `endpoint` how it is asked.
         """
         self._text = text
         numbered = _numbered([decider for stage in stages for decider in _deciders(stage, functions or {})])
@@ -58,7 +60,12 @@ class Classifier:
         )
         asking = (decider.name for decider in numbered if decider.decide is None)
         labellers = (
-            Labeller(stage.llm, text=stage.text, known_as=known_as(stage.llm.model))
+            Labeller(
+                stage.llm,
+                text=stage.text,
+                known_as=known_as(stage.llm.model),
+                endpoint=Endpoint(endpoint),
+            )
             for stage in stages
             if isinstance(stage, LlmStage)
         )

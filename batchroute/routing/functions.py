@@ -1,5 +1,6 @@
 """The Python stage: a function of the job's own, asked about a batch, and what its answers mean."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -32,8 +33,10 @@ class Asked:
         count = len(fields)
         try:
             said = list(self._function(fields))
-        except Exception as error:
-            raise self._error(f"raised {type(error).__name__}: {error}. Mend it") from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit in it is a fault of the function, and ends no run
+            raise self._error(f"raised {type(error).__name__}{_place(error)}: {error}. Mend it") from error
         if len(said) != count:
             raise self._error(f"gave {len(said)} answers for {count} records. Return one for each")
         return opinions([self._answer(one) for one in said])
@@ -69,6 +72,13 @@ class _Checked(msgspec.Struct, forbid_unknown_fields=True):
     task: str | None
     complexity: str | None
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None
+
+
+def _place(error: BaseException) -> str:
+    """Where in the file of the function it was raised; empty where that is no Python."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [frame for frame in frames if frame.filename == frames[0].filename]
+    return f" at {own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 
 def _named(task: str | None) -> str | None:

@@ -48,6 +48,7 @@ def asked(judge: Judge, request: Request, answer: str) -> Request:
         messages=msgspec.json.encode(messages),
         params=members({"max_tokens": OUTPUT_TOKENS, "temperature": 0}),
         max_output_tokens=OUTPUT_TOKENS,
+        endpoint=request.endpoint,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import json
 
-from batchroute.core.requests import Request, members
+from batchroute.core.requests import Endpoint, Request, members
 from batchroute.job.questions import NONE, SEPARATOR, LabelQuestion
 from batchroute.routing.complexity import LEVELS
 from batchroute.routing.labels import Labels
@@ -29,12 +29,20 @@ _NUMBER: Final = re.compile(r"^(\d{1,3}(?:\.\d+)?|\.\d+)\s*(%?)$")
 class Labeller:
     """One LLM stage at work. `known_as` tells which model it asks, whatever the job calls it."""
 
-    def __init__(self, spec: LabelQuestion, *, text: str | None, known_as: object = None) -> None:
+    def __init__(
+        self,
+        spec: LabelQuestion,
+        *,
+        text: str | None,
+        known_as: object = None,
+        endpoint: Endpoint = Endpoint.CHAT,
+    ) -> None:
         self.model = spec.model
         self.text = text
         """The input column that is shown; None for the text of the prompt."""
         self.batch = spec.batch
         self.labels: tuple[str, ...] = (TASK, COMPLEXITY) if spec.complexity else (TASK,)
+        self._endpoint = endpoint
         self._max_chars = spec.max_chars
         self._complexity = spec.complexity
         self._labels = Labels(spec.labels, f"{_DECORATION}.")
@@ -65,6 +73,7 @@ class Labeller:
             messages=json.encode(messages),
             params=members({"max_tokens": most, "temperature": 0}),
             max_output_tokens=most,
+            endpoint=self._endpoint,
         )
 
     def answers(self, content: str, count: int) -> list[Answer]:

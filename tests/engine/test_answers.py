@@ -360,6 +360,8 @@ class Order(BaseModel):
     @classmethod
     def known(cls, name: str) -> str:
         assert name != "Bob", "Bob is no customer"
+        if name == "Zoe":
+            raise SystemExit(0)
         return {"Ana": name}[name]
 """
 
@@ -370,6 +372,7 @@ class Order(BaseModel):
         ({"name": "Ana", "at": "some day"}, "at: Input should be a valid date"),
         ({"name": "Bob", "at": "2026-11-22"}, "name: Assertion failed, Bob is no customer"),
         ({"name": "Eve", "at": "2026-11-22"}, "made Order raise KeyError: 'Eve'"),
+        ({"name": "Zoe", "at": "2026-11-22"}, "made Order raise SystemExit: 0"),
     ],
 )
 def test_a_class_has_its_say_beyond_its_schema(

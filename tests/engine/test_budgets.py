@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ def play(
     budget: dict[str, Any] | None = None,
     options: Options | None = None,
     concurrency: int = 20,
-    price: dict[str, int] | None = None,
+    price: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Ran:
     if not (folder / "in.jsonl").exists():
@@ -96,6 +97,25 @@ def test_the_budget_of_a_route_stops_that_route_alone(tmp_path: Path) -> None:
     assert "budget.per_route.dear" in str(ran.ended.reason)
 
 
+def test_the_budget_of_a_route_holds_up_no_other_one(tmp_path: Path) -> None:
+    # The records of one route waited at the head of a line that all of them shared.
+    kinds = [{**record, "kind": "dear" if n < 4 else "cheap"} for n, record in enumerate(records(200))]
+    write_records(tmp_path / "in.jsonl", kinds)
+    slow = always(answer(input_tokens=10, output_tokens=5), 4.0)
+    ran = run_virtually(
+        tmp_path,
+        scripts={"a": slow, "b": USUAL},
+        budget={"per_route": {"dear": 0.0003}},  # room for one upper bound at a time
+        classify=[{"column": "kind"}],
+        models={name: model(name, price=PRICE, limits={"concurrency": 20}) for name in "ab"},
+        routes={"dear": {"when": {"task": "dear"}, "models": ["a"]}, "default": {"models": ["b"]}},
+    )
+
+    assert (ran.ended.exit_code, ran.provider.most_in_flight["a"]) == (0, 1)
+    assert ran.provider.sent_to("b")[-1].at < 4.0
+    assert ran.ended.duration_s >= 16.0
+
+
 def test_a_record_dearer_than_what_is_left_waits_and_the_others_go_on(tmp_path: Path) -> None:
     long = {"id": "long", "text": "x" * 5000}
     write_records(
@@ -127,6 +147,37 @@ def test_a_provider_that_exceeds_the_limit_of_output_is_set_aside_more_for(tmp_p
     assert spent(ran) <= Decimal("0.02") + Decimal("0.00322")
     assert "usage_over_reservation" in ran.ledger["flag"].to_list()
     assert ran.ended.exit_code == 4
+
+
+@pytest.mark.parametrize("served", ["priority", None])
+def test_the_service_tier_of_a_record_counts_for_what_is_set_aside(
+    tmp_path: Path, served: str | None
+) -> None:
+    # The reservation knew the job's parameters only: of an honest provider, it was passed.
+    def body(number: int) -> dict[str, Any]:
+        messages = [{"role": "user", "content": f"question {number}"}]
+        return {"messages": messages, "service_tier": "priority" if number % 2 else "flex"}
+
+    write_records(tmp_path / "in.jsonl", [{"id": f"r{n}", "body": body(n)} for n in range(40)])
+
+    def tiered(sent: Sent) -> tuple[float, Outcome]:
+        tier = served if b"priority" in sent.request.params else "flex"
+        return 0.1, structs.replace(answer(input_tokens=20, output_tokens=100), service_tier=tier)
+
+    run = play(
+        tmp_path,
+        tiered,
+        budget={"usd": 0.03, "per_record_usd": 0.01},
+        prompt={"body": "body", "params": {"max_tokens": 100}},
+        price={**PRICE, "priority": {"input": 20, "output": 40}, "flex": {"input": 0.5, "output": 1}},
+    )
+
+    assert run.ended.exit_code == 4
+    assert Decimal("0.02") <= spent(run) <= Decimal("0.03")
+    assert set(run.ledger["flag"]) == {None}
+    dear = run.ledger.filter(pl.col("price_input") == 20)
+    assert set(dear["cost_usd"]) == {Decimal("0.0044")}
+    assert set(run.ledger.filter(pl.col("price_input") != 20)["cost_usd"]) == {Decimal("0.00011")}
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,9 @@ def ran(
     """A run of some records over all these models but the judge j, with these checks."""
     if not (folder / "in.jsonl").exists():
         write_records(folder / "in.jsonl", records(count))
-    of_route: dict[str, Any] = {key: fields.pop(key) for key in ("keep_best", "last_resort") if key in fields}
+    of_route: dict[str, Any] = {
+        key: fields.pop(key) for key in ("keep_best", "last_resort", "max_cost") if key in fields
+    }
     route = {"models": [name for name in scripts if name != "j"], "checks": list(checks), **of_route}
     return run_virtually(
         folder,
@@ -201,6 +203,22 @@ class TestJudge:
             (1, None), (2, None), (3, None),
         ]  # fmt: skip
         assert the_result(run)["flag"] is None
+
+    def test_what_a_judge_is_shown_is_no_measure_of_what_the_answering_model_is_sent(
+        self, tmp_path: Path
+    ) -> None:
+        # The judge's text counted for the answer's tokens, so that long records seemed to cost next to nothing.
+        def counted(sent: Sent) -> Any:
+            return 0.1, answer("good", input_tokens=len(sent.request.messages) // 4)
+
+        long = [{"id": f"long{n}", "text": "rather long " * 400} for n in range(5)]
+        write_records(tmp_path / "in.jsonl", [*records(60), *long])
+        scripts = {"a": counted, "j": always(answer("0.9"))}
+        run = ran(tmp_path, scripts, JUDGED, max_cost=Decimal("0.0005"), window=16)
+
+        assert run.ended.succeeded == 60
+        dead = run.results.filter(pl.col("status") == "failed")
+        assert set(dead["error_type"]) == {"no_model_fits"}
 
     def test_judge_stays_within_the_budget_and_no_answer_is_lost(self, tmp_path: Path) -> None:
         scripts = {"a": always(GOOD), "j": grading(good="0.9")}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchroute.core.errors import BatchrouteError, DeadlineError, InputError, OutputError
+from batchroute.core.errors import BatchrouteError, DeadlineError, InputError, JobError, OutputError
 from batchroute.engine.cutoffs import Cutoff
 from batchroute.engine.endings import Ending, weightiest
 from tests.virtual_clock import VirtualClockLoop
@@ -14,6 +14,7 @@ from tests.virtual_clock import VirtualClockLoop
 THROUGH: dict[str, Any] = {
     "signal": None,
     "stopped_by": None,
+    "sent": True,
     "waiting": 0,
     "failed": 0,
     "untried": 0,
@@ -35,6 +36,10 @@ LATE = DeadlineError("the deadline has come")
         ({"waiting": 7}, 1, "failure", "7 records have no result although all was read"),
         ({"waiting": 7, "stopped_by": LATE, "unaffordable": "budget.usd"}, 4, None, "the deadline has come"),
         ({"stopped_by": InputError("no", code="input_empty"), "failed": 2}, 65, "failure", "no"),
+        ({"waiting": 7, "stopped_by": JobError("no"), "sent": False}, 2, "failure", "no"),
+        pytest.param(
+            {"waiting": 7, "stopped_by": JobError("no")}, 65, "failure", "no", id="2 is for nothing sent"
+        ),
         ({"waiting": 7, "signal": signal.SIGTERM, "stopped_by": LATE}, 143, "failure", "stopped by SIGTERM"),
         ({"signal": signal.SIGINT}, 130, "failure", "stopped by SIGINT"),
     ],

@@ -64,6 +64,26 @@ async def test_an_answer_is_the_same_by_either_api(tmp_path: Path, transport: st
 
 
 @pytest.mark.parametrize("transport", ["wire", "sdk"])
+async def test_labels_and_judgements_come_by_the_responses_api(tmp_path: Path, transport: str) -> None:
+    write_records(tmp_path / "in.jsonl", [{"id": f"r{n}", "text": text} for n, text in enumerate(TEXTS)])
+    judge = {"judge": {"model": "a", "rubric": "Is an answer.", "threshold": 0.01}}
+    async with simulated(transport) as providers:
+        ended = await finished(
+            tmp_path,
+            endpoint="responses",
+            providers=providers,
+            classify=[{"llm": {"model": "b", "labels": ["chat", "code"], "batch": 2}}],
+            routes={"default": {"models": ["a"], "checks": [judge]}},
+        )
+
+    rows, ledger = scan_results(tmp_path / "out").collect(), scan_ledger(tmp_path / "out").collect()
+    assert ended.exit_code == 0
+    assert "unjudged" not in set(rows["flag"])
+    assert set(rows["classified_by"]) == {"llm:b"}
+    assert dict(ledger["purpose"].value_counts().rows()) == {"classify": 2, "answer": 4, "judge": 4}
+
+
+@pytest.mark.parametrize("transport", ["wire", "sdk"])
 @pytest.mark.parametrize("encoding", ["base64", "float"])
 async def test_vectors_come_over_http_and_like_texts_have_like_ones(
     tmp_path: Path, transport: str, encoding: str

@@ -1,6 +1,7 @@
 """A second request for the slowest answers, its price, and what it is worth."""
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,12 @@ def slow_now_and_then(every: int) -> Script:
     return lambda sent: (SLOW_S if sent.number % every == 0 else 0.5, answer())
 
 
-def ran(folder: Path, script: Script, *, hedge: bool, count: int = 2000) -> Ran:
+def ran(folder: Path, script: Script, *, hedge: bool, count: int = 2000, **fields: Any) -> Ran:
     folder.mkdir(exist_ok=True)
     write_records(folder / "in.jsonl", records(count))
     hedged = model("a", limits={"concurrency": 10}, timeout="60s", hedge=hedge)
     return run_virtually(
-        folder, scripts={"a": script}, models={"a": hedged}, routes={"default": {"models": ["a"]}}
+        folder, scripts={"a": script}, models={"a": hedged}, routes={"default": {"models": ["a"]}}, **fields
     )
 
 
@@ -117,6 +118,22 @@ def test_slow_answers_are_not_waited_for_and_both_requests_are_booked(tmp_path: 
     results = done.results
     assert results.filter(pl.col("attempts") == 2).height == lost.height
     assert results["cost_usd"].sum() == done.ledger["cost_usd"].sum()
+
+
+@pytest.mark.parametrize(("per_record_usd", "twice"), [(0.0003, False), (0.0004, True)])
+def test_a_record_that_may_not_cost_two_requests_is_not_sent_twice(
+    tmp_path: Path, per_record_usd: float, *, twice: bool
+) -> None:
+    # The second request was taken from the purse without a look at what the record may cost: up to 0.000156 each.
+    def dear(sent: Sent) -> tuple[float, Outcome]:
+        slow = sent.number % 150 == 0
+        return (SLOW_S if slow else 0.5), answer(input_tokens=120, output_tokens=16)
+
+    done = ran(tmp_path, dear, hedge=True, budget={"per_record_usd": per_record_usd})
+
+    assert done.ended.succeeded == 2000
+    assert (done.results["attempts"].max() == 2) == twice
+    assert (done.results["cost_usd"] <= Decimal(str(per_record_usd))).all()
 
 
 def test_without_it_they_are_waited_for(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,17 @@ def test_a_run_that_is_stopped_while_it_asks_leaves_its_records_pending(tmp_path
     assert_books_agree(rest)
 
 
+@pytest.mark.parametrize("endpoint", ["chat", "responses"])
+def test_labels_and_judgements_are_asked_for_where_answers_are(tmp_path: Path, endpoint: str) -> None:
+    # Both went to chat completions: a host without those was out at the first label.
+    judge = {"judge": {"model": "b", "rubric": "Be good."}}
+    routes = {"default": {"models": ["a"], "checks": [judge]}}
+    ran = play(tmp_path, count=3, endpoint=endpoint, routes=routes)
+
+    assert set(ran.ledger["purpose"]) == {"classify", "answer", "judge"}
+    assert {sent.request.endpoint for sent in ran.provider.log} == {endpoint}
+
+
 def test_a_model_that_answers_can_label_as_well(tmp_path: Path) -> None:
     def both(sent: Sent) -> tuple[float, Any]:
         return labeller(sent) if b"Labels: " in sent.request.messages else (0.1, answer())
@@ -237,6 +249,22 @@ def test_an_answer_is_not_refused_for_what_labels_of_others_cost(tmp_path: Path)
     ran = play(tmp_path, count=49, budget={"per_record_usd": 0.0004})
     assert (ran.ended.exit_code, ran.ended.succeeded) == (0, 49)
     assert set(ran.results["classified_by"].to_list()) == {"llm:c"}
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_retries_of_a_request_for_labels_are_counted_together(tmp_path: Path, count: int) -> None:
+    # Each retry was held against what a record may cost as if it were the first request for its label.
+    lost = always(failure(ErrorType.CONNECTION_LOST, sent=True))
+    for name in ("free", "bound"):
+        (tmp_path / name).mkdir()
+    free = play(tmp_path / "free", lost, count)
+    bound = round(labels_of(free)["cost_usd"][0] * Decimal("2.5") / count, 6)
+
+    ran = play(tmp_path / "bound", lost, count, budget={"per_record_usd": bound})
+
+    assert (labels_of(free).height, labels_of(ran).height) == (3, 2)
+    assert (ran.results["cost_usd"] <= bound).all()
+    assert_books_agree(ran)
 
 
 def killed_when(folder: Path, model_name: str, number: int) -> tuple[Path, Ran]:

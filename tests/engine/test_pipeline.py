@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from msgspec import structs
 
-from batchroute.core.errors import NoRoomError, OutputError
+from batchroute.core.errors import InputError, NoRoomError, OutputError
 from batchroute.core.responses import ErrorType, Outcome, RateLimits, Usage
 from batchroute.engine import pipeline
 from batchroute.engine.pipeline import Options
@@ -46,6 +46,40 @@ def test_every_record_is_answered_once(tmp_path: Path) -> None:
     assert {sent.model for sent in ran.provider.log} == {"a"}
     assert ran.provider.closed
     assert_books_balance(ran, 300)
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        pytest.param("raise ValueError('odd')", "python:rules:label raised ValueError", id="error"),
+        pytest.param("raise SystemExit(0)", "python:rules:label raised SystemExit", id="exit"),
+        pytest.param("return []", "python:rules:label gave 0 answers", id="too few answers"),
+    ],
+)
+def test_a_stage_that_fails_later_lets_what_is_in_flight_finish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, told: str
+) -> None:
+    # What was out was cut off and booked at its upper bound, and sys.exit(0) ended the run as if all were well.
+    monkeypatch.chdir(tmp_path)
+    Path("rules.py").write_text(f"""
+def label(records):
+    if any(record["text"] == "last" for record in records):
+        {stage}
+    return ["chat"] * len(records)
+""")
+    long = [{"id": f"r{n}", "text": f"{n} {'long ' * 4000}"} for n in range(400)]
+    write_records(tmp_path / "in.jsonl", [*long, {"id": "last", "text": "last"}])
+    ran = run_virtually(
+        tmp_path,
+        scripts={"a": FINE, "b": FINE},
+        classify=[{"python": "rules:label", "columns": ["text"]}],
+        window=16,
+    )
+
+    assert ran.ended.exit_code == InputError.exit_code
+    assert told in str(ran.ended.reason)
+    assert 0 < ran.ended.succeeded == len(ran.provider.log) < 400
+    assert_books_balance(ran, ran.ended.succeeded)
 
 
 def test_a_second_run_sends_nothing(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def test_a_module_in_a_folder_may_import_what_stands_beside_the_job(tmp_path: Pa
         ("import nothing_of_this_name", "cannot be imported from .*ModuleNotFoundError"),
         ("label = 5", "is not a function of"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
         (None, "cannot be imported from .*FileNotFoundError"),
     ],
 )

@@ -128,12 +128,15 @@ def test_function_of_the_job_decides(said: object, expected: list[str]) -> None:
     assert [each.reason for each in of_the_job.refusals(answer())] == expected
 
 
-def test_function_that_raises_refuses() -> None:
-    def fails(text: str) -> bool:
-        raise KeyError(text)
+@pytest.mark.parametrize(
+    ("error", "told"), [(KeyError("x"), "KeyError: 'x'"), (SystemExit(3), "SystemExit: 3")]
+)
+def test_function_that_raises_refuses(error: BaseException, told: str) -> None:
+    def fails(_: str) -> bool:
+        raise error
 
     found = checks({"python": "rules:fails"}, **{"rules:fails": fails}).refusals(answer("x"))
-    assert [each.reason for each in found] == ["made the check raise KeyError: 'x'"]
+    assert [each.reason for each in found] == [f"made the check raise {told}"]
 
 
 class Mute(Exception):  # noqa: N818
