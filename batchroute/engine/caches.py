@@ -77,11 +77,12 @@ class Cache:
         reads: bool,
         outlasting: bool,
     ) -> None:
-        """`reads`: whether answers are looked for; they are kept in any case. `outlasting`: what is too old stays as
+        """`rules`: those of the routes, and what the wishes of records can make of them. `reads`: whether answers are
+        looked for; they are kept in any case. `outlasting`: what is too old stays as
         long as there is room, as it is the last resort of some records.
         """
         self._declared, self._pools = declared, pools
-        self._rules = {rule.name: rule for rule in rules}
+        self._rules = {rule.variant or rule.name: rule for rule in rules}
         self._forms, self._checks, self._known_as = forms, checks, known_as
         self._clock, self._reads, self._outlasting = clock, reads, outlasting
         self._known_ways: dict[tuple[str, str], _Way] = {}
@@ -170,10 +171,10 @@ class Cache:
 
     def _first_asked(self, record: Admitted) -> Sequence["_Way"]:
         """The ways to the models that are its first choice."""
-        choice = record.route, record.models
+        choice = record.lineup, record.models
         ways = self._first.get(choice)
         if ways is None:
-            first = self._rules[record.route].alternatives(record.models) if record.models else ()
+            first = self._rules[record.lineup].alternatives(record.models) if record.models else ()
             ways = self._first[choice] = self._ways(record.route, first)
         return ways
 

@@ -16,10 +16,13 @@ from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
 from batchroute.io.answers import Answers, Kept
 from batchroute.io.locks import locked
-from tests.builders import records, write_records
+from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.engine.test_bundles import ASKED, ONE, embedding
-from tests.fakes import always, answer, failure
+from tests.fakes import Script, always, answer, failure
+
+SAID: Script = lambda sent: (0.1, answer(sent.model))  # noqa: E731
+"""Every model answers with its name."""
 
 
 def ran(folder: Path, out: str, content: str = "fine", **more: object) -> Ran:
@@ -285,3 +288,47 @@ def test_an_old_answer_goes_before_the_text_of_the_last_resort(tmp_path: Path) -
 
     assert second.ended.degraded == 4
     assert sorted(second.results["response"]) == ["fine"] * 3 + ["sorry"]
+
+
+@pytest.mark.parametrize(("wished", "cached"), [("east", 0), ("west", 1), ("auto", 1), ("auto-cheap", 1)])
+def test_only_what_the_record_itself_would_ask_first_is_looked_up(
+    tmp_path: Path, wished: str, cached: int
+) -> None:
+    """A model that it names is its first choice, and none of those that stand for that one on its route."""
+    both = []
+    for out, name in (("one", "west"), ("two", wished)):
+        (tmp_path / out).mkdir()
+        path = write_records(tmp_path / out / "in.jsonl", records(1, model=name))
+        both.append(
+            run_virtually(
+                tmp_path / out,
+                input={"path": str(path), "id": "id", "model": "model"},
+                models={name: model(name) for name in ("east", "west", "back")},
+                routes={"default": {"models": [["east", "west"], "back"]}},
+                cache={"path": str(tmp_path / "cache")},
+                scripts=dict.fromkeys(("east", "west", "back"), SAID),
+            )
+        )
+
+    _, second = both
+    assert second.ended.cached == cached
+    assert second.results["response"].to_list() == ["west" if cached else "east"]
+
+
+def test_a_record_that_asks_for_the_cheapest_model_finds_its_own_answer(tmp_path: Path) -> None:
+    """Although its route lists none but a dear one."""
+    dear = {"input": Decimal(50), "output": Decimal(50)}
+    for out in ("one", "two"):
+        (tmp_path / out).mkdir()
+        path = write_records(tmp_path / out / "in.jsonl", records(1, model="auto-cheap"))
+        ran = run_virtually(
+            tmp_path / out,
+            input={"path": str(path), "id": "id", "model": "model"},
+            models={"large": model("large", price=dear), "small": model("small")},
+            routes={"default": {"models": ["large"]}},
+            cache={"path": str(tmp_path / "cache")},
+            scripts=dict.fromkeys(("large", "small"), SAID),
+        )
+
+    assert ran.results["response"].to_list() == ["small"]
+    assert (ran.provider.log, ran.ended.cached) == ([], 1)
