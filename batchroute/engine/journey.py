@@ -234,7 +234,9 @@ class Journey:
         response = exchange.outcome
         assert judge is not None
         assert isinstance(response, Response)
+        asked = trail.asked
         score = await self.judgements.score(trail, judge, response)
+        trail.asked = asked  # by now it was what the judge is asked
         verdict = Action.ACCEPT
         if score is None:
             exchange.outcome = structs.replace(response, flag=response.flag or UNJUDGED)

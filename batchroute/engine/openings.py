@@ -21,6 +21,7 @@ from batchroute.job.profiles import PROFILES
 from batchroute.job.stages import PythonStage
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
+from batchroute.routing.fingerprints import shares
 from batchroute.routing.fits import Ability, Fitting, primary
 from batchroute.routing.forms import Formed
 from batchroute.routing.functions import Function
@@ -119,6 +120,12 @@ def prompt_warnings(prompts: Prompts, job: Job) -> tuple[str, ...]:
     if not prompts.columns:
         warnings.append(
             "the prompt names no field of the records, so that all of them ask the same [template_no_field]"
+        )
+    if job.cache is not None and not shares(job.dedupe, job.prompt.params):
+        warnings.append(
+            "cache: no record takes an answer from it, as each is sent by itself: "
+            f"{'dedupe is false' if job.dedupe is False else 'the temperature asks for chance'}. "
+            "Declare dedupe: true to have it looked up [job_cache]"
         )
     return tuple(warnings)
 

@@ -102,8 +102,10 @@ class Requests:
         self._enter(trail, attempt, result, exchange.outcome)
         if self.purse.bounded and attempt.cost:
             self.purse.spend(attempt.route, attempt.cost)
-        if self.cache is not None and verdict is Action.ACCEPT and isinstance(exchange.outcome, Response):
-            self.cache.keep(trail.record, pool.spec.model, exchange.outcome)
+        if self.cache is None or verdict is not Action.ACCEPT or attempt.flag is not None:
+            return  # one that something is odd about is not kept
+        if isinstance(exchange.outcome, Response):
+            self.cache.keep(attempt.route, pool.spec.model, trail.asked, exchange.outcome)
 
     async def look_back(self, trail: Trail) -> None:
         """Have what the cache has for a record that ends without an answer, where its route says so."""
