@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
 
-from batchroute.core.attempts import JUDGE, Attempt
+from batchroute.core.attempts import JUDGE, Attempt, CostBasis
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import Result, Status
 from batchroute.engine import conclusions, entries
@@ -185,7 +185,8 @@ class Requests:
         self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action | None
     ) -> Result | None:
         if verdict is Action.ACCEPT and isinstance(outcome, Response):
-            return entries.answered(trail.record, attempt, outcome, trail.in_all, self.clock.wall())
+            told = attempt.cost if attempt.cost_basis is CostBasis.USAGE else None
+            return entries.answered(trail.record, attempt, outcome, trail.in_all, self.clock.wall(), told)
         return self._concluded(trail) if verdict is Action.GIVE_UP else None
 
     def _concluded(self, trail: Trail) -> Result:

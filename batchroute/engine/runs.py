@@ -308,7 +308,7 @@ def _pipeline(
     cache = _cache(asked, pools, all_rules, formed)
     if cache is not None:
         stack.callback(cache.close)
-    answering = Answering(run_id, pools, clock, commits)
+    answering = Answering(run_id, pools, clock, commits, labelled=bool(job.labelling()))
     twins = None
     if job.dedupe is not False:
         twins = Twins(
