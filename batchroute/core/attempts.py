@@ -33,7 +33,8 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     are picodollars a token: None when the price is unknown, never 0 for unknown. `model_state` is the breaker's when
     it started: half_open for a probe. The prices of cached and of
     written tokens are those that count, declared or not, so that a cost can be computed from its row. Fields
-    are encoded by position: new ones go last.
+    are encoded by position: new ones go last. What a model is called at its provider is None where the model is no longer
+    declared, and an answer of it that was there already is reused.
     """
 
     run_id: str
@@ -45,7 +46,7 @@ class Attempt(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     route: str
     model: str
     provider: str
-    request_model: str
+    request_model: str | None
     response_model: str | None
     response_id: str | None
     started_at: float

@@ -99,3 +99,5 @@ class Result(Struct, frozen=True, gc=False, array_like=True):
     """The answer as JSON, where it has to have a form."""
     tail: int | None = None
     """With the fingerprint, what tells which requests are equal to its own; None where it shares no answer."""
+    answer_cost: int | None = None
+    """What the attempt has cost that gave the answer, picodollars; None where that is not known."""

@@ -46,9 +46,12 @@ class _Way(Struct, frozen=True):
     checks: Checks | None
     begun: hashlib.blake2b
 
-    def key(self, request: Request) -> bytes:
+    def asked(self, request: Request) -> Request:
+        """What the model gets of a record's request."""
+        return self.pool.asked(request if self.form is None else self.form.asked(request, self.model))
+
+    def key(self, asked: Request) -> bytes:
         """The digest of what the model gets."""
-        asked = self.pool.asked(request if self.form is None else self.form.asked(request, self.model))
         digest = self.begun.copy()
         digest.update(asked.messages)
         digest.update(asked.params)
@@ -77,11 +80,12 @@ class Cache:
         reads: bool,
         outlasting: bool,
     ) -> None:
-        """`reads`: whether answers are looked for; they are kept in any case. `outlasting`: what is too old stays as
+        """`rules`: those of the routes, and what the wishes of records can make of them. `reads`: whether answers are
+        looked for; they are kept in any case. `outlasting`: what is too old stays as
         long as there is room, as it is the last resort of some records.
         """
         self._declared, self._pools = declared, pools
-        self._rules = {rule.name: rule for rule in rules}
+        self._rules = {rule.variant or rule.name: rule for rule in rules}
         self._forms, self._checks, self._known_as = forms, checks, known_as
         self._clock, self._reads, self._outlasting = clock, reads, outlasting
         self._known_ways: dict[tuple[str, str], _Way] = {}
@@ -136,13 +140,18 @@ class Cache:
     # Before a record is sent
 
     async def unanswered(self, records: list[Admitted], recall: Recall) -> list[Admitted]:
-        """Bring the records to their results that a model of their first choice has answered, and give the others."""
+        """Bring the records to their results that a model of their first choice has answered before this run, and give
+        the others. One that shares no answer with its equals takes none from here either.
+        """
         if self._answers is None or not self._reads:
             return records
         asked = [
-            (record, way, way.key(record.request)) for record in records for way in self._first_asked(record)
+            (record, way, way.key(way.asked(record.request)))
+            for record in records
+            if record.tail is not None
+            for way in self._first_asked(record)
         ]
-        found = await self._find([key for _, _, key in asked], self._oldest)
+        found = await self._find([key for _, _, key in asked], self._oldest, inherited=True)
         if not found:
             return records
         answered = set[int]()
@@ -160,7 +169,7 @@ class Cache:
         """The answer of any model of its route to what the record asks, however old."""
         if not self._reads:
             return None
-        ways = {way.key(record.request): way for way in self._ways(record.route, record.models)}
+        ways = {way.key(way.asked(record.request)): way for way in self._ways(record.route, record.models)}
         found = await self._find(list(ways), 0.0)
         for key, way in ways.items():
             response = self._accepted(way, found[key]) if key in found else None
@@ -170,10 +179,10 @@ class Cache:
 
     def _first_asked(self, record: Admitted) -> Sequence["_Way"]:
         """The ways to the models that are its first choice."""
-        choice = record.route, record.models
+        choice = record.lineup, record.models
         ways = self._first.get(choice)
         if ways is None:
-            first = self._rules[record.route].alternatives(record.models) if record.models else ()
+            first = self._rules[record.lineup].alternatives(record.models) if record.models else ()
             ways = self._first[choice] = self._ways(record.route, first)
         return ways
 
@@ -195,12 +204,14 @@ class Cache:
     def _oldest(self) -> float:
         return self._clock.wall() - self._declared.ttl
 
-    async def _find(self, keys: Sequence[bytes], since: float) -> dict[bytes, bytes]:
+    async def _find(
+        self, keys: Sequence[bytes], since: float, *, inherited: bool = False
+    ) -> dict[bytes, bytes]:
         answers = self._answers
         if answers is None or not keys:
             return {}
         try:
-            return await asyncio.to_thread(answers.find, keys, since)
+            return await asyncio.to_thread(answers.find, keys, since, inherited=inherited)
         except Damage as error:
             self._give_up(answers, error)
             return {}
@@ -225,10 +236,10 @@ class Cache:
 
     # After a result is entered
 
-    def keep(self, record: Admitted, model: str, response: Response) -> None:
-        """Keep an answer that was accepted, unless something about it is odd."""
+    def keep(self, route: str, model: str, asked: Request, response: Response) -> None:
+        """Keep what a model has answered to this on a route that has accepted it, if it is complete."""
         complete = response.finish_reason == COMPLETE or response.vectors
-        if self._answers is None or not complete or response.flag:
+        if self._answers is None or not complete:
             return
         if self._new_bytes >= KEPT_BYTES:
             self._let_go += 1
@@ -240,8 +251,8 @@ class Cache:
             response.response_model,
             response.vectors,
         )
-        (way,) = self._ways(record.route, (model,))
-        self._new.append((way.key(record.request), kept))
+        (way,) = self._ways(route, (model,))
+        self._new.append((way.key(asked), kept))
         self._new_bytes += _bytes(kept)
         self._due.set()
 

@@ -9,7 +9,7 @@ from batchroute.core.attempts import Attempt, CostBasis
 from batchroute.core.money import Rates
 from batchroute.core.records import UNLABELLED, Fault, Labels
 from batchroute.core.requests import Request
-from batchroute.core.responses import Failure, Outcome, Response, Usage
+from batchroute.core.responses import Failure, Outcome, Response
 from batchroute.core.results import NOTHING_SPENT, Result, Status, Totals
 from batchroute.engine.pools import PoolSpec
 from batchroute.engine.trails import Admitted, Trail
@@ -28,6 +28,18 @@ MOST_TOKENS_PER_IMAGE = 50_000
 
 def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
     """What all attempts on this route and model have in common, nothing being known of how they end."""
+    return structs.replace(
+        undeclared(run_id, route, spec.model, spec.provider),
+        request_model=spec.request_model,
+        price_input=spec.rates.input if spec.rates else None,
+        price_output=spec.rates.output if spec.rates else None,
+        price_cached=spec.rates.cached if spec.rates else None,
+        price_cache_write=spec.rates.cache_write if spec.rates else None,
+    )
+
+
+def undeclared(run_id: str, route: str, model: str, provider: str) -> Attempt:
+    """The same of a model of which no more is known, as it is no longer declared."""
     return Attempt(
         run_id=run_id,
         record_id="",
@@ -36,9 +48,9 @@ def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
         task=None,
         complexity=None,
         route=route,
-        model=spec.model,
-        provider=spec.provider,
-        request_model=spec.request_model,
+        model=model,
+        provider=provider,
+        request_model=None,
         response_model=None,
         response_id=None,
         started_at=0.0,
@@ -53,18 +65,16 @@ def blank_attempt(run_id: str, route: str, spec: PoolSpec) -> Attempt:
         usage=None,
         cost=None,
         cost_basis=CostBasis.UPPER_BOUND,
-        price_input=spec.rates.input if spec.rates else None,
-        price_output=spec.rates.output if spec.rates else None,
+        price_input=None,
+        price_output=None,
         service_tier=None,
-        price_cached=spec.rates.cached if spec.rates else None,
-        price_cache_write=spec.rates.cache_write if spec.rates else None,
     )
 
 
-def unsent(run_id: str, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt:
-    """What all lines on this route and model have in common that stand for an answer which was there already."""
+def unsent(blank: Attempt, basis: CostBasis) -> Attempt:
+    """What all lines on a route and model have in common that stand for an answer which was there already."""
     return structs.replace(
-        blank_attempt(run_id, route, spec),
+        blank,
         outcome="ok",
         verdict=Action.ACCEPT.value,
         error_type=None,
@@ -73,13 +83,14 @@ def unsent(run_id: str, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt
     )
 
 
-def usage_of(totals: Totals) -> Usage | None:
-    """The tokens that a record's answer took; None where it has no attempt of its own, or several: nobody tells them
-    apart then.
+def cost_by_totals(totals: Totals, rates: Rates | None) -> int | None:
+    """What an answer cost of which no more is known than what its record took: of a single attempt that cost as much as
+    such tokens cost today. Else some of them were cached, or not told, or the price is another one: None.
     """
-    if totals.attempts != 1:
+    if totals.attempts != 1 or rates is None:
         return None
-    return Usage(input_tokens=totals.input_tokens, output_tokens=totals.output_tokens)
+    cost = rates.expected(totals.input_tokens, totals.output_tokens)
+    return cost if cost == totals.cost else None
 
 
 def asked_rates(request: Request, rates: Rates | None) -> Rates | None:
@@ -143,7 +154,12 @@ def priced(attempt: Attempt, rates: Rates) -> Attempt:
 
 
 def answered(
-    record: Admitted, attempt: Attempt, response: Response, totals: Totals, finished_at: float
+    record: Admitted,
+    attempt: Attempt,
+    response: Response,
+    totals: Totals,
+    finished_at: float,
+    answer_cost: int | None,
 ) -> Result:
     """The result of a record that was answered, by this attempt or by what stands for one in the ledger."""
     vectors, labels = response.vectors, record.labels
@@ -170,6 +186,7 @@ def answered(
         record.fingerprint,
         response.parsed,
         record.tail,
+        answer_cost,
     )
 
 
@@ -202,9 +219,11 @@ def vector_of(result: Result) -> bytes | None:
     return vector if isinstance(vector, bytes) else None
 
 
-def recalled(record: Admitted, line: Attempt, response: Response, finished_at: float) -> Result:
+def recalled(
+    record: Admitted, line: Attempt, response: Response, finished_at: float, answer_cost: int | None
+) -> Result:
     """The result of a record whose answer comes from the cache: nothing was sent for it."""
-    return answered(record, line, response, _spent_before(record), finished_at)
+    return answered(record, line, response, _spent_before(record), finished_at, answer_cost)
 
 
 def _spent_before(record: Admitted) -> Totals:

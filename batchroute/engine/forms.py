@@ -17,9 +17,10 @@ from batchroute.routing.forms import Formed, JsonForm, LabelForm
 
 def answer_forms(job: Job) -> dict[str, Formed]:
     """The form of every route whose answers have to have one. Raises JobError for a class that has no schema."""
+    formats = {model: job.answers_in(model) for model in job.models}  # records may wish for any of them
     return {
-        name: Formed(_form(job, declared), {model: job.answers_in(model) for model in route.models})
-        for name, route in job.routes.items()
+        name: Formed(_form(job, declared), formats)
+        for name in job.routes
         if (declared := job.form(name)) is not None
     }
 

@@ -23,6 +23,7 @@ from batchroute.job.stages import PythonStage
 from batchroute.routing.absences import Naming
 from batchroute.routing.adapters import Adapter
 from batchroute.routing.classifiers import Classifier
+from batchroute.routing.fingerprints import shares
 from batchroute.routing.fits import Ability, Fitting, primary
 from batchroute.routing.forms import Formed
 from batchroute.routing.functions import Function
@@ -125,6 +126,12 @@ def job_warnings(prompts: Prompts, classifier: Classifier, job: Job) -> tuple[st
     if not prompts.columns:
         warnings.append(
             "the prompt names no field of the records, so that all of them ask the same [template_no_field]"
+        )
+    if job.cache is not None and not shares(job.dedupe, job.prompt.params):
+        warnings.append(
+            "cache: no record takes an answer from it, as each is sent by itself: "
+            f"{'dedupe is false' if job.dedupe is False else 'the temperature asks for chance'}. "
+            "Declare dedupe: true to have it looked up [job_cache]"
         )
     return (*warnings, *_never_named(classifier, job))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
 
-from batchroute.core.attempts import JUDGE, Attempt
+from batchroute.core.attempts import JUDGE, Attempt, CostBasis
 from batchroute.core.requests import Request
 from batchroute.core.responses import ErrorType, Failure, Outcome, Response
 from batchroute.core.results import Result, Status
@@ -102,8 +102,10 @@ class Requests:
         self._enter(trail, attempt, result, exchange.outcome)
         if self.purse.bounded and attempt.cost:
             self.purse.spend(attempt.route, attempt.cost)
-        if self.cache is not None and verdict is Action.ACCEPT and isinstance(exchange.outcome, Response):
-            self.cache.keep(trail.record, pool.spec.model, exchange.outcome)
+        if self.cache is None or verdict is not Action.ACCEPT or attempt.flag is not None:
+            return  # one that something is odd about is not kept
+        if isinstance(exchange.outcome, Response):
+            self.cache.keep(attempt.route, pool.spec.model, exchange.request, exchange.outcome)
 
     async def look_back(self, trail: Trail) -> None:
         """Have what the cache has for a record that ends without an answer, where its route says so."""
@@ -188,7 +190,8 @@ class Requests:
         self, trail: Trail, attempt: Attempt, outcome: Outcome, verdict: Action | None
     ) -> Result | None:
         if verdict is Action.ACCEPT and isinstance(outcome, Response):
-            return entries.answered(trail.record, attempt, outcome, trail.in_all, self.clock.wall())
+            told = attempt.cost if attempt.cost_basis is CostBasis.USAGE else None
+            return entries.answered(trail.record, attempt, outcome, trail.in_all, self.clock.wall(), told)
         return self._concluded(trail) if verdict is Action.GIVE_UP else None
 
     def _concluded(self, trail: Trail) -> Result:

@@ -290,7 +290,8 @@ def _pipeline(
     adapters = {name: pool.spec.adapter for name, pool in pools.items() if pool.spec.adapter is not None}
     wished = asked.wishes
     together = 1 if job.vectors is None else job.vectors.batch
-    heads = _heads(pools, [*rules.rules, *(wished.rules if wished else ())], together=together)
+    all_rules = [*rules.rules, *(wished.rules if wished else ())]
+    heads = _heads(pools, all_rules, together=together)
     parts = shares(heads, job.window, pictured=bool(job.prompt.images))
     window = Window(parts)
     backlog = Backlog({model: _spool(exporter.directory, model) for model in heads}, window)
@@ -306,10 +307,10 @@ def _pipeline(
         due_at=asked.due_at,
     )
     demands, formed = asked.demands, answer_forms(job)
-    cache = _cache(asked, pools, rules, formed)
+    cache = _cache(asked, pools, all_rules, formed)
     if cache is not None:
         stack.callback(cache.close)
-    answering = Answering(run_id, pools, clock, commits)
+    answering = Answering(run_id, pools, clock, commits, labelled=bool(job.labelling()))
     twins = None
     if job.dedupe is not False:
         twins = Twins(
@@ -391,7 +392,7 @@ def _feed(
 
 
 def _cache(
-    asked: _Asked, pools: Mapping[str, Pool], rules: Router, forms: Mapping[str, Formed]
+    asked: _Asked, pools: Mapping[str, Pool], rules: Sequence[RouteRule], forms: Mapping[str, Formed]
 ) -> Cache | None:
     job = asked.job
     if job.cache is None:
@@ -399,7 +400,7 @@ def _cache(
     return Cache(
         job.cache,
         pools=pools,
-        rules=rules.rules,
+        rules=rules,
         forms=forms,
         checks=asked.demands.checks,
         known_as=job.known_as,

@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from batchroute.core.attempts import Attempt, CostBasis
-from batchroute.core.responses import Response, Usage
+from batchroute.core.responses import Response
 from batchroute.core.results import Result, Status
 from batchroute.engine import entries
 from batchroute.engine.caches import Cache
 from batchroute.engine.clock import Clock
 from batchroute.engine.commits import Commits
-from batchroute.engine.pools import Pool, PoolSpec
+from batchroute.engine.pools import Pool
 from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
 
 LOOKED_UP_AT_ONCE: Final = 512
-REMEMBERED: Final = 4096
 AT_ONCE_BYTES: Final = 4 << 20
 """Of requests that are held until it is decided whether they are sent: some carry images."""
 
@@ -28,55 +27,52 @@ class Answering:
     costs nothing. Its attempt has the number 0, as it is none.
     """
 
-    def __init__(self, run_id: str, pools: Mapping[str, Pool], clock: Clock, commits: Commits) -> None:
+    def __init__(
+        self, run_id: str, pools: Mapping[str, Pool], clock: Clock, commits: Commits, *, labelled: bool
+    ) -> None:
+        """`labelled`: whether models label records, so that what a record took is more than what its answer took."""
         self._run_id, self._pools, self._clock, self._commits = run_id, pools, clock, commits
+        self._labelled = labelled
         self._lines: dict[tuple[str, str, CostBasis], Attempt] = {}
         """What the lines on a route and a model have in common."""
-        self._spared: dict[int | None, tuple[int | None, int | None]] = {}
-        """What the answers took that were shared or recalled lately, with the fingerprints of what they answer, by tail."""
 
     def repeat(self, record: Admitted, answer: Result) -> None:
         """With the answer of an equal record, or as a dead letter like it."""
         result = entries.repeated(record, answer, self._run_id, self._clock.wall())
-        pool = self._pools.get(answer.model or "")
-        if answer.status is not Status.SUCCEEDED or pool is None:
+        if answer.status is not Status.SUCCEEDED:
             self._commits.finished(record.seq, None, result)
             return
-        line = self._line(record.route, pool.spec, CostBasis.SHARED)
-        self._commits.reused(record.seq, result, line, None, self._spared_by(record, answer, pool.spec))
+        assert answer.model is not None
+        assert answer.provider is not None
+        line = self._line(record.route, answer.model, answer.provider, CostBasis.SHARED)
+        self._commits.reused(record.seq, result, line, None, self._cost(answer, answer.model))
 
-    def _spared_by(self, record: Admitted, answer: Result, spec: PoolSpec) -> int | None:
-        fingerprint, spared = self._spared.get(record.tail) or (None, None)
-        if fingerprint is None or fingerprint != record.fingerprint:
-            spared = _cost(spec, entries.usage_of(answer.totals))
-            self._remember(record, spared)
-        return spared
-
-    def _remember(self, record: Admitted, spared: int | None) -> None:
-        if len(self._spared) >= REMEMBERED:
-            self._spared.clear()
-        self._spared[record.tail] = record.fingerprint, spared
+    def _cost(self, answer: Result, model: str) -> int | None:
+        """What the answer cost when it was asked for, if that is known: of one that stands in a part, by its totals."""
+        if answer.answer_cost is not None or self._labelled or model not in self._pools:
+            return answer.answer_cost
+        return entries.cost_by_totals(answer.totals, self._pools[model].spec.rates)
 
     def recall(self, record: Admitted, model: str, response: Response) -> None:
         """With an answer from the cache."""
-        spec = self._pools[model].spec
-        line = self._line(record.route, spec, CostBasis.CACHE)
-        result = entries.recalled(record, line, response, self._clock.wall())
-        spared = _cost(spec, response.usage)
-        self._remember(record, spared)
-        self._commits.reused(record.seq, result, line, response.response_model, spared)
+        spec, usage = self._pools[model].spec, response.usage
+        line = self._line(record.route, model, spec.provider, CostBasis.CACHE)
+        cost = None if spec.rates is None or usage is None else spec.rates.cost(usage)
+        result = entries.recalled(record, line, response, self._clock.wall(), cost)
+        self._commits.reused(record.seq, result, line, response.response_model, cost)
 
-    def _line(self, route: str, spec: PoolSpec, basis: CostBasis) -> Attempt:
-        key = (route, spec.model, basis)
+    def _line(self, route: str, model: str, provider: str, basis: CostBasis) -> Attempt:
+        key = (route, model, basis)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = entries.unsent(self._run_id, route, spec, basis)
+            pool = self._pools.get(model)
+            blank = (
+                entries.undeclared(self._run_id, route, model, provider)
+                if pool is None
+                else entries.blank_attempt(self._run_id, route, pool.spec)
+            )
+            line = self._lines[key] = entries.unsent(blank, basis)
         return line
-
-
-def _cost(spec: PoolSpec, usage: Usage | None) -> int | None:
-    """What these tokens cost there today, picodollars."""
-    return None if spec.rates is None or usage is None else spec.rates.cost(usage)
 
 
 class Shortcuts:

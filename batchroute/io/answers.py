@@ -32,8 +32,9 @@ pragma application_id = {_APPLICATION};
 pragma user_version = {_VERSION};
 commit;
 """
+_NEVER_REACHED: Final = 2**63 - 1
 _DROP_OLDER: Final = f"""delete from answers where id < coalesce(
-    (select id from answers where at >= ? order by id limit 1), {2**63 - 1})"""  # noqa: S608
+    (select id from answers where at >= ? order by id limit 1), {_NEVER_REACHED})"""  # noqa: S608
 """Later answers have higher numbers, so that only those that are dropped are looked at, and one more."""
 _AT_ONCE: Final = 10_000
 _PRUNED_AT_ONCE: Final = 1_000
@@ -101,6 +102,7 @@ class Answers:
         self._turn = Lock()
         try:
             self._prepare()
+            self._newest = self._db.execute("select coalesce(max(id), 0) from answers").fetchone()[0]
         except BaseException:
             self._db.close()
             raise
@@ -118,16 +120,20 @@ class Answers:
         db.execute("pragma journal_size_limit = 0")
         db.execute("pragma cache_size = -16000")
 
-    def find(self, keys: Sequence[bytes], since: float) -> dict[bytes, bytes]:
-        """The answers to these that were given at this time or later, seconds since the epoch: `unpacked` reads them."""
+    def find(self, keys: Sequence[bytes], since: float, *, inherited: bool = False) -> dict[bytes, bytes]:
+        """The answers to these that were given at this time or later, seconds since the epoch: `unpacked` reads them.
+
+        `inherited`: only those that were there when the file was opened.
+        """
+        newest = self._newest if inherited else _NEVER_REACHED
         found: dict[bytes, bytes] = {}
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
             with self._turn:
-                found |= self._db.execute(
-                    f"select key, payload from answers where key in ({marks}) and at >= ?",  # noqa: S608
-                    (*some, int(since)),
+                found |= self._db.execute(  # +id: it is no reason to read all that were there
+                    f"select key, payload from answers where key in ({marks}) and at >= ? and +id <= ?",  # noqa: S608
+                    (*some, int(since), newest),
                 ).fetchall()
         return found
 

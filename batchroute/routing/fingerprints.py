@@ -87,14 +87,10 @@ class Fingerprints:
 
     def _salt(self, request: Request, route: str) -> int | None:
         """What tells the requests of a route from those of others; None where they share no answers."""
-        if self._dedupe is False:
+        if not shares(self._dedupe, json.loads(b"{%b}" % request.params[1:])):
             return None
-        params = json.loads(b"{%b}" % request.params[1:])
-        salt = None
-        if self._dedupe or not _draws(params.get(TEMPERATURE)):
-            hashed = hashlib.blake2b(route.encode(), digest_size=_SALT_BYTES).digest()
-            salt = int.from_bytes(hashed, "little", signed=True)
-        return salt
+        hashed = hashlib.blake2b(route.encode(), digest_size=_SALT_BYTES).digest()
+        return int.from_bytes(hashed, "little", signed=True)
 
     def _told(self, model: str | tuple[str, ...], params: dict[str, object]) -> object:
         """Who is asked, and for what if it is not sent what the others are: an adapter that changes nothing tells
@@ -109,6 +105,11 @@ class Fingerprints:
         return known_as if sent == params and not adapter.words else [known_as, sent, adapter.words]
 
 
-def _draws(temperature: object) -> bool:
-    """Whether answers are to be drawn rather than to be the likeliest."""
-    return isinstance(temperature, int | float) and temperature > 0
+def shares(dedupe: bool | None, params: Mapping[str, object]) -> bool:
+    """Whether equal requests with these parameters share an answer: as the job says, else unless answers are to be drawn
+    rather than to be the likeliest.
+    """
+    if dedupe is not None:
+        return dedupe
+    temperature = params.get(TEMPERATURE)
+    return not (isinstance(temperature, int | float) and temperature > 0)

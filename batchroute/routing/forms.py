@@ -176,7 +176,7 @@ _AROUND: Final = " \t\r\n\"'`*_.!:。“”„"
 
 
 class Formed(Struct, frozen=True):
-    """The form of one route, and by which response_format each of its models is asked."""
+    """The form of one route, and by which response_format each model is asked."""
 
     form: Form
     formats: Mapping[str, ResponseFormat]

@@ -16,10 +16,13 @@ from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
 from batchroute.io.answers import Answers, Kept
 from batchroute.io.locks import locked
-from tests.builders import records, write_records
+from tests.builders import model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.engine.test_bundles import ASKED, ONE, embedding
-from tests.fakes import always, answer, failure
+from tests.fakes import Script, always, answer, failure
+
+SAID: Script = lambda sent: (0.1, answer(sent.model))  # noqa: E731
+"""Every model answers with its name."""
 
 
 def ran(folder: Path, out: str, content: str = "fine", **more: object) -> Ran:
@@ -285,3 +288,128 @@ def test_an_old_answer_goes_before_the_text_of_the_last_resort(tmp_path: Path) -
 
     assert second.ended.degraded == 4
     assert sorted(second.results["response"]) == ["fine"] * 3 + ["sorry"]
+
+
+@pytest.mark.parametrize(("wished", "cached"), [("east", 0), ("west", 1), ("auto", 1), ("auto-cheap", 1)])
+def test_only_what_the_record_itself_would_ask_first_is_looked_up(
+    tmp_path: Path, wished: str, cached: int
+) -> None:
+    """A model that it names is its first choice, and none of those that stand for that one on its route."""
+    both = []
+    for out, name in (("one", "west"), ("two", wished)):
+        (tmp_path / out).mkdir()
+        path = write_records(tmp_path / out / "in.jsonl", records(1, model=name))
+        both.append(
+            run_virtually(
+                tmp_path / out,
+                input={"path": str(path), "id": "id", "model": "model"},
+                models={name: model(name) for name in ("east", "west", "back")},
+                routes={"default": {"models": [["east", "west"], "back"]}},
+                cache={"path": str(tmp_path / "cache")},
+                scripts=dict.fromkeys(("east", "west", "back"), SAID),
+            )
+        )
+
+    _, second = both
+    assert second.ended.cached == cached
+    assert second.results["response"].to_list() == ["west" if cached else "east"]
+
+
+def test_a_record_that_asks_for_the_cheapest_model_finds_its_own_answer(tmp_path: Path) -> None:
+    """Although its route lists none but a dear one."""
+    dear = {"input": Decimal(50), "output": Decimal(50)}
+    for out in ("one", "two"):
+        (tmp_path / out).mkdir()
+        path = write_records(tmp_path / out / "in.jsonl", records(1, model="auto-cheap"))
+        ran = run_virtually(
+            tmp_path / out,
+            input={"path": str(path), "id": "id", "model": "model"},
+            models={"large": model("large", price=dear), "small": model("small")},
+            routes={"default": {"models": ["large"]}},
+            cache={"path": str(tmp_path / "cache")},
+            scripts=dict.fromkeys(("large", "small"), SAID),
+        )
+
+    assert ran.results["response"].to_list() == ["small"]
+    assert (ran.provider.log, ran.ended.cached) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "dedupe", "cached"), [(0, None, 30), (0.7, None, 0), (0.7, True, 30), (0, False, 0)]
+)
+def test_only_what_equal_records_share_is_looked_up(
+    tmp_path: Path, temperature: float, dedupe: bool | None, cached: int
+) -> None:
+    """Who draws an answer for each record does not want the same one for all of them, whoever got it; and is told."""
+    prompt = {"user": "{{ text }}", "params": {"max_tokens": 16, "temperature": temperature}}
+    for out in ("one", "two"):
+        second = ran(tmp_path, out, prompt=prompt, dedupe=dedupe)
+
+    assert second.ended.cached == cached
+    assert any("[job_cache]" in warning for warning in second.ended.warnings) == (not cached)
+
+
+def test_what_a_run_has_kept_itself_is_for_later_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would depend on how soon an answer is written which records of other routes are sent."""
+    monkeypatch.setattr("batchroute.engine.openings.BATCH_RECORDS", 16)
+    asked: dict[str, Any] = {
+        "records": [
+            {**each, "id": f"{kind}{each['id']}", "kind": kind} for kind in "xy" for each in records(200)
+        ],
+        "classify": [{"column": "kind"}],
+        "routes": {"x": {"when": {"task": "x"}, "models": ["a"]}, "default": {"models": ["a"]}},
+        "window": 16,
+    }
+
+    assert [len(ran(tmp_path, out, **asked).provider.log) for out in ("one", "two")] == [400, 0]
+
+
+def test_an_answer_that_cost_more_than_it_could_is_not_kept(tmp_path: Path) -> None:
+    """It has its flag in the results, which the cache would forget."""
+    dear = {"a": always(answer(input_tokens=5000))}
+    for out in ("one", "two"):
+        (tmp_path / out).mkdir()
+        write_records(tmp_path / out / "in.jsonl", records(3))
+        second = run_virtually(tmp_path / out, cache={"path": str(tmp_path / "cache")}, scripts=dear)
+
+    assert second.ended.cached == 0
+    assert set(second.results["flag"]) == {"usage_over_reservation"}
+
+
+@pytest.mark.parametrize(("max_tokens", "cached"), [(16, 0), (32, 1)])
+def test_an_answer_that_needed_more_room_is_the_answer_to_a_request_with_more_room(
+    tmp_path: Path, max_tokens: int, cached: int
+) -> None:
+    cut = failure(ErrorType.OUTPUT_TRUNCATED, sent=True)
+    script: Script = lambda sent: (0.1, cut if b":16" in sent.request.params else answer())  # noqa: E731
+    for out, room in (("one", 16), ("two", max_tokens)):
+        (tmp_path / out).mkdir()
+        write_records(tmp_path / out / "in.jsonl", records(1))
+        second = run_virtually(
+            tmp_path / out,
+            prompt={"user": "{{ text }}", "params": {"max_tokens": room}},
+            cache={"path": str(tmp_path / "cache")},
+            scripts={"a": script},
+        )
+
+    assert second.ended.succeeded == 1
+    assert second.ended.cached == cached
+
+
+def test_what_a_judge_has_accepted_is_found_where_the_same_one_judges(tmp_path: Path) -> None:
+    judged: dict[str, Any] = {
+        "routes": {"default": {"models": ["a"], "checks": [{"judge": {"model": "b", "rubric": "good"}}]}}
+    }
+    for out in ("one", "two"):
+        (tmp_path / out).mkdir()
+        write_records(tmp_path / out / "in.jsonl", records(3))
+        second = run_virtually(
+            tmp_path / out,
+            cache={"path": str(tmp_path / "cache")},
+            scripts={"a": always(answer()), "b": always(answer("1.0"))},
+            **judged,
+        )
+
+    assert (second.provider.log, second.ended.cached) == ([], 3)

@@ -1,13 +1,17 @@
 """Records that ask the same: sent once, answered all."""
 
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
+from batchroute.core.money import usd
 from batchroute.core.records import UNLABELLED
 from batchroute.core.requests import Request
-from batchroute.core.responses import ErrorType
+from batchroute.core.responses import ErrorType, Usage
 from batchroute.core.results import Result, Status
 from batchroute.engine.feed import RENDERED_AT_ONCE
 from batchroute.engine.pipeline import Options
@@ -15,12 +19,13 @@ from batchroute.engine.trails import Admitted
 from batchroute.engine.twins import Twins
 from batchroute.io.store import Group, Store
 from batchroute.job.endpoints import VECTOR
-from tests.builders import records, result, write_records
+from tests.builders import model, records, result, write_records
 from tests.engine.runs import run_virtually
 from tests.engine.test_bundles import ASKED, ONE, embedding
 from tests.fakes import Script, always, answer, failure
 
 EQUAL = [{"id": f"r{number}", "text": "the same"} for number in range(20)]
+TOLD = Usage(input_tokens=10, output_tokens=5)
 
 
 def test_equal_records_are_sent_once_and_all_are_answered(tmp_path: Path) -> None:
@@ -171,18 +176,82 @@ def test_an_equal_of_a_record_from_the_cache_spares_as_much(tmp_path: Path) -> N
     assert set(found["spared_usd"]) == set(asked["cost_usd"])
 
 
-def test_what_is_spared_is_unknown_where_the_answer_took_several_attempts(tmp_path: Path) -> None:
-    """Their tokens stand together in the results, those of the failed ones, too."""
-    write_records(tmp_path / "in.jsonl", EQUAL)
-    script: Script = lambda sent: (  # noqa: E731
-        (0.1, failure(ErrorType.SERVER_ERROR)) if sent.number == 1 else (0.1, answer("once"))
-    )
+FAILING_ONCE: Script = lambda sent: (  # noqa: E731
+    0.1, replace(failure(ErrorType.EMPTY_ANSWER), usage=TOLD) if sent.number == 1 else replace(answer(), usage=TOLD)
+)  # fmt: skip
 
-    ran = run_virtually(tmp_path, scripts={"a": script, "b": script})
+
+@pytest.mark.parametrize("first", [20, 1], ids=["from memory", "from a part"])
+@pytest.mark.parametrize(
+    ("script", "spared", "by_totals"),
+    [
+        pytest.param(always(answer()), 20_000_000, True, id="one attempt at the price of its tokens"),
+        pytest.param(FAILING_ONCE, 20_000_000, False, id="the failed attempt is not spared"),
+        pytest.param(
+            always(replace(answer(), usage=replace(TOLD, cached_tokens=8))),
+            12_800_000,
+            False,
+            id="cached tokens cost less",
+        ),
+        pytest.param(always(replace(answer(), usage=None)), None, False, id="nobody knows what it took"),
+    ],
+)
+def test_spared_is_what_the_answer_cost_or_unknown(
+    tmp_path: Path, script: Script, spared: int | None, by_totals: bool, first: int
+) -> None:
+    """Of what stands in a part only the sums of its record are known, which may be more than the answer took."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+    price = {"input": Decimal(1), "cached": Decimal("0.1"), "output": Decimal(2)}
+    asked: dict[str, Any] = {
+        "models": {"a": model("a", price=price)},
+        "routes": {"default": {"models": ["a"]}},
+        "scripts": {"a": script},
+    }
+
+    run_virtually(tmp_path, options=Options(limit=first), **asked)
+    ran = run_virtually(tmp_path, **asked)
+
+    shared = ran.ledger.filter(pl.col("attempt") == 0)["spared_usd"].unique().to_list()
+    known = spared is not None and (first == 20 or by_totals)
+    assert shared == [usd(spared) if known and spared is not None else None]
+
+
+@pytest.mark.parametrize("first", [21, 2], ids=["from memory", "from a part"])
+def test_what_a_record_bears_of_its_label_is_not_spared_with_its_answer(tmp_path: Path, first: int) -> None:
+    """The label is shared among several records, so that it is no attempt of all but one of them."""
+    write_records(tmp_path / "in.jsonl", [{"id": "s0", "text": "the next"}, *EQUAL])
+    asked: dict[str, Any] = {
+        "classify": [{"llm": {"model": "b", "labels": ["chat", "code"], "batch": 2}}],
+        "routes": {"default": {"models": ["a"]}},
+        "scripts": {
+            "a": always(answer()),
+            "b": always(answer("1 | chat | 0.9\n2 | chat | 0.9", output_tokens=6)),
+        },
+    }
+
+    run_virtually(tmp_path, options=Options(limit=first), **asked)
+    ran = run_virtually(tmp_path, **asked)
+
+    shared = ran.ledger.filter(pl.col("attempt") == 0)["spared_usd"].unique().to_list()
+    assert shared == [usd(20_000_000) if first == 21 else None]
+
+
+def test_an_answer_of_a_model_that_goes_by_another_name_now_has_its_line(tmp_path: Path) -> None:
+    """It is still the answer to what the others ask. What that model cost is no longer known."""
+    write_records(tmp_path / "in.jsonl", EQUAL)
+    for name, limit in (("a", 1), ("alpha", None)):
+        ran = run_virtually(
+            tmp_path,
+            models={name: model("theirs")},
+            routes={"default": {"models": [name]}},
+            options=Options(limit=limit),
+            scripts={"theirs": always(answer())},
+        )
 
     shared = ran.ledger.filter(pl.col("attempt") == 0)
-    assert (shared.height, shared["spared_usd"].null_count()) == (19, 19)
-    assert ran.ended.spared is None
+    columns = ["model", "provider", "request_model", "cost_basis", "cost_usd", "price_input", "spared_usd"]
+    assert (ran.ended.repeated, shared.height) == (19, 19)
+    assert shared.select(columns).unique().rows() == [("a", "p", None, "shared", 0, None, None)]
 
 
 @pytest.mark.parametrize("first", [20, 1], ids=["from memory", "from a part"])

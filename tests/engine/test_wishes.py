@@ -10,7 +10,8 @@ import pytest
 from batchroute.core.errors import InputError, JobError
 from batchroute.core.responses import ErrorType
 from batchroute.engine.pipeline import Options
-from tests.builders import model, records, write_records
+from batchroute.engine.previews import preview
+from tests.builders import job, model, records, write_records
 from tests.engine.runs import Ran, run_virtually
 from tests.fakes import Script, always, answer, failure
 
@@ -251,3 +252,37 @@ class TestProfiles:
         run = ran(tmp_path, rows, input=asked, scripts={"small": DOWN}, **self.ROUTES)
 
         assert answered(run) == ["large"]
+
+
+class TestForm:
+    """Whoever a record wishes for is asked for the form of its route, although that does not list the model."""
+
+    WISHES = pytest.mark.parametrize(
+        ("key", "said", "listed"),
+        [("model", "large", ["small"]), ("model", "auto-best", ["small"]), ("profile", "quality", PROFILES)],
+    )
+    FORM: ClassVar[dict[str, Any]] = {
+        "models": {name: priced(name, price, json_schema=True) for name, price in PRICES.items()},
+        "response": {"schema": {"type": "object"}},
+    }
+
+    @WISHES
+    def test_wished_model_is_asked_for_the_form(
+        self, tmp_path: Path, key: str, said: str, listed: Any
+    ) -> None:
+        scripts = {"large": always(answer("{}"))}
+        routes = {"default": {"models": listed}}
+        run = ran(
+            tmp_path, wishing([said], key), scripts=scripts, routes=routes, input={key: key}, **self.FORM
+        )
+
+        assert answered(run) == ["large"]
+        assert b"json_schema" in run.provider.log[0].request.params
+
+    @WISHES
+    async def test_preview_shows_how(self, tmp_path: Path, key: str, said: str, listed: Any) -> None:
+        path = write_records(tmp_path / "in.jsonl", wishing([said], key))
+        asked = {"path": str(path), "id": "id", key: key}
+        seen = await preview(job(tmp_path, input=asked, routes={"default": {"models": listed}}, **self.FORM))
+
+        assert "json_schema" in (seen.request or "")
