@@ -1,9 +1,9 @@
 """The shipped weights: what a word, or two that follow one another, says for each task.
 
 They stand in `wordings.parquet` beside this module, one line a word: `word`, `before` (the word before it, null where
-the word is weighed alone), and a column for each class, in twentieths of a natural logarithm. `python -m tests.training`
-makes the file, the same one in every run, from phrases that were written for it (tests/training/phrases) and from the
-half of the sample requests that may be seen; nothing in it comes from elsewhere. `--check` cross-validates instead.
+the word is weighed alone), and a column for each class, in fifteenths of a natural logarithm. `python -m tests.training`
+makes the file, the same one in every run, from phrases and whole requests that were written for it
+(tests/training/phrases, tests/training/requests) and from the half of the sample requests that may be seen; nothing in it comes from elsewhere. `--check` cross-validates instead.
 
 A weight is found by the hash of its word. Hashes differ between versions of polars, so they are made when the file is
 read, once and only when it is needed: the file is a part of the package, as code is, and not an input.
@@ -25,16 +25,26 @@ NOTHING: Final = "nothing"
 
 CLASSES: Final = (*TASKS, NOTHING)
 
-PARTS: Final = 20
-"""Weights are whole numbers, twentieths of a natural logarithm: sums of floats depend on their order."""
+PARTS: Final = 15
+"""Weights are whole numbers, fifteenths of a natural logarithm: sums of floats depend on their order."""
 
 FILE: Final = Path(__file__).with_name("wordings.parquet")
 
-MOST: Final = 56
+MOST: Final = 42
 """No weight is more, either way."""
 
 ROOM: Final = 2**15
-"""A sum stays within half of it either way: that of 290 words and pairs does, whatever they weigh."""
+"""A sum stays within half of it either way: that of 389 weights does, whatever they are."""
+
+FIRST: Final = "^"
+"""The word that begins every text."""
+LAST: Final = "$"
+"""The one that ends it."""
+NEAR: Final = (2, 3)
+"""So far from there a word has another weight beside its own; the next one has that of its pair."""
+EARLY: Final = "^+"
+LATE: Final = "+$"
+"""Stand for the word before one that is near the beginning, or near the end."""
 
 _A_PACK: Final = 4
 _STARTS: Final = range(0, len(CLASSES), _A_PACK)
@@ -52,19 +62,31 @@ def sums(words: pl.DataFrame, weights: pl.DataFrame) -> pl.DataFrame:
 
     All classes begin at the same number, which is not 0: it is the differences that tell.
     """
-    rows = words["row"]
-    sought = pl.DataFrame({"row": pl.concat([rows, rows]), "key": keys(words["word"])})
+    sought = _sought(words["row"], words["word"].hash())
     found = sought.join(weights, on="key")
     return found.group_by("row").agg(pl.col(_PACKS).sum() + _HALVES).select("row", *_unpacked())
 
 
-def keys(words: pl.Series) -> pl.Series:
-    """Of each word alone, and then of each with the one before it."""
-    alone = words.hash()
-    return pl.concat([alone, _of_two(alone.shift(1), alone)])
+def _sought(rows: pl.Series, words: pl.Series) -> pl.DataFrame:
+    """The keys of each word alone, of each with the one before it, and of those near a beginning or an end."""
+    keys, near = [words, _of_two(words.shift(1), words)], [rows, rows]
+    for place, mark, ways in ((FIRST, EARLY, NEAR), (LAST, LATE, [-way for way in NEAR])):
+        told, marks = _hashed(mark), (words == _hashed(place)).arg_true().cast(pl.Int64)
+        for way in ways:
+            there = marks + way
+            there = there.filter(there.is_between(0, len(words) - 1))
+            there = there.filter(rows.gather(there) == rows.gather(there - way))
+            keys.append(_of_two(told, words.gather(there)))
+            near.append(rows.gather(there))
+    return pl.DataFrame({"row": pl.concat(near), "key": pl.concat(keys)})
 
 
-def _of_two(first: pl.Series, second: pl.Series) -> pl.Series:
+@functools.cache
+def _hashed(word: str) -> int:
+    return int(pl.Series([word]).hash().item())
+
+
+def _of_two(first: pl.Series | int, second: pl.Series) -> pl.Series:
     return second * _FACTOR + first
 
 

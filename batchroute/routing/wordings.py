@@ -12,19 +12,19 @@ import polars as pl
 
 from batchroute.routing.weights import CLASSES, PARTS, TASKS, shipped, sums
 
-OPENING: Final = 100
+OPENING: Final = 120
 """Characters at the start of a text that are read."""
 
-ENDING: Final = 40
+ENDING: Final = 60
 """Characters at its end that are read."""
 
-_SHARPNESS: Final = 0.8
+_SHARPNESS: Final = 1.0
 """What turns sums into confidence that holds on requests that were not trained on."""
 
 _LEAST: Final = 0.25
 """Below this confidence nothing is said."""
 
-_STEM: Final = 5
+_STEM: Final = 4
 """So many letters of a word count: a stemmer for all languages."""
 
 _MARKS: Final = ".,:;!?\"'()[]{}<>=/*#`+-|…«»“”„¿¡。,?!:;、「」『』()\n\t"

@@ -216,6 +216,7 @@ class TestFunctions:
             ([("a", "sure")], "Expected `float | null`"),
             ([{"topic": "a"}], "unknown field `topic`"),
             ([{"complexity": "extreme"}], "answered the complexity 'extreme'"),
+            (["half \ud800"], "which holds half of a character"),
             (None, "raised TypeError"),
         ],
     )

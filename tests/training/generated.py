@@ -1,5 +1,6 @@
 """Requests made up from phrases, for training: labelled texts, the same ones in every run."""
 
+import json
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 FOLDER: Final = Path(__file__).parent / "phrases"
+REQUESTS: Final = Path(__file__).parent / "requests"
+"""Whole requests by language, one JSON object a line: `task` (none where nothing is asked) and `text`."""
 
 SHOWN: Final = ("translate", "summarize", "extract", "classify", "moderate")
 """Tasks that are asked of a material, which stands before, within or after the request."""
@@ -52,6 +55,14 @@ def _read(text: str) -> Phrases:
         else:
             lines.append(line.replace("\\n", "\n"))
     return Phrases(asks, {name: "\n".join(lines).split("|") for name, lines in slots.items()})
+
+
+def written() -> Iterator[Example]:
+    """Requests that were written for training, each by itself, as people and applications of all kinds send them."""
+    for path in sorted(REQUESTS.glob("*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            one = json.loads(line)
+            yield Example(one["text"], "" if one["task"] == "none" else one["task"])
 
 
 def examples(each: int, seed: int = 7) -> Iterator[Example]:
