@@ -215,7 +215,7 @@ def learnt_from() -> list[Weighed]:
 
 
 def write(path: Path, some: Sequence[Weighed]) -> None:
-    """Some twenty seconds."""
+    """Half a minute."""
     frame(train(some)).write_parquet(
         path, compression="zstd", compression_level=19, statistics=False, metadata={MADE_FROM: digest(some)}
     )
