@@ -50,6 +50,8 @@ MADE_FROM: Final = "made_from"
 KEPT: Final = 30_000
 """So many words are kept, those that weigh most; the others are forgotten, and what they said is learnt by these."""
 
+_EDGES: Final = (FIRST, LAST)
+
 Weighed = tuple[Sequence[str], int, float]
 """The words of a request, the number of its task, and what it weighs."""
 
@@ -63,21 +65,16 @@ def features(texts: Sequence[str]) -> list[list[str]]:
 
 
 def features_of(words: Sequence[str]) -> list[str]:
-    """The same of the words of one text."""
+    """The same of the words of one text. Where it begins and ends is no word: of that alone nothing is learnt."""
     pairs = [f"{before} {word}" for before, word in pairwise(words)]
-    early = [
-        f"{EARLY} {words[place + after]}"
-        for place, word in enumerate(words)
-        for after in NEAR
-        if word == FIRST and place + after < len(words)
-    ]
-    late = [
-        f"{LATE} {words[place - before]}"
-        for place, word in enumerate(words)
-        for before in NEAR
-        if word == LAST and place - before >= 0
-    ]
-    return [*words, *pairs, *early, *late]
+    alone = [word for word in words if word not in _EDGES]
+    return [*alone, *pairs, *_near(words, FIRST, EARLY, 1), *_near(words, LAST, LATE, -1)]
+
+
+def _near(words: Sequence[str], edge: str, mark: str, way: int) -> list[str]:
+    places = [place + way * step for place, word in enumerate(words) if word == edge for step in NEAR]
+    there = [words[place] for place in places if 0 <= place < len(words)]
+    return [f"{mark} {word}" for word in there if word not in _EDGES]
 
 
 def seen() -> list[Example]:
