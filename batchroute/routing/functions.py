@@ -67,7 +67,8 @@ class Asked:
         return Answer(task=_named(answer.task), complexity=answer.complexity, confidence=answer.confidence)
 
     def _error(self, what: str) -> JobError:
-        return JobError(f"{self._name} {what} [job_function]")
+        told = what.encode(errors="replace").decode()  # what it quotes may hold half of a character
+        return JobError(f"{self._name} {told} [job_function]")
 
 
 class _Checked(msgspec.Struct, forbid_unknown_fields=True):
