@@ -27,6 +27,11 @@ def excerpt_of(fields: Mapping[str, Any]) -> str:
     return f"'{shown.encode()[:_WIDE].decode(errors='ignore')}'"
 
 
+def storable(text: str) -> str:
+    """Text without halves of characters, which JSON can hold and no file takes."""
+    return text.encode(errors="replace").decode()
+
+
 def printable(text: str) -> str:
     """Text without anything that could steer a terminal or break the line."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,6 +1,7 @@
 """A rendered request, ready for any model of its route."""
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct, json, structs
@@ -44,8 +45,7 @@ class Request(Struct, frozen=True, gc=False):
 
     def service_tier(self) -> str | None:
         """The service tier that the parameters ask for."""
-        tier = json.decode(b"{%b}" % self.params[1:]).get("service_tier")
-        return tier if isinstance(tier, str) else None
+        return _service_tier(self.params)
 
     def with_room(self, tokens: int) -> "Request":
         """The same request with an output of so many tokens allowed. Without a cap it stays as it is."""
@@ -59,6 +59,12 @@ class Request(Struct, frozen=True, gc=False):
         if self.images:
             return (len(self.messages) - self.image_bytes) // 4 + TOKENS_PER_IMAGE * self.images + room
         return len(self.messages) // 4 + room
+
+
+@lru_cache(maxsize=256)
+def _service_tier(params: bytes) -> str | None:
+    tier = json.decode(b"{%b}" % params[1:]).get("service_tier")
+    return tier if isinstance(tier, str) else None
 
 
 def opening(model: str) -> bytes:

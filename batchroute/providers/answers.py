@@ -5,11 +5,10 @@ A typed decode takes the ordinary answer in one pass. What it does not take is r
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import DecodeError, Meta, Struct
-from msgspec.json import Decoder, decode
+from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from batchroute.core.requests import Request
@@ -114,13 +113,7 @@ def _usage(told: _Usage) -> Usage:
 
 
 def _tier_changed(request: Request, answered: str) -> bool:
-    return _asked_tier(request.params) not in {None, "auto", answered}
-
-
-@lru_cache(maxsize=256)
-def _asked_tier(params: bytes) -> str | None:
-    tier = decode(b"{%b}" % params[1:]).get("service_tier")
-    return tier if isinstance(tier, str) else None
+    return request.service_tier() not in {None, "auto", answered}
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -143,7 +136,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     def refused(self, kind: ErrorType, message: str, finish_reason: str | None = None) -> Failure:
         return Failure(
             error_type=kind,
-            message=cut(sanitised(message)),
+            message=cut(message),
             sent=True,
             http_status=self.reply.status,
             usage=self.reading.usage,

@@ -50,11 +50,6 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
-def printable(text: str) -> str:
-    """Text with what would break a line or steer a terminal written out: names in a ledger are anybody's."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def clipped(name: str, most: int) -> str:
     """A name that fits where there is little room."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from html import escape
 
+from batchroute.core.excerpts import printable
 from batchroute.report import drawings
-from batchroute.report.cells import cell, counted, money, printable, share
+from batchroute.report.cells import cell, counted, money, share
 from batchroute.report.reports import Report
 from batchroute.report.sankeys import sankey
 from batchroute.report.sections import Section, headline, sections

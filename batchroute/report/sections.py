@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from batchroute.report.cells import cell, clipped, counted, lasting, money, printable, share
+from batchroute.core.excerpts import printable
+from batchroute.report.cells import cell, clipped, counted, lasting, money, share
 from batchroute.report.reports import Report
 
 _COSTS = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from batchroute.report.cells import printable
+from batchroute.core.excerpts import printable
 
 WIDTH = 400
 """In the units that text is 13 high in: a phone shows them at four fifths of a pixel, a screen at one and a half."""

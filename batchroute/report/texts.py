@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from batchroute.report.cells import printable
+from batchroute.core.excerpts import printable
 from batchroute.report.reports import Report
 from batchroute.report.sections import Section, headline, sections
 

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from batchroute.core.excerpts import storable
 from batchroute.core.responses import ErrorType, Failure, Response
 from batchroute.job.checks import Check, Judge, plain
 from batchroute.job.patterns import compiled
@@ -184,9 +185,7 @@ def _words(error: BaseException) -> str:
 
 
 def _short(text: str) -> str:
-    """Its beginning, with nothing in it that no file takes: half of a character may come from JSON."""
-    shown = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
-    return shown.encode(errors="replace").decode()
+    return storable(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}...")
 
 
 _SWITCHES: Final[dict[str, tuple[ErrorType, _Test]]] = {

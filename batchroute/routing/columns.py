@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
+from batchroute.core.excerpts import storable
 from batchroute.core.records import Record
 
 Texts: TypeAlias = Callable[[Sequence[Record]], list[str | None]]
@@ -63,5 +64,5 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()  # a lone surrogate cannot be stored
+        return storable(value)
     return None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 
 from batchroute.core.errors import JobError
+from batchroute.core.excerpts import storable
 from batchroute.job.stages import PythonStage
 from batchroute.routing.columns import Columns
 from batchroute.routing.complexity import LEVELS
@@ -60,15 +61,14 @@ class Asked:
             answer = msgspec.convert({**_LABELLESS, **fields}, _Checked)
         except (msgspec.ValidationError, TypeError) as error:
             raise self._error(f"answered {dict(fields)!r}: {error}. {_FORMS}") from error
-        if answer.task is not None and not _writable(answer.task):
+        if answer.task is not None and storable(answer.task) != answer.task:
             raise self._error(f"answered {answer.task!r}, which holds half of a character. {_FORMS}")
         if answer.complexity is not None and answer.complexity not in LEVELS:
             raise self._error(f"answered the {COMPLEXITY} {answer.complexity!r}. Write {', '.join(LEVELS)}")
         return Answer(task=_named(answer.task), complexity=answer.complexity, confidence=answer.confidence)
 
     def _error(self, what: str) -> JobError:
-        told = what.encode(errors="replace").decode()  # what it quotes may hold half of a character
-        return JobError(f"{self._name} {told} [job_function]")
+        return JobError(f"{self._name} {storable(what)} [job_function]")
 
 
 class _Checked(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,14 +82,6 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)[1:]
     own = [frame for frame in frames if frame.filename == frames[0].filename]
     return f" at {own[-1].filename}, line {own[-1].lineno}" if own else ""
-
-
-def _writable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _named(task: str | None) -> str | None:

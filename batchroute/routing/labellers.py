@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import json
 
+from batchroute.core.excerpts import storable
 from batchroute.core.requests import Endpoint, Request, members
 from batchroute.job.questions import NONE, SEPARATOR, LabelQuestion
 from batchroute.routing.complexity import LEVELS
@@ -64,8 +65,7 @@ class Labeller:
     def request(self, shown: Sequence[str]) -> Request:
         """One request about several texts."""
         lines = b"\n".join(
-            b"%d: %b" % (number, json.encode(text.encode(errors="replace").decode()))
-            for number, text in enumerate(shown, 1)
+            b"%d: %b" % (number, json.encode(storable(text))) for number, text in enumerate(shown, 1)
         )
         messages = [{"role": "system", "content": self._system}, {"role": "user", "content": lines.decode()}]
         most = _TOKENS_BESIDE_LINES + len(shown) * self._tokens
